@@ -1,0 +1,70 @@
+"""What goes wrong in ways a user can mend: one sentence each, never a traceback.
+
+Every error that Ostinato raises on purpose is an :class:`OstinatoError`. Its text is one sentence
+that says what was expected, what was got, the likely cause and which file. The command line prints
+that sentence and leaves with ``exit_status``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class OstinatoError(Exception):
+    """Something could not be done (exit status 1)."""
+
+    exit_status = 1
+
+
+class UsageError(OstinatoError):
+    """The call itself is wrong: an unknown name, a setting that does not exist (exit status 2)."""
+
+    exit_status = 2
+
+
+class DataError(OstinatoError):
+    """A collection, a table or a split cannot be used for what was asked (exit status 1)."""
+
+
+class MissingExtraError(OstinatoError):
+    """An optional part of Ostinato is not installed (exit status 1)."""
+
+    def __init__(self, extra: str, needed_for: str, module: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the Python package '{module}', which is not installed: "
+            f'pip install "ostinato[{extra}]"'
+        )
+        self.extra = extra
+        self.needed_for = needed_for
+        self.module = module
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        # Worker processes send their errors home pickled, by default with the message alone.
+        return type(self), (self.extra, self.needed_for, self.module)
+
+
+def require(module: str, *, extra: str, needed_for: str) -> ModuleType:
+    """Import a module that belongs to an extra.
+
+    Parameters
+    ----------
+    module : str
+        What to import, e.g. ``"torch"``.
+    extra : str
+        The extra of Ostinato that installs it, e.g. ``"train"``.
+    needed_for : str
+        What the user asked for, as the subject of the sentence: ``"Training"``.
+
+    Raises
+    ------
+    MissingExtraError
+        If the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.split(".")[0]
+        if error.name != package:
+            raise  # the package is there; something inside it, or below it, is broken
+        raise MissingExtraError(extra, needed_for, package) from error
