@@ -1,0 +1,68 @@
+"""Writing files so that a reader never meets half of one."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ostinato.errors import OstinatoError
+
+
+class WriteError(OstinatoError):
+    """A file could not be written: no permission, no space."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary sibling, which takes the place of ``path`` when all went well.
+
+    The folder is made if it is not there. However the program ends, ``path`` holds either what it
+    held before or all of what is new.
+
+    Raises
+    ------
+    WriteError
+        If the folder cannot be made or the file cannot be written; no part of the file is left.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)  # not tempfile, whose files nobody else may read
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno is None:  # not the system's word: a library says what it cannot write
+            raise
+        raise WriteError(_sentence(path, error)) from error
+    finally:
+        with suppress(OSError):  # where it cannot be removed, the first error is what to tell
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Raises
+    ------
+    WriteError
+        As :func:`replacing`.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    causes = {
+        errno.ENOSPC: "the disk is full; free some space, or choose another folder",
+        errno.EDQUOT: "the disk quota is used up; free some space, or choose another folder",
+        errno.EACCES: "there is no permission to write there; choose another folder",
+        errno.EPERM: "there is no permission to write there; choose another folder",
+        errno.EROFS: "the file system is read-only; choose another folder",
+        errno.ENOTDIR: "a part of its path is a file, not a folder; choose another folder",
+        errno.EEXIST: "a part of its path is a file, not a folder; choose another folder",
+        errno.EISDIR: "a folder of that name is in its place; remove it, or choose another name",
+    }
+    return f"Cannot write {path}: {causes.get(error.errno or 0, error.strerror or str(error))}."
