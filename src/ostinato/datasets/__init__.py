@@ -1,0 +1,1 @@
+"""Datasets: collections of recordings with their frames."""

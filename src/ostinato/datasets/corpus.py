@@ -1,0 +1,152 @@
+"""Corpus: a table of recordings, and the frames of each.
+
+One row a recording. The groups that a split must respect, ``recording`` (which files hold the same
+sound) and ``artist``, travel with it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.errors import DataError
+from ostinato.features import FeatureSpec, Frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One row of a corpus.
+
+    Attributes
+    ----------
+    id : str
+        Unique in the corpus: ``"blues.00000"``, or the path below the collection's folder.
+    genre : str
+    artist, title : str or None
+        None where they are not known.
+    recording : str
+        Files with the same value hold the same sound (an exact replica). By default the id.
+    path : str or None
+        The sound, if it is at hand.
+    faults : tuple of str
+        Known faults, in words: ``"replica of metal.00061"``.
+    """
+
+    id: str
+    genre: str
+    artist: str | None = None
+    title: str | None = None
+    recording: str = ""
+    path: str | None = None
+    faults: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.recording:
+            object.__setattr__(self, "recording", self.id)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be used, and why (one sentence)."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Recordings with their frames.
+
+    Attributes
+    ----------
+    name : str
+        ``"gtzan"``, or the name of the folder.
+    source : str
+        Where the frames come from, for the report: ``"shipped frames"`` or a folder.
+    recordings : sequence of Recording
+    frames : sequence of float32 array [shape=(n_frames, n_coefficients)]
+        One a recording, in the same order. Recordings may differ in ``n_frames``.
+    spec : FeatureSpec
+        What the frames are.
+    skipped : tuple of Skipped
+        Files that could not be read, or are known to be corrupt.
+    left_out : dict of str to int
+        Genres with too few recordings to learn from, and how many recordings they had.
+
+    Raises
+    ------
+    DataError
+        If there are no recordings, an id stands twice, recordings and frames differ in number, or a
+        recording has no frames or frames of another width than ``spec`` says.
+    """
+
+    name: str
+    source: str
+    recordings: Sequence[Recording]
+    frames: Sequence[Frames]
+    spec: FeatureSpec
+    skipped: tuple[Skipped, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.recordings:
+            raise DataError(f"Corpus '{self.name}': expected at least one recording, got none.")
+        if len(self.recordings) != len(self.frames):
+            raise DataError(
+                f"Corpus '{self.name}': expected frames for each of {len(self.recordings)} "
+                f"recordings, got {len(self.frames)}."
+            )
+        twice = [name for name, n in Counter(r.id for r in self.recordings).items() if n > 1]
+        if twice:
+            raise DataError(
+                f"Corpus '{self.name}': the id '{twice[0]}' stands more than once; "
+                "every recording needs an id of its own."
+            )
+        for recording, frames in zip(self.recordings, self.frames, strict=True):
+            if frames.ndim != 2 or not len(frames) or frames.shape[1] != self.spec.n_features:
+                raise DataError(
+                    f"Corpus '{self.name}', recording '{recording.id}': expected one frame or more "
+                    f"of shape (n_frames, {self.spec.n_features}), got {frames.shape}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids, in order."""
+        return tuple(r.id for r in self.recordings)
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """The genres that occur, sorted: the class order of every model, table and matrix."""
+        return tuple(sorted({r.genre for r in self.recordings}))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Index into :attr:`genres` of each recording [shape=(n_recordings,)]."""
+        index = {genre: i for i, genre in enumerate(self.genres)}
+        return np.array([index[r.genre] for r in self.recordings], dtype=np.int64)
+
+    @property
+    def artists(self) -> tuple[str | None, ...]:
+        """The artist of each recording, None where unknown."""
+        return tuple(r.artist for r in self.recordings)
+
+    def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
+        """Positions of the recordings with these ids [shape=(n_ids,)].
+
+        Raises
+        ------
+        DataError
+            If an id is not in the corpus.
+        """
+        where = {r.id: i for i, r in enumerate(self.recordings)}
+        try:
+            return np.array([where[name] for name in ids], dtype=np.int64)
+        except KeyError as error:
+            raise DataError(f"Corpus '{self.name}' has no recording {error}.") from None

@@ -1,0 +1,399 @@
+"""Download of the GTZAN collection: resumed after a break, extracted safely, verified by SHA-256.
+
+What lies where, in the folder that is asked for::
+
+    genres.tar.gz.part    what has arrived; .part.json beside it: which file on the server it is
+    genres.tar.gz         the whole archive; removed at the end if this call downloaded it
+    genres.part/          files extracted so far
+    genres/               the collection, every file verified
+
+Each step begins where the last call left off: bytes that have arrived are kept as long as the
+server's file is the same, and files that are there with the right SHA-256 are left alone.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import shutil
+import socket
+import ssl
+import sys
+import tarfile
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from platformdirs import user_data_path
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TaskID
+
+from ostinato.datasets.gtzan import SOURCE_URL, Checksum, checksums, not_verified
+from ostinato.errors import DataError, OstinatoError, UsageError
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, the bytes done and the bytes in all (0 if not known)."""
+
+_CHUNK_BYTES = 1 << 16
+_TIMEOUT_S = 30.0
+_RETRIES = 4  # in a row, without a new byte
+_FIRST_PAUSE_S = 1.0  # doubled from one retry to the next
+_NAMES_SHOWN = 5
+
+
+class DownloadError(OstinatoError):
+    """A collection could not be downloaded (exit status 1)."""
+
+
+class _BrokenError(Exception):
+    """The connection could not be made, or broke; ``unreachable``: trying again is no use."""
+
+    def __init__(self, reason: str, *, unreachable: bool = False) -> None:
+        super().__init__(reason)
+        self.unreachable = unreachable
+
+
+def fetch_gtzan(
+    *,
+    to: Path | None = None,
+    url: str = SOURCE_URL,
+    expected: Mapping[str, Checksum] | None = None,
+    progress: Report | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Path:
+    """Download GTZAN (1.2 GB), extract it and verify every file; resume what was begun.
+
+    Parameters
+    ----------
+    to : Path, optional
+        The folder that gets ``genres/``; by default ``gtzan`` in the user's data folder.
+    url : str
+        Where the archive is, http or https.
+    expected : mapping of str to Checksum, optional
+        Path below ``genres/`` -> SHA-256 and bytes; by default the table that ships with Ostinato.
+        Nothing else of the archive is extracted.
+    progress : callable, optional
+        Called with what is being done, bytes done and bytes in all. By default a bar on stderr if
+        a person watches it, else nothing.
+    tell : callable, optional
+        Gets one line now and then for the person who waits; by default it goes to stderr.
+
+    Returns
+    -------
+    Path
+        The folder ``genres``, with a folder a genre.
+
+    Raises
+    ------
+    UsageError
+        If ``url`` is not http or https.
+    DownloadError
+        If there is no network, the server refuses, or the disk is full or cannot be written.
+    DataError
+        If the archive is damaged or unsafe, or files are missing from it or differ.
+    """
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise UsageError(f"Expected an address that begins with http:// or https://, got '{url}'.")
+    folder = user_data_path("ostinato", appauthor=False) / "gtzan" if to is None else Path(to)
+    table = checksums() if expected is None else expected
+    with _shown(progress) as report:
+        try:
+            return _fetch(folder.expanduser(), url, table, report, tell or _to_stderr)
+        except OSError as error:
+            raise DownloadError(
+                f"Cannot keep GTZAN in {folder} ({error.strerror or error}, "
+                f"at {error.filename or folder}): free some space or choose another folder."
+            ) from error
+
+
+def _fetch(
+    folder: Path,
+    url: str,
+    expected: Mapping[str, Checksum],
+    report: Report,
+    tell: Callable[[str], None],
+) -> Path:
+    genres, staged, archive = (folder / name for name in ("genres", "genres.part", "genres.tar.gz"))
+    wanted = not_verified(genres, expected, report)
+    if not wanted:
+        tell(f"GTZAN is complete in {genres}: {len(expected)} files verified, nothing to download.")
+        return genres
+    todo = not_verified(staged, wanted, report)
+    downloaded = bool(todo) and not archive.exists()
+    if todo:
+        folder.mkdir(parents=True, exist_ok=True)
+        extracted_bytes = sum(checksum.n_bytes for checksum in todo.values())
+        if downloaded:
+            _download(url, archive, extracted_bytes, report, tell)
+        _check_space(folder, extracted_bytes)
+        try:
+            in_archive = _extract(archive, staged, todo, report)
+            _check_complete(not_verified(staged, todo, report), in_archive, todo, archive)
+        except DataError:
+            if downloaded:  # one put there by hand stays; the sentence says that it is no good
+                archive.unlink()
+            raise
+    _put_in_place(staged, genres, wanted)
+    if downloaded:
+        archive.unlink()
+    left = f" {archive} is no longer needed." if archive.exists() else ""
+    tell(f"GTZAN is complete in {genres}: {len(expected)} files verified.{left}")
+    return genres
+
+
+def _download(
+    url: str, archive: Path, reserve_bytes: int, report: Report, tell: Callable[[str], None]
+) -> None:
+    """Download ``url`` to ``archive``, from where it broke off; try again after a break."""
+    part = archive.with_name(f"{archive.name}.part")
+    at_start = furthest = _size(part)
+    failures = 0
+    while True:
+        try:
+            _receive(url, part, reserve_bytes, report)
+            break
+        except _BrokenError as broken:
+            failures = 1 if _size(part) > furthest else failures + 1
+            furthest = max(furthest, _size(part))
+            if failures > _RETRIES or (broken.unreachable and furthest == at_start):
+                raise _failed(url, archive, str(broken)) from broken
+            pause_s = _FIRST_PAUSE_S * 2 ** (failures - 1)
+            tell(f"The download broke off ({broken}); trying again in {pause_s:g} s.")
+            time.sleep(pause_s)
+        except HTTPError as error:
+            raise _failed(url, archive, f"it answered {error.code} {error.reason}") from error
+    part.replace(archive)
+    _state_file(part).unlink(missing_ok=True)
+
+
+def _receive(url: str, part: Path, reserve_bytes: int, report: Report) -> None:
+    """Ask once for what ``part`` lacks and write what comes; whole when this returns."""
+    etag, total = _read_state(part)
+    have = _size(part) if etag else 0
+    if have and have == total:
+        return  # interrupted between the last byte and the renaming
+    headers = {"User-Agent": "ostinato", "Accept-Encoding": "identity"}
+    if etag and have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": etag}
+    with _open(Request(url, headers=headers), part) as response:
+        length = response.headers.get("Content-Length")
+        answered = response.headers.get("ETag", "")
+        resumed = (
+            response.status == http.client.PARTIAL_CONTENT
+            and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            and answered == etag
+        )
+        if response.status == http.client.PARTIAL_CONTENT and not resumed:
+            _forget(part)
+            raise _BrokenError("the file on the server has changed")
+        have = have if resumed else 0
+        total = have + int(length) if length else 0
+        _check_space(part.parent, total - have + reserve_bytes)
+        if not resumed:
+            _forget(part)
+            part.touch()
+            if answered and not answered.startswith("W/"):  # a weak tag does not promise same bytes
+                state = {"etag": answered, "bytes": total}
+                _state_file(part).write_text(json.dumps(state), encoding="utf-8")
+        with part.open("ab") as file:
+            for chunk in _chunks(response):
+                file.write(chunk)
+                have += len(chunk)
+                report("Downloading", have, total)
+    if total and have != total:
+        raise _BrokenError(f"the connection closed after {have} of {total} bytes")
+
+
+def _open(request: Request, part: Path) -> http.client.HTTPResponse:
+    """Send a request; what may pass by itself becomes :class:`_BrokenError`."""
+    try:
+        response: http.client.HTTPResponse = urlopen(request, timeout=_TIMEOUT_S)
+    except HTTPError as error:
+        error.close()
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            _forget(part)
+            raise _BrokenError("the file on the server has changed") from error
+        if error.code >= http.client.INTERNAL_SERVER_ERROR or error.code in (408, 429):
+            raise _BrokenError(f"it answered {error.code} {error.reason}") from error
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise _broken(error) from error
+    return response
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield what the server sends; its breaks are told apart from those of the disk."""
+    while True:
+        try:
+            chunk = response.read(_CHUNK_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise _broken(error) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _broken(error: Exception) -> _BrokenError:
+    reason = error.reason if isinstance(error, URLError) else error
+    if isinstance(reason, socket.gaierror):
+        return _BrokenError("its name could not be resolved", unreachable=True)
+    if isinstance(reason, ConnectionRefusedError):
+        return _BrokenError("connection refused", unreachable=True)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return _BrokenError(f"its certificate is not valid: {reason.reason}", unreachable=True)
+    if isinstance(reason, TimeoutError):
+        return _BrokenError(f"no answer for {_TIMEOUT_S:g} s")
+    return _BrokenError(str(reason) or type(reason).__name__)
+
+
+def _failed(url: str, archive: Path, reason: str) -> DownloadError:
+    return DownloadError(
+        f"Could not download GTZAN from {urlsplit(url).hostname} ({reason}): check the network and "
+        f"run again to go on from where it stopped, or download {url} by hand and put it at "
+        f"{archive}, or go without, as 'ostinato study' needs no download: the frames ship with it."
+    )
+
+
+def _extract(
+    archive: Path, staged: Path, wanted: Mapping[str, Checksum], report: Report
+) -> set[str]:
+    """Extract the wanted files to ``staged``; return all paths of the archive, below ``genres/``.
+
+    Raises
+    ------
+    DataError
+        If the archive cannot be read, or a member is a link, a device, or has a path that leads
+        out of the folder. Of an unsafe archive nothing is kept.
+    """
+    in_archive = set()
+    total = archive.stat().st_size
+    try:
+        with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:gz") as tar:
+            for member in tar:
+                unsafe = _why_unsafe(member)
+                if unsafe:
+                    shutil.rmtree(staged, ignore_errors=True)
+                    raise DataError(
+                        f"Nothing of {archive} was kept: expected files and folders below genres/, "
+                        f"got '{member.name}', {unsafe}; this is not the GTZAN archive."
+                    )
+                path = PurePosixPath(member.name).as_posix().removeprefix("genres/")
+                in_archive.add(path)
+                if path in wanted and member.isfile() and member.size == wanted[path].n_bytes:
+                    tar.extract(member.replace(name=path), staged, filter="data")
+                report("Extracting", raw.tell(), total)
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(
+            f"The archive {archive} cannot be read ({error}): expected GTZAN as tar.gz; remove it, "
+            "if you put it there, and run again to download it anew."
+        ) from error
+    return in_archive
+
+
+def _why_unsafe(member: tarfile.TarInfo) -> str | None:
+    """Why a member is refused: stricter than tarfile, which makes some of these harmless."""
+    posix, windows = PurePosixPath(member.name), PureWindowsPath(member.name)
+    if posix.is_absolute() or windows.anchor:
+        return "an absolute path"
+    if ".." in posix.parts or ".." in windows.parts:
+        return "a path that leads out of the folder"
+    if member.issym() or member.islnk():
+        return "a link"
+    if not (member.isfile() or member.isdir()):
+        return "neither a file nor a folder"
+    return None
+
+
+def _check_complete(
+    wrong: Mapping[str, Checksum],
+    in_archive: Collection[str],
+    wanted: Mapping[str, Checksum],
+    archive: Path,
+) -> None:
+    """Raise DataError that names the files that the archive lacks or holds otherwise."""
+    if not wrong:
+        return
+    found = []
+    for what, there in (("missing", False), ("different", True)):
+        paths = [path for path in wrong if (path in in_archive) is there]
+        more = f" and {len(paths) - _NAMES_SHOWN} more" if len(paths) > _NAMES_SHOWN else ""
+        if paths:
+            found.append(f"{len(paths)} {what} ({', '.join(paths[:_NAMES_SHOWN])}{more})")
+    raise DataError(
+        f"GTZAN from {archive}: expected {len(wanted)} files with the known SHA-256, got "
+        f"{' and '.join(found)}; the archive is damaged or another edition: remove it, if you put "
+        "it there, and run again to download it anew."
+    )
+
+
+def _put_in_place(staged: Path, genres: Path, wanted: Collection[str]) -> None:
+    """Make verified files the collection, or mend the collection with them."""
+    if not genres.exists():
+        staged.rename(genres)
+        return
+    for path in wanted:
+        (genres / path).parent.mkdir(parents=True, exist_ok=True)
+        (staged / path).replace(genres / path)
+    shutil.rmtree(staged)
+
+
+def _check_space(folder: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise DownloadError(
+            f"Not enough room for GTZAN in {folder}: it needs {needed_bytes / 1e9:.2f} GB more, "
+            f"{free_bytes / 1e9:.2f} GB are free."
+        )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _state_file(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _read_state(part: Path) -> tuple[str, int]:
+    """ETag and bytes of the server's file that ``part`` is the beginning of; ("", 0): unknown."""
+    try:
+        state = json.loads(_state_file(part).read_text(encoding="utf-8"))
+        return str(state["etag"]), int(state["bytes"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return "", 0  # then the download begins anew
+
+
+def _forget(part: Path) -> None:
+    _state_file(part).unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _shown(progress: Report | None) -> Iterator[Report]:
+    """Give the caller's callback; or a bar on stderr if a person watches it; or nothing."""
+    if progress is not None:
+        yield progress
+        return
+    if not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    columns = (*Progress.get_default_columns(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what)
+            bars.update(tasks[what], completed=done, total=total or None)
+
+        yield show
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

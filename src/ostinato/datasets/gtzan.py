@@ -1,0 +1,364 @@
+"""GTZAN: the table of its 1000 tracks, its published splits, and the frames that ship here.
+
+The frames are MFCC of the 999 readable tracks, kept in 8 bits with one step a coefficient;
+``data/README.md`` beside this file says how they were made and what the 8 bits cost. The table
+holds facts alone: artists and titles (B. L. Sturm's index, as corrected up to 2024), the exact
+replicas, the published lists and the SHA-256 of each file of the common release.
+
+References
+----------
+G. Tzanetakis, P. Cook, "Musical genre classification of audio signals", IEEE TSAP 10(5), 2002.
+B. L. Sturm, "The state of the art ten years after a state of the art", JNMR 43(2), 2014.
+C. Kereliuk, B. L. Sturm, J. Larsen, "Deep learning and music adversaries", IEEE TMM 17(11), 2015
+(the fault-filtered split).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.datasets.corpus import Corpus, Recording, Skipped
+from ostinato.errors import DataError, UsageError
+from ostinato.features import FeatureSpec
+
+GENRES = (
+    "blues",
+    "classical",
+    "country",
+    "disco",
+    "hiphop",
+    "jazz",
+    "metal",
+    "pop",
+    "reggae",
+    "rock",
+)
+"""The ten genres, sorted; 100 tracks of each."""
+
+SPLITS = ("fault-filtered", "stratified")
+"""The published splits of the table."""
+
+PARTS = ("train", "valid", "test")
+"""The parts of a split."""
+
+SOURCE_URL = "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz"
+"""Where the collection lives now."""
+
+GTZAN_ID = re.compile(rf"(?P<genre>{'|'.join(GENRES)})\.000\d\d")
+"""The id of a track: ``"blues.00000"`` to ``"rock.00099"``."""
+
+_AUDIO_SUFFIX = re.compile(
+    r"\.(wav|au|aiff?|flac|mp3|og[ga]|opus|m4a|mp4|aac|wma|webm)", re.IGNORECASE
+)
+_FRAMES_FILE = "gtzan_mfcc.npz"
+_TRACKS_FILE = "gtzan_tracks.tsv"
+_CHECKSUMS_FILE = "gtzan_sha256.tsv"
+_TRACKS_HEADER = "id\tgenre\tartist\ttitle\trecording\tfaults\tfault_filtered\tstratified"
+_CHECKSUMS_HEADER = "path\tsha256\tbytes"
+_N_TRACKS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class GtzanTrack:
+    """One row of the track table.
+
+    Attributes
+    ----------
+    id, genre : str
+    artist, title : str or None
+        As Sturm's index spells them; None where they are not known.
+    recording : str
+        The id of the first of the tracks that are exact replicas of each other.
+    faults : tuple of str
+        Known faults, in words.
+    fault_filtered, stratified : str or None
+        The part (``"train"``, ``"valid"``, ``"test"``) of the published split that lists the
+        track, None where none does.
+    """
+
+    id: str
+    genre: str
+    artist: str | None
+    title: str | None
+    recording: str
+    faults: tuple[str, ...]
+    fault_filtered: str | None
+    stratified: str | None
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What a file of the collection must be: its SHA-256, in hexadecimal, and its bytes."""
+
+    sha256: str
+    n_bytes: int
+
+
+def gtzan_id(path: str | PurePath) -> str | None:
+    """Return the GTZAN id that an audio file's name spells, or None.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``"genres/blues/blues.00000.wav"``; the folders do not matter, the suffix may be that of
+        any audio format.
+
+    Examples
+    --------
+    >>> gtzan_id("Downloads/blues.00007.au")
+    'blues.00007'
+    >>> gtzan_id("Downloads/blues.mp3") is None
+    True
+    """
+    name = PurePath(path)
+    known = GTZAN_ID.fullmatch(name.stem) and _AUDIO_SUFFIX.fullmatch(name.suffix)
+    return name.stem if known else None
+
+
+@cache
+def tracks() -> tuple[GtzanTrack, ...]:
+    """Return the 1000 tracks, sorted by id.
+
+    Raises
+    ------
+    DataError
+        If the table in the package is damaged.
+    """
+    rows = tuple(
+        GtzanTrack(
+            id=row["id"],
+            genre=row["genre"],
+            artist=row["artist"] or None,
+            title=row["title"] or None,
+            recording=row["recording"],
+            faults=tuple(row["faults"].split("; ")) if row["faults"] else (),
+            fault_filtered=row["fault_filtered"] or None,
+            stratified=row["stratified"] or None,
+        )
+        for row in _read_table(_TRACKS_FILE, _TRACKS_HEADER)
+    )
+    if len(rows) != _N_TRACKS:
+        raise _damaged(_TRACKS_FILE, f"expected {_N_TRACKS} tracks, got {len(rows)}")
+    return rows
+
+
+def published_split(name: str) -> dict[str, tuple[str, ...]]:
+    """Return the ids of each part of a published split, sorted.
+
+    Parameters
+    ----------
+    name : {"fault-filtered", "stratified"}
+        ``"fault-filtered"``: 443 train, 197 valid and 290 test tracks, without replicas and
+        mislabels; its train part lists ``jazz.00054``, which cannot be read. ``"stratified"``:
+        500, 250 and 250 tracks, with the collection's faults in.
+
+    Raises
+    ------
+    UsageError
+        If there is no split of that name.
+    """
+    if name not in SPLITS:
+        raise UsageError(
+            f"Expected a published split of GTZAN ({' or '.join(SPLITS)}), got '{name}'."
+        )
+    column = name.replace("-", "_")
+    return {
+        part: tuple(track.id for track in tracks() if getattr(track, column) == part)
+        for part in PARTS
+    }
+
+
+@cache
+def checksums() -> dict[str, Checksum]:
+    """Return path below ``genres/`` -> what the file of the common release must be.
+
+    Raises
+    ------
+    DataError
+        If the table in the package is damaged.
+    """
+    rows = _read_table(_CHECKSUMS_FILE, _CHECKSUMS_HEADER)
+    try:
+        table = {row["path"]: Checksum(row["sha256"], int(row["bytes"])) for row in rows}
+    except ValueError as error:
+        raise _damaged(_CHECKSUMS_FILE, str(error)) from error
+    if len(table) != _N_TRACKS:
+        raise _damaged(_CHECKSUMS_FILE, f"expected {_N_TRACKS} files, got {len(table)}")
+    return table
+
+
+def not_verified(
+    genres: Path,
+    expected: Mapping[str, Checksum],
+    progress: Callable[[str, int, int], None],
+) -> dict[str, Checksum]:
+    """Return those of the expected files that are missing or have another content.
+
+    Parameters
+    ----------
+    genres : Path
+        The folder with a folder a genre; it need not exist.
+    expected : mapping of str to Checksum
+        Path below ``genres`` -> what the file must be.
+    progress : callable
+        Called with ``"Verifying"``, bytes done and bytes in all.
+
+    Raises
+    ------
+    OSError
+        If a file is there and cannot be read.
+    """
+    if not genres.is_dir():
+        return dict(expected)
+    total = sum(checksum.n_bytes for checksum in expected.values())
+    done = 0
+    wrong = {}
+    for path, checksum in expected.items():
+        if not _is_right(genres / path, checksum):
+            wrong[path] = checksum
+        done += checksum.n_bytes
+        progress("Verifying", done, total)
+    return wrong
+
+
+def _is_right(path: Path, checksum: Checksum) -> bool:
+    if not path.is_file() or path.stat().st_size != checksum.n_bytes:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == checksum.sha256
+
+
+def load_gtzan(*, n_coefficients: int | None = None) -> Corpus:
+    """Return the 999 readable tracks with the frames that ship with the package.
+
+    Parameters
+    ----------
+    n_coefficients : int, optional
+        How many MFCC to keep, from the first; all that ship by default. MFCC are nested: the
+        first k of many are the k of a transform that keeps k.
+
+    Returns
+    -------
+    Corpus
+        Frames of shape ``(387, n_coefficients)``, one about every 77.5 ms, standardised over each
+        track; ``jazz.00054`` is in ``skipped``.
+
+    Raises
+    ------
+    UsageError
+        If fewer than one or more coefficients than ship are asked for.
+    DataError
+        If a file of the package is damaged.
+    """
+    ids, frames = _shipped_frames(n_coefficients)
+    by_id = {track.id: track for track in tracks()}
+    unknown = [name for name in ids if name not in by_id]
+    if unknown:
+        raise _damaged(_FRAMES_FILE, f"track '{unknown[0]}' is not in {_TRACKS_FILE}")
+    recordings = tuple(
+        Recording(
+            id=track.id,
+            genre=track.genre,
+            artist=track.artist,
+            title=track.title,
+            recording=track.recording,
+            faults=track.faults,
+        )
+        for track in (by_id[name] for name in ids)
+    )
+    with_frames = set(ids)
+    return Corpus(
+        name="gtzan",
+        source="frames shipped with the package",
+        recordings=recordings,
+        frames=tuple(frames),
+        spec=FeatureSpec(kind="mfcc", n_coefficients=frames.shape[2]),
+        skipped=tuple(
+            Skipped(track.id, f"No frames of this track ship: {'; '.join(track.faults)}.")
+            for track in tracks()
+            if track.id not in with_frames
+        ),
+    )
+
+
+def decode_frames(
+    differences: NDArray[np.uint8], step: NDArray[np.float32], offset: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the frames that 8-bit codes stand for.
+
+    Parameters
+    ----------
+    differences : uint8 array [shape=(n_tracks, n_frames, n_coefficients)]
+        Codes, each less the one a frame earlier, modulo 256 (which compresses better).
+    step, offset : float32 array [shape=(n_coefficients,)]
+        Code c of coefficient k stands for ``offset[k] + c * step[k]``.
+
+    Returns
+    -------
+    float32 array [shape=(n_tracks, n_frames, n_coefficients)]
+    """
+    codes = np.cumsum(differences, axis=1, dtype=np.uint8)
+    frames: NDArray[np.float32] = codes * step
+    frames += offset
+    return frames
+
+
+def _shipped_frames(n_coefficients: int | None) -> tuple[list[str], NDArray[np.float32]]:
+    """Read ids and frames [shape=(n_tracks, n_frames, n_coefficients)] from the package."""
+    raw = _read(_FRAMES_FILE)
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as stored:
+            ids = stored["track_id"].tolist()
+            differences, step, offset = stored["differences"], stored["step"], stored["offset"]
+        shipped = step.shape[0]
+        whole = differences.dtype == np.uint8 and differences.shape[::2] == (len(ids), shipped)
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
+        raise _damaged(_FRAMES_FILE, str(error)) from error
+    if not whole:
+        raise _damaged(_FRAMES_FILE, "its arrays do not fit each other")
+    k = shipped if n_coefficients is None else n_coefficients
+    if not 1 <= k <= shipped:
+        raise UsageError(
+            f"Expected 1 to {shipped} coefficients, as many as the GTZAN frames in the package "
+            f"have, got {k}; more need the audio: ostinato fetch gtzan."
+        )
+    return ids, decode_frames(differences[:, :, :k], step[:k], offset[:k])
+
+
+def _read_table(name: str, header: str) -> list[dict[str, str]]:
+    """Rows of a tab-separated table of the package, each field under its column's name."""
+    try:
+        first, *lines = _read(name).decode("utf-8").rstrip("\n").split("\n")
+        if first != header:
+            raise ValueError(f"its first line is not '{' '.join(header.split())}'")
+        columns = header.split("\t")
+        return [dict(zip(columns, line.split("\t"), strict=True)) for line in lines]
+    except ValueError as error:  # also an empty file, bad UTF-8, a row too short or too long
+        raise _damaged(name, str(error)) from error
+
+
+def _read(name: str) -> bytes:
+    """Bytes of a file that ships in the package's ``datasets/data``."""
+    try:
+        return files("ostinato").joinpath("datasets", "data", name).read_bytes()
+    except OSError as error:
+        raise _damaged(name, error.strerror or str(error)) from error
+
+
+def _damaged(name: str, reason: str) -> DataError:
+    return DataError(
+        f"The file '{name}' that ships with Ostinato is missing or damaged "
+        f"({reason.rstrip('.')}): reinstall the package."
+    )
