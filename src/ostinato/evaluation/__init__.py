@@ -1,0 +1,1 @@
+"""Evaluation: metrics, and how far they can be trusted."""

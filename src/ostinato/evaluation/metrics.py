@@ -1,0 +1,145 @@
+"""Accuracy, precision, recall, F1 and confusion of one part of a split.
+
+Conventions, as in scikit-learn: a precision or recall with nothing to divide by is 0; macro means
+are plain means over the genres that occur in the part, so a genre without recordings there does
+not pull them down; ``confusion[i][j]`` counts recordings of genre i that were called genre j.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.errors import DataError
+
+_SMALLEST = 1e-12  # a probability of 0 for the truth costs 27.6 nats, not infinitely many
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenreMetrics:
+    """Of one genre: precision, recall and F1 in [0, 1]; support is its number of recordings."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Of one part.
+
+    Attributes
+    ----------
+    accuracy : float
+        In [0, 1].
+    loss : float
+        Mean negative log-likelihood of the true genre, in nats.
+    macro_precision, macro_recall, macro_f1 : float
+        Plain means over the genres that occur.
+    per_genre : dict of str to GenreMetrics
+    confusion : list of list of int
+        Rows are true genres, columns verdicts, both in the order of ``per_genre``.
+    """
+
+    accuracy: float
+    loss: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    per_genre: dict[str, GenreMetrics]
+    confusion: list[list[int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        return asdict(self)
+
+
+def confusion_matrix(
+    labels: NDArray[np.int64], verdicts: NDArray[np.int64], *, n_genres: int
+) -> NDArray[np.int64]:
+    """Count true genres (rows) against verdicts (columns) [shape=(n_genres, n_genres)].
+
+    Parameters
+    ----------
+    labels, verdicts : int array [shape=(n_recordings,)]
+        From 0 to ``n_genres - 1``.
+
+    Raises
+    ------
+    DataError
+        If there are not as many verdicts as labels, or one of either is no genre.
+    """
+    both = np.concatenate([labels, verdicts])
+    if labels.shape != verdicts.shape or not ((both >= 0) & (both < n_genres)).all():
+        raise DataError(
+            f"Expected a label and a verdict from 0 to {n_genres - 1} for every recording, got "
+            f"{labels.size} labels and {verdicts.size} verdicts, {both.min()} to {both.max()}."
+        )
+    flat = np.bincount(labels * n_genres + verdicts, minlength=n_genres * n_genres)
+    return flat.reshape(n_genres, n_genres).astype(np.int64)  # (true, verdict)
+
+
+def genre_metrics(confusion: NDArray[np.int64], genres: tuple[str, ...]) -> dict[str, GenreMetrics]:
+    """Precision, recall and F1 of every genre from a confusion matrix."""
+    hits = np.diag(confusion).astype(np.float64)
+    called = confusion.sum(axis=0)
+    support = confusion.sum(axis=1)
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
+    both = called + support
+    f1 = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+    return {
+        genre: GenreMetrics(
+            precision=float(precision[i]),
+            recall=float(recall[i]),
+            f1=float(f1[i]),
+            support=int(support[i]),
+        )
+        for i, genre in enumerate(genres)
+    }
+
+
+def evaluate(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], genres: tuple[str, ...]
+) -> Metrics:
+    """All metrics of one part.
+
+    Parameters
+    ----------
+    labels : int array [shape=(n_recordings,)]
+        Indices into ``genres``.
+    probabilities : array [shape=(n_recordings, n_genres)]
+    genres : tuple of str
+
+    Raises
+    ------
+    DataError
+        If there is nothing to evaluate, shapes do not agree, a label is no genre, or a probability
+        is not a number.
+    """
+    wanted = (labels.size, len(genres))
+    if labels.ndim != 1 or labels.size == 0 or probabilities.shape != wanted:
+        raise DataError(
+            f"Expected one or more labels in a row and probabilities of shape {wanted}, got shapes "
+            f"{labels.shape} and {probabilities.shape}."
+        )
+    if not np.isfinite(probabilities).all():
+        raise DataError("Expected finite probabilities, got NaN or infinity: training diverged.")
+    verdicts = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, verdicts, n_genres=len(genres))
+    per_genre = genre_metrics(confusion, genres)
+    present = [m for m in per_genre.values() if m.support > 0]
+    of_truth = probabilities[np.arange(labels.size), labels]
+    return Metrics(
+        accuracy=float((verdicts == labels).mean()),
+        loss=float(-np.log(np.clip(of_truth, _SMALLEST, 1.0)).mean()),
+        macro_precision=float(np.mean([m.precision for m in present])),
+        macro_recall=float(np.mean([m.recall for m in present])),
+        macro_f1=float(np.mean([m.f1 for m in present])),
+        per_genre=per_genre,
+        confusion=confusion.tolist(),
+    )
