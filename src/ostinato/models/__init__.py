@@ -1,0 +1,134 @@
+"""Model families by name: (batch, time, feature) -> logits (batch, genre).
+
+Each family has one frozen dataclass of settings and one module; :func:`build` makes it, and
+:func:`save`/:func:`load` put its weights on disk beside the metadata that rebuilds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ostinato.errors import DataError, UsageError
+from ostinato.files import replacing
+from ostinato.modelfile import ModelInfo
+from ostinato.models.conv_lstm import ConvLSTMClassifier, ConvLSTMSettings
+from ostinato.models.layers import GenreModel, count_parameters
+from ostinato.models.lstm import LSTMClassifier, LSTMSettings
+from ostinato.models.residual_lstm import ResidualLSTMClassifier
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "GenreModel",
+    "build",
+    "count_parameters",
+    "family",
+    "load",
+    "save",
+]
+
+WEIGHTS = "weights.safetensors"
+INFO = "model.json"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model.
+
+    Attributes
+    ----------
+    label : str
+        As papers write it.
+    settings : type
+        Its frozen dataclass.
+    make : callable
+        ``(n_features, n_genres, settings) -> GenreModel``.
+    """
+
+    label: str
+    settings: type[Any]
+    make: Callable[[int, int, Any], GenreModel]
+
+
+FAMILIES: dict[str, Family] = {
+    "lstm": Family("LSTM", LSTMSettings, LSTMClassifier),
+    "residual-lstm": Family("ResLSTM", LSTMSettings, ResidualLSTMClassifier),
+    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, ConvLSTMClassifier),
+}
+
+
+def family(name: str) -> Family:
+    """The family of this name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name not in FAMILIES:
+        raise UsageError(f"Expected models of {', '.join(FAMILIES)}; got '{name}'.")
+    return FAMILIES[name]
+
+
+def build(name: str, *, n_features: int, n_genres: int, settings: Any) -> GenreModel:
+    """An untrained model.
+
+    Parameters
+    ----------
+    name : str
+        Of the family.
+    n_features : int
+        Of a frame.
+    n_genres : int
+        Outputs.
+    settings : dataclass
+        Of the family's own kind.
+
+    Raises
+    ------
+    UsageError
+        If there is no such family, or the settings are another family's.
+    """
+    kind = family(name)
+    if not isinstance(settings, kind.settings):
+        raise UsageError(
+            f"Model '{name}': expected settings of {kind.settings.__name__}, "
+            f"got {type(settings).__name__}."
+        )
+    return kind.make(n_features, n_genres, settings)
+
+
+def save(model: GenreModel, info: ModelInfo, folder: Path) -> None:
+    """Write ``weights.safetensors`` and ``model.json`` into a folder."""
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+    info.save(folder / INFO)
+
+
+def load(folder: Path) -> tuple[GenreModel, ModelInfo]:
+    """Rebuild a model from what :func:`save` wrote; it is in evaluation mode.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged, or weights and metadata are of different models.
+    """
+    info = ModelInfo.load(folder / INFO)
+    try:
+        settings = family(info.family).settings(**info.settings)
+        model = build(
+            info.family,
+            n_features=info.spec.n_features,
+            n_genres=len(info.genres),
+            settings=settings,
+        )
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
+        raise DataError(f"Cannot rebuild the model in {folder}: {error}.") from error
+    return model.eval(), info

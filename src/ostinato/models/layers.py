@@ -1,0 +1,90 @@
+"""What the model families share: standardising, texture windows, pooling over time.
+
+Axes: B batch, T frames, F features of a frame, S steps (texture windows), H width.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.errors import UsageError
+
+TexturePart = Literal["mean", "deviation", "change"]
+TEXTURE: tuple[TexturePart, ...] = ("mean", "deviation", "change")
+
+
+class FrameNormalisation(nn.Module):
+    """Subtract the mean and divide by the deviation of every feature: (B, T, F) -> (B, T, F).
+
+    The first layer of every model. Its two vectors are fitted once, on the frames of the training
+    part, and travel with the weights: they cannot be lost, or fitted on anything else later.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("deviation", torch.ones(n_features))
+
+    def fit(self, frames: Tensor) -> None:
+        """Take means and deviations from training frames [shape=(n_frames, F)]."""
+        self.mean.copy_(frames.mean(dim=0))
+        self.deviation.copy_(frames.std(dim=0).clamp_min(1e-6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, T, F)."""
+        return (x - self.mean) / self.deviation
+
+
+class GenreModel(nn.Module):
+    """What every family is: frames (B, T, F) -> logits (B, G), its first layer a normalisation."""
+
+    normalise: FrameNormalisation
+
+
+class TextureWindows(nn.Module):
+    """Frames -> statistics of short texture windows: (B, T, F) -> (B, S, 3 F).
+
+    Of every ``length`` frames: the mean, the deviation, and the deviation of the change from frame
+    to frame, of each feature. Genre lives in how timbre varies within about a second more than in
+    any one frame (Tzanetakis and Cook 2002, section 3.1.2; their texture window is 1 s), and a
+    recurrent network that is handed these statistics need not learn to compute them from 442
+    tracks. Frames after the last whole window are left out. The statistics are brought to a
+    common scale by a batch normalisation without parameters.
+    """
+
+    def __init__(self, n_features: int, length: int) -> None:
+        super().__init__()
+        if length < 3:
+            raise UsageError(f"Expected texture windows of at least 3 frames, got {length}.")
+        self.length = length
+        self.n_features = len(TEXTURE) * n_features
+        self.scale = nn.BatchNorm1d(self.n_features, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the statistics of (B, T, F), T >= length."""
+        B, T, F = x.shape
+        S = T // self.length
+        x = x[:, : S * self.length].view(B, S, self.length, F)
+        change = x[:, :, 1:] - x[:, :, :-1]
+        x = torch.cat([x.mean(dim=2), x.std(dim=2), change.std(dim=2)], dim=2)  # (B, S, 3 F)
+        scaled: Tensor = self.scale(x.transpose(1, 2))  # (B, 3 F, S)
+        return scaled.transpose(1, 2)  # (B, S, 3 F)
+
+
+class MeanMaxPool(nn.Module):
+    """The mean and the maximum over time: (B, S, H) -> (B, 2 H)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (B, S, H)."""
+        return torch.cat([x.mean(dim=1), x.amax(dim=1)], dim=1)  # (B, 2 H)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers training adjusts."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

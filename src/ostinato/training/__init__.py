@@ -1,0 +1,1 @@
+"""Training: data in memory, augmentation, the fit."""

@@ -1,0 +1,318 @@
+"""Training one model. The only module that imports Lightning.
+
+The random numbers of a step depend on the seed, the epoch and the step alone. So a training that
+was killed and resumed from its last checkpoint, written after every epoch, gives the same weights
+as one that was left alone, bit by bit on the same machine.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import pickle
+import signal
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from ostinato.errors import OstinatoError
+from ostinato.evaluation.metrics import evaluate
+from ostinato.files import write_text
+from ostinato.models.layers import GenreModel
+from ostinato.training.augment import add_noise, mixup
+from ostinato.training.settings import TrainingSettings
+from ostinato.training.tracks import Tracks, predict
+
+CHECKPOINT = "last.ckpt"
+CURVES = "curves.csv"
+CURVE_COLUMNS = (
+    "epoch", "objective", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy",
+    "seconds",
+)  # fmt: skip
+
+Curves = dict[str, list[float | None]]
+
+
+class TrainingError(OstinatoError):
+    """Training cannot go on: the loss is no number, or a checkpoint cannot be read."""
+
+
+def epoch_batches(n_tracks: int, batch_size: int) -> list[Tensor]:
+    """Every track once, in a random order and in batches of nearly equal size."""
+    return list(torch.randperm(n_tracks).tensor_split(-(-n_tracks // batch_size)))
+
+
+class GenreTraining(lightning.LightningModule):
+    """The training step: random crops, noise, mixup, smoothed cross-entropy, AdamW in one cycle."""
+
+    def __init__(
+        self, model: GenreModel, train: Tracks, settings: TrainingSettings, seed: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.train_tracks = train
+        self.settings = settings
+        self.seed = seed
+        self.batches: list[Tensor] = []
+
+    def train_dataloader(self) -> DataLoader[int]:
+        """Numbers of the batches: what they hold is drawn where the epoch's seed is set."""
+        n_batches = len(epoch_batches(len(self.train_tracks), self.settings.batch_size))
+        return DataLoader(range(n_batches), batch_size=None)  # type: ignore[arg-type]
+
+    def on_train_epoch_start(self) -> None:
+        """Draw the epoch's order."""
+        torch.manual_seed(_derived(self.seed, self.current_epoch))
+        self.batches = epoch_batches(len(self.train_tracks), self.settings.batch_size)
+
+    def training_step(self, number: int) -> Tensor:
+        """Mean loss of a batch of random windows."""
+        # Seeded step by step: between steps Lightning and DataLoader draw numbers of their own,
+        # and not the same ones in a training that was resumed.
+        torch.manual_seed(_derived(self.seed, self.current_epoch, number))
+        tracks = self.batches[number]
+        labels = self.train_tracks.labels[tracks].to(self.device)
+        x = self.train_tracks.random_crops(tracks, self.settings.window_frames)  # (B, T, F)
+        x = add_noise(x.to(self.device), self.model.normalise.deviation * self.settings.noise)
+        x, partners, share = mixup(x, alpha=self.settings.mixup)
+        logits = self.model(x)
+        smoothing = self.settings.label_smoothing
+        own, other = (
+            functional.cross_entropy(logits, y, label_smoothing=smoothing, reduction="none")
+            for y in (labels, labels[partners])
+        )
+        loss = (share * own + (1 - share) * other).mean()
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"The loss is {loss.item()} in epoch {self.current_epoch + 1}, step "
+                f"{self.global_step + 1}: training has diverged; lower training.learning_rate."
+            )
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with a one-cycle learning rate, stepped every batch."""
+        s = self.settings
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            s.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=s.warmup,
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class CurveKeeper(Callback):
+    """Keeps the learning curves, in the checkpoint and in ``curves.csv``.
+
+    The objective is the loss that training minimises, on augmented windows; losses and accuracies
+    are those of the present weights in evaluation mode, on whole tracks, of train and valid alike.
+    Seconds add up over the epochs, those before an interruption included.
+    """
+
+    def __init__(self, parts: dict[str, Tracks], settings: TrainingSettings, path: Path) -> None:
+        self.parts = parts
+        self.settings = settings
+        self.path = path
+        self.curves: Curves = {name: [] for name in CURVE_COLUMNS}
+        self.losses: list[float] = []
+        self.started = 0.0
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the epoch's clock."""
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the objective of a step."""
+        self.losses.append(outputs["loss"].item())
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Add a row; evaluate where a point of the curves is due."""
+        epoch = trainer.current_epoch + 1
+        row: dict[str, float | None] = dict.fromkeys(CURVE_COLUMNS)
+        row |= {"epoch": epoch, "objective": float(np.mean(self.losses))}
+        self.losses.clear()
+        if epoch % self.settings.curve_every == 0 or epoch in (1, self.settings.epochs):
+            for part, tracks in self.parts.items():
+                loss, accuracy = _judge(pl_module.model, tracks, self.settings)
+                row |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
+        before = self.curves["seconds"][-1] if self.curves["seconds"] else 0.0
+        row["seconds"] = (before or 0.0) + time.perf_counter() - self.started
+        for name, value in row.items():
+            self.curves[name].append(value)
+        write_text(self.path, _as_csv(self.curves))
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"curves": self.curves}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.curves = state_dict["curves"]
+
+
+def fit(
+    model: GenreModel,
+    *,
+    train: Tracks,
+    valid: Tracks,
+    settings: TrainingSettings,
+    seed: int,
+    folder: Path,
+    accelerator: str = "cpu",
+) -> tuple[Curves, dict[str, Tensor]]:
+    """Train a model in place; resume from ``folder/last.ckpt`` if it is there.
+
+    Parameters
+    ----------
+    model : GenreModel
+        Its ``normalise`` layer is fitted here, on the training frames alone. In the end it holds
+        the averaged weights.
+    train, valid : Tracks
+        ``valid`` is heard for the curves only: nothing is chosen on it.
+    settings : TrainingSettings
+    seed : int
+        Of the order, the crops, mixup and dropout.
+    folder : Path
+        For ``last.ckpt`` and ``curves.csv``.
+    accelerator : str
+        Of Lightning: ``"cpu"``, ``"gpu"``, ``"auto"``.
+
+    Returns
+    -------
+    curves : dict of str to list
+        Columns of ``curves.csv``; None where an epoch was not evaluated.
+    last : dict of str to tensor
+        The weights of the last step, before averaging.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is no number, or the checkpoint cannot be read.
+    """
+    model.normalise.fit(train.frames)
+    training = GenreTraining(model, train, settings, seed)
+    keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder / CURVES)
+    last = LastWeights()
+    trainer = _trainer(
+        settings,
+        [keeper, last, EMAWeightAveraging(decay=settings.averaging)],
+        folder,
+        accelerator,
+    )
+    checkpoint = folder / CHECKPOINT
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    with _quiet():
+        try:
+            trainer.fit(
+                training,
+                ckpt_path=checkpoint if checkpoint.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit:
+            if not trainer.interrupted:
+                raise
+            # Lightning turns Ctrl-C into an exit, and its handler into one that hears nothing.
+            signal.signal(signal.SIGINT, on_interrupt)
+            raise KeyboardInterrupt from None
+        except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError) as error:
+            if not checkpoint.exists() or trainer.global_step > 0:
+                raise
+            raise TrainingError(
+                f"The checkpoint {checkpoint} cannot be read ({type(error).__name__}): delete it, "
+                "and that run starts afresh."
+            ) from error
+    return keeper.curves, last.weights
+
+
+class LastWeights(Callback):
+    """Keeps a copy of the last step's weights, before the averaged ones take their place."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, Tensor] = {}
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Copy the weights."""
+        self.weights = {k: v.detach().clone() for k, v in pl_module.model.state_dict().items()}
+
+
+def _trainer(
+    settings: TrainingSettings, callbacks: list[Callback], folder: Path, accelerator: str
+) -> lightning.Trainer:
+    checkpoints = ModelCheckpoint(
+        dirpath=folder,
+        filename=CHECKPOINT.removesuffix(".ckpt"),
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    with _quiet():
+        return lightning.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            max_epochs=settings.epochs,
+            gradient_clip_val=settings.gradient_clip,
+            deterministic=True,
+            logger=False,
+            callbacks=[*callbacks, checkpoints],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        )
+
+
+def _judge(model: GenreModel, tracks: Tracks, settings: TrainingSettings) -> tuple[float, float]:
+    """Loss and accuracy of whole tracks, on windows side by side to save time."""
+    length = settings.window_frames
+    probabilities = predict(model, tracks, length=length, hop=length)
+    genres = tuple(str(i) for i in range(probabilities.shape[1]))
+    metrics = evaluate(tracks.labels.numpy(), probabilities, genres)
+    return metrics.loss, metrics.accuracy
+
+
+def _derived(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _as_csv(curves: Curves) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CURVE_COLUMNS)
+    rows = zip(*(curves[name] for name in CURVE_COLUMNS), strict=True)
+    writer.writerows([["" if v is None else v for v in row] for row in rows])
+    return text.getvalue()
+
+
+class _quiet:  # noqa: N801
+    """Lightning's advice (more workers, a GPU that is not used) does not apply here."""
+
+    def __enter__(self) -> None:
+        self.loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
+        self.levels = [logger.level for logger in self.loggers]
+        for logger in self.loggers:
+            logger.setLevel(logging.ERROR)
+        self.catcher = warnings.catch_warnings()
+        self.catcher.__enter__()
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+
+    def __exit__(self, *details: object) -> None:
+        self.catcher.__exit__(None, None, None)
+        for logger, level in zip(self.loggers, self.levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,114 @@
+"""Tracks in memory as one tensor: crops to learn from, windows to be judged on.
+
+A collection of frames is small (GTZAN: 50 MB), so it is held whole and batches are gathered from
+it by index; worker processes would only copy it. Axes: N tracks, B batch, T frames, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.models.layers import GenreModel
+from ostinato.windows import track_verdicts, window_starts
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Frames of several tracks end to end.
+
+    Attributes
+    ----------
+    frames : float32 tensor [shape=(n_frames_of_all, F)]
+    firsts, lengths : int64 tensor [shape=(N,)]
+        Where each track begins, and how many frames it has.
+    labels : int64 tensor [shape=(N,)]
+    """
+
+    frames: Tensor
+    firsts: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, corpus: Corpus, ids: tuple[str, ...]) -> Tracks:
+        """The tracks of a corpus with these ids, in this order."""
+        positions = corpus.positions(ids)
+        arrays = [np.asarray(corpus.frames[i], dtype=np.float32) for i in positions]
+        lengths = torch.tensor([len(a) for a in arrays])
+        return cls(
+            frames=torch.from_numpy(np.concatenate(arrays)),
+            firsts=torch.cumsum(lengths, dim=0) - lengths,
+            lengths=lengths,
+            labels=torch.from_numpy(corpus.labels[positions]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def gather(self, tracks: Tensor, starts: Tensor, length: int) -> Tensor:
+        """Windows of these tracks from these frames on [shape=(B, T, F)].
+
+        A track shorter than the window is repeated from its beginning.
+        """
+        lengths = self.lengths[tracks, None]  # (B, 1)
+        where = (starts[:, None] + torch.arange(length)) % lengths  # (B, T)
+        return self.frames[self.firsts[tracks, None] + where]  # (B, T, F)
+
+    def random_crops(self, tracks: Tensor, length: int) -> Tensor:
+        """A window at a random place of each of these tracks [shape=(B, T, F)]."""
+        room = (self.lengths[tracks] - length + 1).clamp_min(1)
+        starts = (torch.rand(len(tracks)) * room).long()
+        return self.gather(tracks, starts, length)
+
+    def batches(self, *, length: int, hop: int, size: int = 256) -> Iterator[Tensor]:
+        """All windows of all tracks in order, some at a time [each shape=(<= size, T, F)]."""
+        tracks, starts = [], []
+        for i, n_frames in enumerate(self.lengths.tolist()):
+            of_track = torch.from_numpy(window_starts(n_frames, length=length, hop=hop))
+            tracks.append(torch.full_like(of_track, i))
+            starts.append(of_track)
+        all_tracks, all_starts = torch.cat(tracks), torch.cat(starts)
+        for first in range(0, len(all_tracks), size):
+            some = slice(first, first + size)
+            yield self.gather(all_tracks[some], all_starts[some], length)
+
+    def counts(self, *, length: int, hop: int) -> NDArray[np.int64]:
+        """How many windows each track has [shape=(N,)]."""
+        return np.array(
+            [window_starts(n, length=length, hop=hop).size for n in self.lengths.tolist()],
+            dtype=np.int64,
+        )
+
+
+@torch.no_grad()
+def predict(
+    model: GenreModel, tracks: Tracks, *, length: int, hop: int, temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """One verdict a track: the mean of its windows' probabilities [shape=(N, n_genres)].
+
+    The model is put into evaluation mode for the time, and hears the frames as they are.
+
+    Parameters
+    ----------
+    model : GenreModel
+    tracks : Tracks
+    length, hop : int
+        Of a window, in frames.
+    temperature : float
+        Divides the logits.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    windows = tracks.batches(length=length, hop=hop)
+    logits = torch.cat([model(batch.to(device)).float().cpu() for batch in windows]).numpy()
+    model.train(was_training)
+    counts = tracks.counts(length=length, hop=hop)
+    return track_verdicts(logits, counts, temperature=temperature)

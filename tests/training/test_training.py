@@ -1,0 +1,205 @@
+"""Training: what it learns, that it can be killed, that the same seed gives the same figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ostinato import models
+from ostinato.errors import UsageError
+from ostinato.training import fit as fit_module
+from ostinato.training.augment import add_noise, mixup
+from ostinato.training.fit import CHECKPOINT, TrainingError, epoch_batches, fit
+from ostinato.training.settings import TrainingSettings
+from ostinato.training.tracks import Tracks, predict
+from ostinato.windows import cut
+from tests.toy import QUICK, toy_corpus
+
+CORPUS = toy_corpus()
+TRAIN = Tracks.of(CORPUS, CORPUS.ids[::2])
+VALID = Tracks.of(CORPUS, CORPUS.ids[1::2])
+
+
+def new_model(seed: int = 0, **settings: object) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    kind = models.family("residual-lstm").settings
+    defaults = {"width": 8, "depth": 2, "texture_frames": 4}
+    return models.build(
+        "residual-lstm", n_features=4, n_genres=3, settings=kind(**defaults | settings)
+    )
+
+
+def train(folder: Path, *, seed: int = 0, settings: TrainingSettings = QUICK, model=None):
+    model = model or new_model()
+    curves, last = fit(model, train=TRAIN, valid=VALID, settings=settings, seed=seed, folder=folder)
+    return model, curves, last
+
+
+def without_seconds(curves):
+    return {k: v for k, v in curves.items() if k != "seconds"}
+
+
+def test_tracks_are_gathered_as_windows_are_cut() -> None:
+    """The same windows, in the same order, as :func:`ostinato.windows.cut` gives track by track."""
+    batches = torch.cat(list(TRAIN.batches(length=24, hop=7, size=5))).numpy()
+    positions = CORPUS.positions(CORPUS.ids[::2])
+    wanted = np.concatenate([cut(CORPUS.frames[i], length=24, hop=7) for i in positions])
+    np.testing.assert_array_equal(batches, wanted)
+    assert TRAIN.counts(length=24, hop=7).sum() == len(wanted)
+
+
+def test_random_crops_lie_inside_their_track_and_short_tracks_are_repeated() -> None:
+    torch.manual_seed(0)
+    which = torch.arange(len(TRAIN)).repeat(20)
+    for crop, track in zip(TRAIN.random_crops(which, 24), which.tolist(), strict=True):
+        own = TRAIN.gather(torch.tensor([track]), torch.tensor([0]), int(TRAIN.lengths[track]))[0]
+        starts = (own[:, 0] == crop[0, 0]).nonzero()[:, 0].tolist()
+        assert any(torch.equal(own[s : s + 24], crop) for s in starts)
+    long = TRAIN.random_crops(torch.tensor([0]), 100)[0]
+    n = int(TRAIN.lengths[0])
+    assert torch.equal(long[:n], long[n : 2 * n][: 100 - n][:n]) or torch.equal(
+        long[: 100 - n], long[n:100]
+    )
+
+
+def test_prediction_is_the_mean_of_the_windows_probabilities() -> None:
+    model = new_model().eval()
+    got = predict(model, VALID, length=24, hop=12)
+    first = torch.from_numpy(cut(CORPUS.frames[1], length=24, hop=12))
+    wanted = torch.softmax(model(first).double(), dim=1).mean(0).detach().numpy()
+    np.testing.assert_allclose(got[0], wanted, rtol=1e-5)
+    np.testing.assert_allclose(got.sum(1), 1)
+
+
+def test_prediction_leaves_a_model_in_the_mode_it_was_in() -> None:
+    model = new_model().train()
+    predict(model, VALID, length=24, hop=12)
+    assert model.training
+
+
+def test_every_track_is_heard_once_an_epoch() -> None:
+    for n_tracks, size in ((15, 8), (16, 8), (3, 8), (17, 4)):
+        batches = [batch.tolist() for batch in epoch_batches(n_tracks, size)]
+        assert sorted(i for batch in batches for i in batch) == list(range(n_tracks))
+        sizes = [len(batch) for batch in batches]
+        assert max(sizes) <= size
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_training_learns_genres_that_can_be_told_apart(tmp_path) -> None:
+    model, curves, _ = train(tmp_path, settings=replace(QUICK, epochs=20, learning_rate=1e-2))
+    accuracy = (predict(model, VALID, length=24, hop=12).argmax(1) == VALID.labels.numpy()).mean()
+    assert accuracy >= 0.9
+    assert curves["train_loss"][-1] < curves["train_loss"][0]
+
+
+def test_same_seed_same_weights_and_another_seed_others(tmp_path) -> None:
+    first, curves, _ = train(tmp_path / "a")
+    second, again, _ = train(tmp_path / "b")
+    third, _, _ = train(tmp_path / "c", seed=1)
+    state = first.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in second.state_dict().items())
+    assert without_seconds(curves) == without_seconds(again)
+    assert not all(torch.equal(state[k], v) for k, v in third.state_dict().items())
+
+
+def test_normalisation_is_fitted_on_the_training_part_alone(tmp_path) -> None:
+    model, _, _ = train(tmp_path)
+    torch.testing.assert_close(model.normalise.mean, TRAIN.frames.mean(0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("killed_at_step", [1, 3, 7])
+def test_a_training_that_was_killed_gives_the_same_weights(
+    tmp_path, monkeypatch, killed_at_step: int
+) -> None:
+    """Two steps an epoch: killed in the first epoch (nothing kept yet), and in later ones."""
+    whole, curves, whole_last = train(tmp_path / "whole")
+    steps = 0
+
+    def killed(x, *, alpha):
+        nonlocal steps
+        steps += 1
+        if steps == killed_at_step:
+            raise MemoryError("killed")
+        return mixup(x, alpha=alpha)
+
+    monkeypatch.setattr(fit_module, "mixup", killed)
+    with pytest.raises(MemoryError):
+        train(tmp_path / "killed")
+    monkeypatch.setattr(fit_module, "mixup", mixup)
+    torch.manual_seed(12345)  # whatever happened in between
+    resumed, resumed_curves, resumed_last = train(tmp_path / "killed")
+    assert without_seconds(resumed_curves) == without_seconds(curves)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[key], value), key
+        assert torch.equal(resumed_last[key], whole_last[key]), key
+
+
+def test_the_checkpoint_holds_tensors_and_plain_values_only(tmp_path) -> None:
+    train(tmp_path)
+    checkpoint = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert checkpoint["epoch"] >= QUICK.epochs - 1
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match=r"last\.ckpt cannot be read .*: delete it"):
+        train(tmp_path)
+
+
+def test_curves_are_written_as_csv_with_a_row_an_epoch(tmp_path) -> None:
+    _, curves, _ = train(tmp_path)
+    header, *rows = (tmp_path / "curves.csv").read_text().splitlines()
+    assert header.startswith("epoch,objective,train_loss,valid_loss,train_accuracy,valid_accuracy")
+    assert [row.split(",")[0] for row in rows] == ["1", "2", "3", "4"]
+    evaluated = [loss is not None for loss in curves["valid_loss"]]
+    assert evaluated == [True, True, False, True]  # the first, every second, the last
+
+
+def test_a_loss_that_is_no_number_stops_training_in_words(tmp_path) -> None:
+    model = new_model()
+    torch.nn.init.constant_(model.head.weight, float("nan"))
+    with pytest.raises(TrainingError, match=r"loss is nan in epoch 1, step 1.*learning_rate"):
+        train(tmp_path, model=model)
+
+
+def test_averaged_weights_differ_from_the_last_ones_and_can_be_turned_off(tmp_path) -> None:
+    model, _, last = train(tmp_path / "on")
+    assert not torch.equal(model.state_dict()["head.weight"], last["head.weight"])
+    model, _, last = train(tmp_path / "off", settings=replace(QUICK, averaging=0.0))
+    torch.testing.assert_close(model.state_dict()["head.weight"], last["head.weight"])
+
+
+def test_mixup_keeps_each_window_the_main_one_and_blends_as_told() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 5, 3)
+    blended, partners, share = mixup(x, alpha=0.4)
+    assert (share >= 0.5).all()
+    assert (share <= 1).all()
+    assert sorted(partners.tolist()) == list(range(64))
+    s = share[:, None, None]
+    torch.testing.assert_close(blended, s * x + (1 - s) * x[partners])
+    same, _, one = mixup(x, alpha=0.0)
+    assert torch.equal(same, x)
+    assert (one == 1).all()
+
+
+def test_noise_has_the_deviation_it_is_told_in_every_feature() -> None:
+    torch.manual_seed(0)
+    x = torch.zeros(50, 200, 3)
+    deviation = torch.tensor([0.0, 0.5, 3.0])
+    measured = add_noise(x, deviation).flatten(0, 1).std(0)
+    torch.testing.assert_close(measured, deviation, rtol=0.02, atol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 0), ("learning_rate", -1.0), ("warmup", 1.0), ("mixup", -0.1), ("averaging", 1.0)],
+)
+def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"training.{name}: expected"):
+        TrainingSettings(**{name: value})
