@@ -1,0 +1,212 @@
+"""The command line: parses, calls, prints. What each verb does, Python can call too.
+
+Exit status: 0 done, 1 something could not be done, 2 wrong call, 130 interrupted. Machine output is
+on stdout; progress is on stderr, and only when a person watches.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)  # fmt: skip
+
+from ostinato import __version__
+from ostinato.errors import OstinatoError, UsageError, require
+
+app = typer.Typer(
+    name="ostinato",
+    help="Recurrent networks that name the genre of music, compared honestly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+output = Console(highlight=False)
+messages = Console(stderr=True, highlight=False)
+
+INTERRUPTED = 130
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Recurrent networks that name the genre of music, compared honestly."""
+    if version:
+        typer.echo(f"ostinato {__version__}")
+        raise typer.Exit
+
+
+@app.command(no_args_is_help=False)
+def study(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="STUDY.toml", help="Settings; options override them.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder of audio (a folder per genre, or GENRE.NAME.wav). By default gtzan, the "
+            "frames that ship with the package."
+        ),
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Models, separated by commas. By default lstm,residual-lstm,conv-lstm."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="fault-filtered (GTZAN's published lists), holdout (60/20/20), artist-folds (to "
+            "choose with), or auto, the default: fault-filtered where the data have it."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Trainings a model. By default 3.", min=1)
+    ] = None,
+    test: Annotated[
+        bool | None,
+        typer.Option(
+            "--test/--no-test", help="--no-test leaves the test part untouched: for choosing."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder. By default named below runs/.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where frames of --data are kept between calls.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Runs side by side. By default one a core.", min=1)
+    ] = None,
+    accelerator: Annotated[
+        str, typer.Option(help="cpu, gpu or auto: where the networks are trained.")
+    ] = "cpu",
+) -> None:
+    """Compare models: train each with several seeds, examine them, write a report.
+
+    Without arguments: LSTM, ResLSTM and ConvLSTM on GTZAN, with the frames that ship with the
+    package and the published fault-filtered split. Ctrl-C at any time: the same command goes on.
+
+    Examples:
+
+      ostinato study
+
+      ostinato study --data ~/music/by-genre --models lstm,residual-lstm --seeds 5
+
+      ostinato study --split artist-folds --no-test      (to choose: no test track is heard)
+    """
+    require("torch", extra="train", needed_for="A study")
+    require("lightning", extra="train", needed_for="A study")
+    from ostinato import config as settings
+    from ostinato.report import print_summary
+    from ostinato.study import load_data, plan_study, run_study
+
+    config = settings.load_config(file) if file else settings.StudyConfig()
+    config = settings.overridden(
+        config,
+        data=data,
+        models=tuple(m.strip() for m in models.split(",")) if models is not None else None,
+        split=split,
+        seeds=seeds,
+        test=test,
+    )
+    with _progress("files") as step:
+        corpus = load_data(config, cache=cache, jobs=jobs, progress=step)
+    if config.data != "gtzan":
+        _tell_what_is_missing(corpus)
+    plan = plan_study(config, corpus, out)
+    with _resumable(plan.folder), _progress("epochs") as step:
+        result = run_study(plan, jobs=jobs, progress=step, accelerator=accelerator)
+    print_summary(result.results, output)
+    output.print(f"\nReport: {result.report}", soft_wrap=True)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="What to fetch: gtzan.")],
+    to: Annotated[Path | None, typer.Option(help="The folder to put it in.")] = None,
+    url: Annotated[str | None, typer.Option(help="Another home of the same archive.")] = None,
+) -> None:
+    """Download a collection, verify every file of it, and say where it lies.
+
+    The only verb that uses the network. A download that breaks off goes on where it stopped.
+
+    Example:
+
+      ostinato fetch gtzan --to ~/data        (1.2 GB; then: ostinato study --data ~/data/genres)
+    """
+    from ostinato.datasets.download import fetch_gtzan
+    from ostinato.datasets.gtzan import SOURCE_URL
+
+    if name != "gtzan":
+        raise UsageError(f"Expected one of: gtzan; got '{name}'.")
+    folder = fetch_gtzan(to=to, url=url or SOURCE_URL)
+    typer.echo(folder)
+
+
+def _tell_what_is_missing(corpus: Any) -> None:
+    for skipped in corpus.skipped:
+        messages.print(f"Passed over: {skipped.id}: {skipped.reason}", soft_wrap=True)
+    for genre, n in corpus.left_out.items():
+        messages.print(
+            f"Left out: genre '{genre}' has {n} usable recording{'s' if n != 1 else ''}; at least "
+            "3 are needed (one to learn, one to validate, one to test).",
+            soft_wrap=True,
+        )
+
+
+@contextmanager
+def _progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A progress bar on stderr, or None where nobody watches."""
+    if not messages.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("[bold]{task.fields[unit]}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+    )  # fmt: skip
+    with Progress(*columns, console=messages, transient=True) as bar:
+        task = bar.add_task("", total=None, unit=unit, start=True)
+
+        def step(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield step
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        messages.print(
+            f"\nInterrupted. What was trained is kept in {folder}; the same command goes on.",
+            soft_wrap=True,
+        )
+        raise SystemExit(INTERRUPTED) from None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit status."""
+    try:
+        app(args=arguments)
+    except OstinatoError as error:
+        messages.print(f"ostinato: {error}", soft_wrap=True, markup=False)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

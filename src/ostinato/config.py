@@ -1,0 +1,146 @@
+"""Settings of a study: a frozen dataclass, and TOML that is checked into it.
+
+A setting with a wrong name, type or value is refused by name; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from ostinato.errors import UsageError
+from ostinato.models import FAMILIES, family
+from ostinato.splits import SPLITS
+from ostinato.training.settings import TrainingSettings
+
+T = TypeVar("T")
+
+DEFAULT_MODELS = ("lstm", "residual-lstm", "conv-lstm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """All that decides a study's figures.
+
+    Attributes
+    ----------
+    title : str
+        Of the report.
+    data : str
+        ``"gtzan"``, the frames that ship with the package, or a folder of audio.
+    models : tuple of str
+        Families, in the order of the tables.
+    split : str
+        One of :data:`ostinato.splits.SPLITS`.
+    split_seed : int
+        Of splits that are drawn.
+    seeds : int
+        Trainings a model, with seeds 0, 1, ...
+    test : bool
+        False leaves the test part untouched: for choosing.
+    coefficients : int
+        MFCC a frame.
+    training : TrainingSettings
+        The same for every model.
+    settings : dict of str to dict
+        Settings of a family where they differ from its defaults.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    title: str = ""
+    data: str = "gtzan"
+    models: tuple[str, ...] = DEFAULT_MODELS
+    split: str = "auto"
+    split_seed: int = 0
+    seeds: int = 3
+    test: bool = True
+    coefficients: int = 40
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.models or len(set(self.models)) != len(self.models):
+            raise UsageError(
+                f"models: expected one or more of {', '.join(FAMILIES)}, each once; got "
+                f"{', '.join(self.models) or 'none'}."
+            )
+        for name in (*self.models, *self.settings):
+            family(name)
+        if self.split not in SPLITS:
+            raise UsageError(f"split: expected one of {', '.join(SPLITS)}; got '{self.split}'.")
+        if self.seeds < 1:
+            raise UsageError(f"seeds: expected 1 or more, got {self.seeds}.")
+        if self.coefficients < 1:
+            raise UsageError(f"coefficients: expected 1 or more, got {self.coefficients}.")
+        for name in self.settings:
+            self.model_settings(name)
+
+    def model_settings(self, name: str) -> Any:
+        """The settings of a family: its defaults, with what this study changes.
+
+        Raises
+        ------
+        UsageError
+            If a setting has a wrong name, type or value.
+        """
+        return checked(family(name).settings, self.settings.get(name, {}), f"settings.{name}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, with all settings of all models written out."""
+        written = {name: asdict(self.model_settings(name)) for name in self.models}
+        return asdict(self) | {"models": list(self.models), "settings": written}
+
+    def to_toml(self) -> str:
+        """As TOML that :func:`load_config` reads back."""
+        return tomli_w.dumps(self.to_dict())
+
+
+def load_config(path: Path) -> StudyConfig:
+    """Read a study's settings from TOML.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, is not TOML, or a setting in it is wrong.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"Cannot read the study {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The study {path} is not valid TOML: {error}.") from error
+    try:
+        return checked(StudyConfig, values)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def checked(kind: type[T], values: dict[str, Any], prefix: str = "") -> T:
+    """Build a settings dataclass from plain values, strictly.
+
+    Raises
+    ------
+    UsageError
+        Naming the first wrong setting: what was expected, what was got.
+    """
+    adapter = TypeAdapter(kind)
+    try:
+        return adapter.validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = prefix + ".".join(str(part) for part in first["loc"])
+        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            raise UsageError(f"There is no setting '{name}'.") from None
+        raise UsageError(f"{name}: {first['msg'].lower()}; got {first['input']!r}.") from None
+
+
+def overridden(config: StudyConfig, **changes: Any) -> StudyConfig:
+    """The same study with some settings changed; those that are None stay as they are."""
+    return replace(config, **{k: v for k, v in changes.items() if v is not None})

@@ -1,0 +1,108 @@
+"""A matplotlib figure with a title above it, in one style; and how it becomes a small PNG.
+
+Drawn with matplotlib's objects on the Agg canvas: no window, no global state. Lengths are in
+inches, so that text has one size whatever the size of the figure.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ostinato.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Pixels an inch: a figure of 7.5 inches is 1200 pixels wide.
+DPI = 160
+INK, SOFT, FAINT = "#222222", "#666666", "#dddddd"
+#: A genre's name is cut to this many letters.
+LONGEST = 16
+
+STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 11,
+    "text.color": INK,
+    "text.parse_math": False,  # a genre may be called "$"
+    "axes.edgecolor": "#999999",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#e8e8e8",
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+}
+
+
+def titled(title: str, subtitle: str, *, width: float, height: float) -> Figure:
+    """Make a figure with its title above a plot area of ``height``, which is left empty."""
+    from matplotlib.figure import Figure
+
+    lines, notes = _wrapped(title, int(width * 8.9)), _wrapped(subtitle, int(width * 11.4))
+    total = height + 0.23 * len(lines) + 0.19 * len(notes) + 0.24
+    figure = Figure(figsize=(width, total), dpi=DPI)
+    left, top, below = 0.14 / width, 1 - 0.12 / total, 1 - (0.17 + 0.23 * len(lines)) / total
+    figure.text(left, top, "\n".join(lines), size=13, weight="bold", va="top")
+    figure.text(left, below, "\n".join(notes), size=10, color=SOFT, va="top")
+    return figure
+
+
+def _wrapped(text: str, longest: int) -> list[str]:
+    """Lines of about one length: a last line of one word looks like a mistake."""
+    n = len(textwrap.wrap(text, longest))
+    evenly = (textwrap.wrap(text, width) for width in range(len(text) // max(n, 1) + 1, longest))
+    return next((lines for lines in evenly if len(lines) == n), textwrap.wrap(text, longest))
+
+
+def place(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:
+    """Add axes at these distances from the lower left corner."""
+    width, height = figure.get_size_inches()
+    at = (left / width, bottom / height, (right - left) / width, (top - bottom) / height)
+    return figure.add_axes(at)
+
+
+def keys(figure: Figure, left: float, top: float, **options: Any) -> None:
+    """Add a legend in a line, at these distances from the lower left corner."""
+    width, height = figure.get_size_inches()
+    corner = (left / width, top / height)
+    figure.legend(
+        loc="upper left", bbox_to_anchor=corner, borderaxespad=0, borderpad=0, columnspacing=1.4,
+        **options,
+    )  # fmt: skip
+
+
+def short(name: str) -> str:
+    """Cut a name to :data:`LONGEST` letters."""
+    return (
+        name if len(name) <= LONGEST else name[: LONGEST - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    )
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write the figure as PNG, whole or not at all.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    from PIL import Image  # matplotlib stands on it
+
+    raw = io.BytesIO()
+    figure.savefig(raw, format="rgba", dpi=DPI)
+    size = (int(figure.bbox.width), int(figure.bbox.height))
+    image = Image.frombytes("RGBA", size, raw.getvalue()).convert("RGB")
+    # Such a figure has few colours: with a palette its file is three times smaller.
+    image = image.quantize(256, kmeans=1, dither=Image.Dither.NONE)
+    with replacing(path) as temporary:
+        image.save(temporary, format="png", optimize=True, dpi=(DPI, DPI))
+    return path

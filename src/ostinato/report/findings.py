@@ -1,0 +1,237 @@
+"""What a study found, in words computed from its figures.
+
+Every sentence stands on an estimate and its interval. Where the interval of a difference holds 0,
+the answer is "undecided", whatever the estimate says.
+"""
+
+from __future__ import annotations
+
+from ostinato.evaluation.significance import Interval
+from ostinato.report.caveats import caveats
+from ostinato.report.claim import claim
+from ostinato.report.reading import (
+    Results,
+    accuracy,
+    check_schema,
+    confused_pairs,
+    difference,
+    examined,
+    few_artists,
+    gap,
+    gap_difference,
+    genre_f1,
+    label,
+    n_recordings,
+    n_seeds,
+    ranked,
+    support,
+)
+from ostinato.report.words import (
+    NOUNS,
+    Finding,
+    amount,
+    apart,
+    count,
+    joined,
+    over_seeds,
+    percent,
+    percent_span,
+    points,
+    points_span,
+)
+
+__all__ = ["Finding", "findings", "headline"]
+
+
+def findings(results: Results) -> list[Finding]:
+    """Answers (the best model first), the parts of the claim, caveats; in that order.
+
+    Parameters
+    ----------
+    results : dict
+        ``results.json``, schema 1.
+
+    Raises
+    ------
+    DataError
+        If the results are of another schema.
+    """
+    check_schema(results)
+    several = len(results["models"]) > 1
+    answers = [
+        _best(results),
+        *([_larger_than_chance(results)] if several else []),
+        _over_fitting(results) if several else _over_fitting_alone(results),
+        _weakest_genres(results),
+    ]
+    return [*answers, *claim(results), *caveats(results)]
+
+
+def headline(results: Results) -> str:
+    """The main result in one sentence.
+
+    Raises
+    ------
+    DataError
+        If the results are of another schema.
+    """
+    check_schema(results)
+    part = examined(results)
+    first, *others = ranked(results)
+    best = (
+        f"{label(results, first)} gets {_score(results, first)} of the {NOUNS[part]} recordings "
+        "right"
+    )
+    if not others:
+        return f"{best}."
+    level = [m for m in others if not apart(difference(results, first, m))]
+    named = joined([f"{label(results, m)} ({_score(results, m)})" for m in level or others])
+    if level:
+        return f"{best}, but these data do not tell it apart from {named}."
+    return f"{best}, more than {named}."
+
+
+def _best(results: Results) -> Finding:
+    part = examined(results)
+    n = count(n_recordings(results, part), f"{NOUNS[part]} recording")
+    folds = len(results["split"]["folds"])
+    pooled = f" over {folds} folds" if folds > 1 else ""
+    scores = joined(
+        [
+            f"{label(results, model)} {_score(results, model)} "
+            f"({percent_span(accuracy(results, model, part))})"
+            for model in ranked(results)
+        ]
+    )
+    majority = float(results["split"]["majority"][part])
+    unproven = [m for m in results["models"] if accuracy(results, m, part).low <= majority]
+    floor = f"Always saying the commonest genre would be right on {percent(majority)}"
+    if unproven:
+        named = joined([label(results, m) for m in unproven])
+        floor += f", which the interval of {named} does not exclude"
+    return Finding(
+        topic="answer",
+        question="Which model is best?" if len(results["models"]) > 1 else "How good is it?",
+        sentences=(
+            f"Named correctly, of {n}{pooled}, {over_seeds(n_seeds(results))} (95% interval): "
+            f"{scores}.",
+            f"{floor}.",
+        ),
+    )
+
+
+def _larger_than_chance(results: Results) -> Finding:
+    first, second, *others = ranked(results)
+    found = difference(results, first, second)
+    how = "by artist" if results["data"]["artists_known"] else "taking recordings as independent"
+    sentences = [
+        f"{label(results, first)} {_score(results, first)}, {label(results, second)} "
+        f"{_score(results, second)}: {points(found.mean)} points, 95% interval "
+        f"{points_span(found)} {how}; {_conclusion(found)}."
+    ]
+    for model in others:
+        further = difference(results, first, model)
+        sentences.append(
+            f"{label(results, first)} against {label(results, model)}: {points(further.mean)} "
+            f"points ({points_span(further)}); {_conclusion(further)}."
+        )
+    if n_seeds(results) == 1:
+        sentences.append("With one seed, the chance of another training run is not in this.")
+    if apart(found) and few_artists(results):
+        sentences.append("Some genres have so few artists that such an interval is too narrow.")
+    return Finding(
+        topic="answer",
+        question="Is the difference between the best two larger than chance?",
+        sentences=tuple(sentences),
+        verdict="yes" if apart(found) else "undecided",
+    )
+
+
+def _conclusion(found: Interval) -> str:
+    return "larger than chance" if apart(found) else "these data do not tell them apart"
+
+
+def _over_fitting_alone(results: Results) -> Finding:
+    (model,) = results["models"]
+    return Finding(
+        topic="answer",
+        question="How much does it over-fit?",
+        sentences=(
+            f"{label(results, model)} is right on {_learnt(results, model)}: a gap of "
+            f"{_gap(results, model)}.",
+        ),
+    )
+
+
+def _over_fitting(results: Results) -> Finding:
+    least, *others = sorted(results["models"], key=lambda model: gap(results, model).mean)
+    sentences = [
+        f"{label(results, least)} has the smallest gap between training and validation accuracy, "
+        f"{_gap(results, least)}: {_learnt(results, least)}."
+    ]
+    for model in others:
+        more = gap_difference(results, model, least)
+        sentences.append(
+            f"{label(results, model)}: {_gap(results, model)}, a difference of "
+            f"{points(more.mean)} ({points_span(more)}); {_conclusion(more)}."
+        )
+    return Finding(
+        topic="answer",
+        question="Which model over-fits least?",
+        sentences=(*sentences, *_merit(results, least)),
+    )
+
+
+def _merit(results: Results, least: str) -> tuple[str, ...]:
+    """A small gap that comes from learning less, not from carrying over more, is no merit."""
+    best = max(results["models"], key=lambda model: accuracy(results, model, "valid").mean)
+    train, valid = (
+        (accuracy(results, least, part).mean, accuracy(results, best, part).mean)
+        for part in ("train", "valid")
+    )
+    if valid[0] >= valid[1]:
+        return (f"{label(results, least)} has the highest validation accuracy too.",)
+    if train[0] >= train[1]:
+        return ()
+    return (
+        f"The small gap of {label(results, least)} is no merit in itself: it learns the training "
+        f"recordings less well than {label(results, best)} ({percent(train[0])} against "
+        f"{percent(train[1])}) and is not better on validation ({percent(valid[0])} against "
+        f"{percent(valid[1])}).",
+    )
+
+
+def _weakest_genres(results: Results) -> Finding:
+    scores = genre_f1(results)
+    sizes = support(results, examined(results))
+    weak = list(scores)[: max(1, min(3, len(scores) // 2))]
+    strongest = list(scores)[-1]
+    mean = "" if len(results["models"]) == 1 else f", mean of {len(results['models'])} models"
+    sentences = [
+        f"Lowest F1{mean}: {joined([f'{genre} {scores[genre]:.2f}' for genre in weak])}; "
+        f"highest: {strongest} {scores[strongest]:.2f}."
+    ]
+    pairs = [
+        f"{true} taken for {said} ({amount(n)} of {sizes[true]})"
+        for true, said, n in confused_pairs(results, 3)
+    ]
+    if pairs:
+        sentences.append(f"Confused most: {joined(pairs)}.")
+    low, high = min(sizes.values()), max(sizes.values())
+    each = str(low) if low == high else f"{low} to {high}"
+    sentences.append(f"These are estimates without intervals, on {each} recordings a genre.")
+    return Finding(topic="answer", question="Which genres are weakest?", sentences=tuple(sentences))
+
+
+def _score(results: Results, model: str) -> str:
+    return percent(accuracy(results, model, examined(results)).mean)
+
+
+def _learnt(results: Results, model: str) -> str:
+    train, valid = (percent(accuracy(results, model, part).mean) for part in ("train", "valid"))
+    return f"{train} of the training and {valid} of the validation recordings"
+
+
+def _gap(results: Results, model: str) -> str:
+    found = gap(results, model)
+    return f"{points(found.mean).removeprefix('+')} points ({percent_span(found)})"

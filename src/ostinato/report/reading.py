@@ -1,0 +1,191 @@
+"""results.json, read by name: what the rest of the report stands on.
+
+The schema is ``docs/results.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.errors import DataError
+from ostinato.evaluation.metrics import genre_metrics
+from ostinato.evaluation.significance import Interval
+
+Results = dict[str, Any]
+
+SCHEMA = 1
+PARTS = ("train", "valid", "test")
+#: Below this number of artists in a genre, bootstrap intervals are too narrow.
+FEW_ARTISTS = 10
+#: Okabe and Ito (2008): told apart by colour-blind readers too. Yellow is too pale for lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+
+
+def check_schema(results: Results) -> None:
+    """Refuse results of another schema.
+
+    Raises
+    ------
+    DataError
+        If ``schema`` is not :data:`SCHEMA`, or there is no model.
+    """
+    if results.get("schema") != SCHEMA or not results.get("models"):
+        raise DataError(
+            f"Expected results of schema {SCHEMA} with at least one model, got schema "
+            f"{results.get('schema')!r}: results.json was written by another version, or is not "
+            "a study's."
+        )
+
+
+def examined(results: Results) -> str:
+    """``"test"``, or ``"valid"`` where the test part was left untouched or does not exist."""
+    has_test = all("test_accuracy" in model for model in results["models"].values())
+    return "test" if has_test else "valid"
+
+
+def parts(results: Results) -> list[str]:
+    """The parts with figures, in the order train, valid, test."""
+    return [part for part in PARTS if part != "test" or examined(results) == "test"]
+
+
+def label(results: Results, model: str) -> str:
+    """The model's name for readers."""
+    return str(results["models"][model]["label"])
+
+
+def accuracy(results: Results, model: str, part: str) -> Interval:
+    """Mean accuracy over seeds on a part, in [0, 1]."""
+    return _interval(results["models"][model][f"{part}_accuracy"])
+
+
+def gap(results: Results, model: str) -> Interval:
+    """Train minus valid accuracy, same weights, evaluation mode."""
+    return _interval(results["models"][model]["gap"])
+
+
+def ranked(results: Results) -> list[str]:
+    """Model names, the best on the examined part first; in the order asked for where equal."""
+    part = examined(results)
+    return sorted(results["models"], key=lambda model: -accuracy(results, model, part).mean)
+
+
+def difference(results: Results, a: str, b: str) -> Interval:
+    """Accuracy of ``a`` minus accuracy of ``b`` on the examined part.
+
+    Raises
+    ------
+    DataError
+        If the study did not compare them.
+    """
+    part = examined(results)
+    return _pair([c for c in results["comparisons"] if c["part"] == part], a, b)
+
+
+def gap_difference(results: Results, a: str, b: str) -> Interval:
+    """Gap of ``a`` minus gap of ``b``; negative where ``a`` over-fits less. Raises as above."""
+    return _pair(results["gap_comparisons"], a, b)
+
+
+def winner(results: Results) -> str | None:
+    """The best model, if the interval of its lead over every other leaves out 0; else None."""
+    first, *others = ranked(results)
+    leads = [difference(results, first, other) for other in others]
+    return first if leads and all(lead.low > 0 for lead in leads) else None
+
+
+def n_seeds(results: Results) -> int:
+    """Number of seeds a model was trained with."""
+    first = next(iter(results["models"].values()))
+    return len(first[f"{examined(results)}_accuracy"]["seeds"])
+
+
+def n_recordings(results: Results, part: str) -> int:
+    """Number of recordings of a part, pooled over folds."""
+    return total(results, part, "n")
+
+
+def total(results: Results, part: str, key: str) -> int:
+    """Sum over folds of a number that the split states of a part: ``n``, ``unknown_artists``."""
+    return sum(int(fold["parts"][part][key]) for fold in results["split"]["folds"])
+
+
+def support(results: Results, part: str) -> dict[str, int]:
+    """Recordings of each genre in a part, pooled over folds; genres without any are left out."""
+    return _pooled(results, part, "per_genre")
+
+
+def artists(results: Results, part: str) -> dict[str, int]:
+    """Known artists of each genre in a part, pooled over folds; genres without any left out."""
+    return _pooled(results, part, "artists_per_genre")
+
+
+def few_artists(results: Results) -> dict[str, int]:
+    """Genres of the examined part with fewer than :data:`FEW_ARTISTS` known artists."""
+    known = artists(results, examined(results))
+    return {genre: n for genre, n in known.items() if n < FEW_ARTISTS}
+
+
+def genre_f1(results: Results) -> dict[str, float]:
+    """F1 of each genre that occurs in the examined part, mean over models; the weakest first."""
+    part = examined(results)
+    means = {
+        genre: float(
+            np.mean([m["per_genre"][part][genre]["f1"] for m in results["models"].values()])
+        )
+        for genre in support(results, part)
+    }
+    return dict(sorted(means.items(), key=lambda item: item[1]))
+
+
+def seed_f1(results: Results, model: str) -> dict[str, list[float]]:
+    """F1 of each genre on the examined part, one value a seed, folds pooled."""
+    part, genres = examined(results), tuple(results["data"]["genres"])
+    counts: dict[int, NDArray[np.int64]] = {}
+    for run in results["models"][model]["runs"]:
+        confusion = np.array(run["parts"][part]["confusion"], dtype=np.int64)  # (true, verdict)
+        counts[run["seed"]] = counts.get(run["seed"], np.zeros_like(confusion)) + confusion
+    metrics = [genre_metrics(confusion, genres) for confusion in counts.values()]
+    return {genre: [m[genre].f1 for m in metrics] for genre in genres}
+
+
+def confusion(results: Results, model: str) -> NDArray[np.float64]:
+    """Mean counts over seeds on the examined part [shape=(n_genres, n_genres)], rows true."""
+    return np.array(results["models"][model]["confusion"][examined(results)], dtype=np.float64)
+
+
+def confused_pairs(results: Results, limit: int) -> list[tuple[str, str, float]]:
+    """(true, said, recordings): the commonest errors, in mean counts over models and seeds."""
+    genres = results["data"]["genres"]
+    mean = np.mean([confusion(results, model) for model in results["models"]], axis=0)
+    np.fill_diagonal(mean, 0)
+    order = np.argsort(-mean, axis=None, kind="stable")[:limit]
+    pairs = [divmod(int(flat), len(genres)) for flat in order]
+    return [(genres[i], genres[j], float(mean[i, j])) for i, j in pairs if mean[i, j] > 0]
+
+
+def colours(results: Results) -> dict[str, str]:
+    """One colour a model, the same in every figure and table."""
+    return {model: COLOURS[i % len(COLOURS)] for i, model in enumerate(results["models"])}
+
+
+def _interval(values: dict[str, Any]) -> Interval:
+    return Interval(float(values["mean"]), float(values["low"]), float(values["high"]))
+
+
+def _pair(comparisons: list[dict[str, Any]], a: str, b: str) -> Interval:
+    for entry in comparisons:
+        found = _interval(entry["difference"])
+        if (entry["a"], entry["b"]) == (a, b):
+            return found
+        if (entry["a"], entry["b"]) == (b, a):
+            return Interval(-found.mean, -found.high, -found.low)
+    raise DataError(f"results.json holds no comparison of '{a}' with '{b}'.")
+
+
+def _pooled(results: Results, part: str, key: str) -> dict[str, int]:
+    folds = [fold["parts"][part][key] for fold in results["split"]["folds"]]
+    totals = {g: sum(int(fold.get(g, 0)) for fold in folds) for g in results["data"]["genres"]}
+    return {genre: n for genre, n in totals.items() if n > 0}

@@ -1,0 +1,94 @@
+"""Figures as plain words: per cent, points, intervals, lists; and the form of a finding.
+
+All text is plain ASCII where it states a figure, so that every terminal can show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ostinato.evaluation.significance import Interval
+
+Verdict = Literal["yes", "no", "undecided"]
+
+#: The parts of a split, as adjectives.
+NOUNS = {"train": "training", "valid": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One question and its answer.
+
+    Attributes
+    ----------
+    topic : str
+        ``"answer"``, ``"claim"`` (a part of the claim under test) or ``"caveat"``.
+    question : str
+    sentences : tuple of str
+        The answer; the first sentence stands alone.
+    verdict : str or None
+        ``"yes"``, ``"no"``, ``"undecided"``; None where the question is not one of yes or no.
+    """
+
+    topic: Literal["answer", "claim", "caveat"]
+    question: str
+    sentences: tuple[str, ...]
+    verdict: Verdict | None = None
+
+    @property
+    def answer(self) -> str:
+        """All sentences as one text."""
+        return " ".join(self.sentences)
+
+
+def percent(fraction: float) -> str:
+    """0.541 -> ``54.1%``."""
+    return f"{_tenths(fraction):.1f}%"
+
+
+def points(fraction: float) -> str:
+    """0.031 -> ``+3.1``: a difference, always with its sign."""
+    return f"{_tenths(fraction):+.1f}"
+
+
+def percent_span(interval: Interval) -> str:
+    """Bounds of an accuracy: ``48.0 to 60.1``."""
+    return f"{_tenths(interval.low):.1f} to {_tenths(interval.high):.1f}"
+
+
+def points_span(interval: Interval) -> str:
+    """Bounds of a difference: ``-2.9 to +9.0``."""
+    return f"{points(interval.low)} to {points(interval.high)}"
+
+
+def apart(interval: Interval) -> bool:
+    """Whether the interval of a difference leaves out 0."""
+    return interval.low > 0 or interval.high < 0
+
+
+def count(n: int, noun: str) -> str:
+    """``1 recording``, ``2 recordings``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def amount(mean_count: float) -> str:
+    """A mean of counts: ``9.3``, ``12``."""
+    return f"{mean_count:.1f}".removesuffix(".0")
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def over_seeds(n: int) -> str:
+    """``mean of 3 seeds``, or ``one seed``."""
+    return "one seed" if n == 1 else f"mean of {n} seeds"
+
+
+def _tenths(fraction: float) -> float:
+    return round(100 * fraction, 1) + 0.0  # + 0.0: no "-0.0"

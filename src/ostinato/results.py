@@ -1,0 +1,293 @@
+"""Finished runs -> the record of a study (``results.json``, schema 1; see ``docs/results.md``)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato import __version__
+from ostinato.config import StudyConfig
+from ostinato.datasets.corpus import Corpus
+from ostinato.evaluation.metrics import Metrics, evaluate
+from ostinato.evaluation.significance import Clusters, Term, bootstrap
+from ostinato.models import family
+from ostinato.runs import Probabilities
+from ostinato.splits import PARTS, Fold, Split, shared_artists
+
+SCHEMA = 1
+
+# By model, then seed, then fold.
+Records = Mapping[str, Sequence[Sequence[dict[str, Any]]]]
+Verdicts = Mapping[str, Sequence[Sequence[Probabilities]]]
+
+
+class Pool:
+    """One part of a split, its folds end to end.
+
+    Attributes
+    ----------
+    part : str
+    positions : int array [shape=(n,)]
+        Rows of the corpus. A recording stands more than once where it is in the part of several
+        folds (train).
+    labels : int array [shape=(n,)]
+    clusters : Clusters
+    """
+
+    def __init__(self, corpus: Corpus, split: Split, part: str) -> None:
+        ids = itertools.chain.from_iterable(fold.part(part) for fold in split.folds)
+        self.part = part
+        self.positions = corpus.positions(ids)
+        self.labels = corpus.labels[self.positions]
+        artists = corpus.artists
+        self.clusters = Clusters.by_artist(self.labels, [artists[i] for i in self.positions])
+
+    def probabilities(self, folds: Sequence[Probabilities]) -> NDArray[np.float64]:
+        """Of one seed, folds end to end [shape=(n, n_genres)]."""
+        return np.concatenate([fold[self.part] for fold in folds if self.part in fold])
+
+    def term(self, model: str, seeds: Sequence[Sequence[Probabilities]]) -> Term:
+        """Which verdicts of a model were right."""
+        said = np.stack([self.probabilities(folds).argmax(axis=1) for folds in seeds])
+        return Term(said == self.labels, self.clusters, model)
+
+
+def collect(
+    config: StudyConfig, corpus: Corpus, split: Split, records: Records, verdicts: Verdicts
+) -> dict[str, Any]:
+    """All figures of a study, as plain values.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    corpus : Corpus
+    split : Split
+    records : by model, seed and fold
+        What each run's ``run.json`` holds.
+    verdicts : by model, seed and fold
+        Probabilities of each part.
+    """
+    parts = [p for p in PARTS if split.folds[0].part(p) and (p != "test" or config.test)]
+    pools = {part: Pool(corpus, split, part) for part in parts}
+    judged = [part for part in parts if part != "train"]
+    terms = {
+        name: {part: pools[part].term(name, verdicts[name]) for part in parts}
+        for name in config.models
+    }
+    return {
+        "schema": SCHEMA,
+        "ostinato": __version__,
+        "title": config.title or f"{', '.join(family(m).label for m in config.models)} compared",
+        "config": config.to_dict(),
+        "data": _data(corpus),
+        "split": _split(corpus, split, pools, judged),
+        "fairness": _fairness(config, records),
+        "models": {
+            name: _model(name, config, corpus, pools, records[name], verdicts[name], terms[name])
+            for name in config.models
+        },
+        "comparisons": _comparisons(terms, judged[-1]),
+        "gap_comparisons": _gap_comparisons(terms),
+    }
+
+
+def predictions_csv(corpus: Corpus, split: Split, verdicts: Verdicts) -> str:
+    """One row a recording, part (valid, test), model, seed and fold."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["recording", "artist", "part", "genre", "model", "seed", "fold"]
+    writer.writerow([*columns, *corpus.genres])
+    for name, seeds in verdicts.items():
+        for seed, folds in enumerate(seeds):
+            for k, (fold, probabilities) in enumerate(zip(split.folds, folds, strict=True)):
+                for part in ("valid", "test"):
+                    if part not in probabilities:
+                        continue
+                    where = corpus.positions(fold.part(part))
+                    for i, row in zip(where, probabilities[part], strict=True):
+                        r = corpus.recordings[i]
+                        facts = [r.id, r.artist or "", part, r.genre, name, seed, k]
+                        writer.writerow([*facts, *(f"{p:.6g}" for p in row)])
+    return text.getvalue()
+
+
+def _data(corpus: Corpus) -> dict[str, Any]:
+    return {
+        "name": corpus.name,
+        "source": corpus.source,
+        "genres": list(corpus.genres),
+        "n_recordings": len(corpus),
+        "spec": corpus.spec.to_dict(),
+        "frames": corpus.spec.describe(),
+        "skipped": [{"id": s.id, "reason": s.reason} for s in corpus.skipped],
+        "left_out": dict(corpus.left_out),
+        "artists_known": any(artist is not None for artist in corpus.artists),
+    }
+
+
+def _split(
+    corpus: Corpus, split: Split, pools: Mapping[str, Pool], judged: Sequence[str]
+) -> dict[str, Any]:
+    # Only the parts that were examined: an untouched test part is not described either.
+    majority = {part: float(np.bincount(pools[part].labels).max()) for part in judged}
+    return {
+        "name": split.name,
+        "notes": list(split.notes),
+        "folds": [
+            {
+                "parts": {part: _census(corpus, fold, part) for part in pools},
+                "shared_artists": {
+                    part: n for part, n in shared_artists(corpus, fold).items() if part in pools
+                },
+            }
+            for fold in split.folds
+        ],
+        "majority": {part: n / len(pools[part].labels) for part, n in majority.items()},
+    }
+
+
+def _census(corpus: Corpus, fold: Fold, part: str) -> dict[str, Any]:
+    members = [corpus.recordings[i] for i in corpus.positions(fold.part(part))]
+    artists = {(r.genre, r.artist) for r in members if r.artist is not None}
+    return {
+        "n": len(members),
+        "per_genre": dict(sorted(Counter(r.genre for r in members).items())),
+        "artists_per_genre": dict(sorted(Counter(genre for genre, _ in artists).items())),
+        "unknown_artists": sum(r.artist is None for r in members),
+    }
+
+
+def _fairness(config: StudyConfig, records: Records) -> dict[str, Any]:
+    t = config.training
+    n_epochs = f"{t.epochs} epochs, a random window of each training track an epoch"
+    same = [
+        n_epochs,
+        f"windows of {t.window_frames} frames; a track's verdict is the mean over its windows",
+        f"AdamW, one-cycle learning rate up to {t.learning_rate:g}, weight decay "
+        f"{t.weight_decay:g}, batches of {t.batch_size}",
+        f"noise {t.noise:g}, mixup {t.mixup:g}, label smoothing {t.label_smoothing:g}, weights "
+        f"averaged with decay {t.averaging:g}",
+        "no model has a setting of its own for training, and nothing is chosen on the valid part",
+    ]
+    differ = []
+    if {"lstm", "residual-lstm"} <= set(config.models):
+        alike = config.model_settings("lstm") == config.model_settings("residual-lstm")
+        differ.append(
+            "LSTM and ResLSTM differ in the shortcut around each layer and in nothing else: the "
+            "same depth, width, directions, normalisation, initial weights and number of parameters"
+            if alike
+            else "LSTM and ResLSTM differ in more than the shortcut: their settings are not equal"
+        )
+    if "conv-lstm" in config.models:
+        differ.append("ConvLSTM's layers convolve over patches of time and coefficients")
+    return {
+        "parameters": {name: records[name][0][0]["parameters"] for name in config.models},
+        "same": same,
+        "differ": differ,
+    }
+
+
+def _model(
+    name: str,
+    config: StudyConfig,
+    corpus: Corpus,
+    pools: Mapping[str, Pool],
+    records: Sequence[Sequence[dict[str, Any]]],
+    verdicts: Sequence[Sequence[Probabilities]],
+    terms: Mapping[str, Term],
+) -> dict[str, Any]:
+    runs = [run for folds in records for run in folds]
+    judged = [part for part in pools if part != "train"]
+    metrics = {
+        part: [evaluate(pool.labels, pool.probabilities(f), corpus.genres) for f in verdicts]
+        for part, pool in pools.items()
+    }
+    result: dict[str, Any] = {
+        "label": family(name).label,
+        "settings": config.to_dict()["settings"][name],
+        "parameters": runs[0]["parameters"],
+        "seconds": float(np.mean([run["seconds"] for run in runs])),
+    }
+    for part in pools:
+        accuracies = [m.accuracy for m in metrics[part]]
+        result[f"{part}_accuracy"] = bootstrap([terms[part]]).to_dict() | {"seeds": accuracies}
+        result[f"{part}_macro_f1"] = _over_seeds([m.macro_f1 for m in metrics[part]])
+    gaps = [
+        t.accuracy - v.accuracy for t, v in zip(metrics["train"], metrics["valid"], strict=True)
+    ]
+    gap = bootstrap([terms["train"], terms["valid"].minus()])
+    last = [float(np.mean([run["last_epoch"]["gap"] for run in folds])) for folds in records]
+    result |= {
+        "gap": gap.to_dict() | {"seeds": gaps},
+        "gap_last_epoch": _over_seeds(last),
+        "ensemble": {part: _ensemble(pools[part], verdicts) for part in judged},
+        "per_genre": {part: _per_genre(metrics[part]) for part in judged},
+        "confusion": {
+            part: np.mean([m.confusion for m in metrics[part]], axis=0).tolist() for part in judged
+        },
+    }
+    dropped = ("ostinato", "family", "parameters")
+    result["runs"] = [{k: v for k, v in run.items() if k not in dropped} for run in runs]
+    return result
+
+
+def _over_seeds(values: list[float]) -> dict[str, Any]:
+    return {"mean": float(np.mean(values)), "seeds": values}
+
+
+def _ensemble(pool: Pool, seeds: Sequence[Sequence[Probabilities]]) -> dict[str, float]:
+    """Verdicts by the mean of the seeds' probabilities: another system than any one seed."""
+    mean = np.mean([pool.probabilities(folds) for folds in seeds], axis=0)
+    term = Term((mean.argmax(axis=1) == pool.labels)[None], pool.clusters, "ensemble")
+    interval = bootstrap([term])
+    return {"accuracy": interval.mean, "low": interval.low, "high": interval.high}
+
+
+def _per_genre(metrics: Sequence[Metrics]) -> dict[str, Any]:
+    """Mean precision, recall and F1 of every genre over the seeds."""
+    return {
+        genre: {
+            key: float(np.mean([getattr(m.per_genre[genre], key) for m in metrics]))
+            for key in ("precision", "recall", "f1")
+        }
+        | {"support": facts.support}
+        for genre, facts in metrics[0].per_genre.items()
+    }
+
+
+def _comparisons(terms: Mapping[str, Mapping[str, Term]], part: str) -> list[dict[str, Any]]:
+    better_first = sorted(terms, key=lambda name: -float(terms[name][part].correct.mean()))
+    return [
+        {
+            "part": part,
+            "a": a,
+            "b": b,
+            "difference": bootstrap([terms[a][part], terms[b][part].minus()]).to_dict(),
+        }
+        for a, b in itertools.combinations(better_first, 2)
+    ]
+
+
+def _gap_comparisons(terms: Mapping[str, Mapping[str, Term]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "a": a,
+            "b": b,
+            "difference": bootstrap(
+                [
+                    terms[a]["train"],
+                    terms[a]["valid"].minus(),
+                    terms[b]["train"].minus(),
+                    terms[b]["valid"],
+                ]
+            ).to_dict(),
+        }
+        for a, b in itertools.combinations(terms, 2)
+    ]

@@ -1,0 +1,293 @@
+"""A study: models x seeds x folds -> one folder with table, figures and page.
+
+Finished runs are kept, so a study that was interrupted goes on where it was, and one that is asked
+for again with more seeds or models trains only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from ostinato.config import StudyConfig
+from ostinato.datasets import gtzan
+from ostinato.datasets.cache import FrameCache
+from ostinato.datasets.collection import load_collection
+from ostinato.datasets.corpus import Corpus
+from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
+from ostinato.files import write_text
+from ostinato.results import collect, predictions_csv
+from ostinato.runs import (
+    PREDICTIONS,
+    Recipe,
+    Task,
+    corpus_digest,
+    execute,
+    is_finished,
+    read_predictions,
+    read_run,
+)  # fmt: skip
+from ostinato.splits import Split, split_corpus
+from ostinato.training.fit import CURVES
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """What a study left behind.
+
+    Attributes
+    ----------
+    results : dict
+        As in ``results.json``.
+    folder : Path
+    report : Path or None
+        The page; None where it was not asked for.
+    """
+
+    results: dict[str, Any]
+    folder: Path
+    report: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study, ready to run.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    corpus : Corpus
+    split : Split
+    tasks : tuple of Task
+        By model, then seed, then fold.
+    folder : Path
+    """
+
+    config: StudyConfig
+    corpus: Corpus
+    split: Split
+    tasks: tuple[Task, ...]
+    folder: Path
+
+
+def load_data(
+    config: StudyConfig,
+    *,
+    cache: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """The corpus that a study is about: the shipped GTZAN frames, or a folder of audio.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    cache : Path or None
+        Where frames of a folder are kept; None is the user's cache folder.
+    jobs : int or None
+        Processes; None is one a core.
+    progress : callable or None
+        Called with (files done, files in all, name of the last).
+    """
+    if config.data == "gtzan":
+        return gtzan.load_gtzan(n_coefficients=config.coefficients)
+    return load_collection(
+        Path(config.data),
+        spec=FeatureSpec(kind="mfcc", n_coefficients=config.coefficients),
+        cache=FrameCache(cache),
+        n_jobs=jobs or joblib.cpu_count(),
+        progress=progress,
+    )
+
+
+def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) -> Plan:
+    """Split the corpus and lay out the runs, without training anything.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    corpus : Corpus
+    folder : Path or None
+        Of the study; None makes a name from data, split and recipe below ``runs/``, so that other
+        settings never meet in one folder.
+
+    Raises
+    ------
+    DataError
+        If the corpus cannot be split so, or the folder holds runs of another recipe.
+    """
+    split = split_corpus(corpus, config.split, seed=config.split_seed)
+    data = corpus_digest(corpus)
+    recipes = {
+        name: Recipe(
+            family=name,
+            settings=config.model_settings(name),
+            training=config.training,
+            data=data,
+            split=split.digest(),
+            test=config.test,
+        )
+        for name in config.models
+    }
+    folder = folder or _default_folder(config, corpus, split, data)
+    tasks = tuple(
+        Task(
+            recipe=recipes[name],
+            seed=seed,
+            fold=k,
+            parts=fold,
+            folder=folder / "models" / name / f"seed{seed}-fold{k}",
+        )
+        for name in config.models
+        for seed in range(config.seeds)
+        for k, fold in enumerate(split.folds)
+    )
+    return Plan(config=config, corpus=corpus, split=split, tasks=tasks, folder=folder)
+
+
+def run_study(
+    plan: Plan,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    report: bool = True,
+    accelerator: str = "cpu",
+) -> StudyResult:
+    """Train what is not finished, judge, and write the study's folder.
+
+    Parameters
+    ----------
+    plan : Plan
+    jobs : int or None
+        Runs side by side, one process and one thread each; None is one a core. Figures do not
+        depend on it.
+    progress : callable or None
+        Called about twice a second with (epochs done, epochs in all, names of the runs at work).
+    report : bool
+        Whether to draw figures and the page (needs the extra ``plot``).
+    accelerator : str
+        Of Lightning.
+
+    Raises
+    ------
+    OstinatoError
+        If a run cannot be done; those that were finished are kept.
+    """
+    config, corpus, split, folder = plan.config, plan.corpus, plan.split, plan.folder
+    waiting = [task for task in plan.tasks if not is_finished(task)]
+    write_text(folder / "config.toml", config.to_toml())
+    with _watching(plan.tasks, waiting, config.training.epochs, progress):
+        joblib.Parallel(n_jobs=min(jobs or joblib.cpu_count(), max(len(waiting), 1)))(
+            joblib.delayed(execute)(task, corpus, accelerator=accelerator) for task in waiting
+        )
+    records = _by_model(config, plan.tasks, lambda task: read_run(task.folder))
+    verdicts = _by_model(
+        config,
+        plan.tasks,
+        lambda task: read_predictions(task.folder / PREDICTIONS, task.parts, corpus.genres),
+    )
+    results = collect(config, corpus, split, records, verdicts)
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_text(folder / PREDICTIONS, predictions_csv(corpus, split, verdicts))
+    page = write_report(results, folder) if report else None
+    return StudyResult(results=results, folder=folder, report=page)
+
+
+def write_report(results: dict[str, Any], folder: Path) -> Path:
+    """Draw the figures of a study and write its page.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib or Jinja is not installed.
+    """
+    from ostinato.report import draw_all, write_page
+
+    figures = draw_all(results, folder / "figures")
+    return write_page(results, figures, folder / "report.html")
+
+
+def load_results(folder: Path) -> dict[str, Any]:
+    """Read ``results.json`` of a finished study.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds none.
+    """
+    path = folder / "results.json"
+    try:
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Expected a finished study in {folder}: {error}.") from error
+    return results
+
+
+def _default_folder(config: StudyConfig, corpus: Corpus, split: Split, data: str) -> Path:
+    """Named for data and split, and for all else that decides a run's figures but its model."""
+    facts = [data, split.digest(), config.test, asdict(config.training), config.settings]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:6]
+    choosing = "" if config.test else "-no-test"
+    return Path("runs") / f"{corpus.name}-{split.name}{choosing}-{digest}"
+
+
+def _by_model(
+    config: StudyConfig, tasks: Sequence[Task], read: Callable[[Task], Any]
+) -> dict[str, list[list[Any]]]:
+    """What ``read`` gives for every task: by model, seed and fold."""
+    table: dict[str, list[list[Any]]] = {
+        m: [[] for _ in range(config.seeds)] for m in config.models
+    }
+    for task in tasks:
+        table[task.recipe.family][task.seed].append(read(task))
+    return table
+
+
+@contextmanager
+def _watching(
+    tasks: Sequence[Task], waiting: Sequence[Task], epochs: int, progress: Progress | None
+) -> Iterator[None]:
+    """Tell progress from the curves that the runs write, whichever process or machine does them."""
+    if progress is None:
+        yield
+        return
+    total = len(tasks) * epochs
+    finished = (len(tasks) - len(waiting)) * epochs
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            report_once()
+
+    def report_once() -> None:
+        done = {task: _epochs_done(task) for task in waiting}
+        at_work = [task.name for task, n in done.items() if 0 < n < epochs]
+        progress(finished + sum(done.values()), total, ", ".join(at_work))
+
+    report_once()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+        report_once()
+
+
+def _epochs_done(task: Task) -> int:
+    try:
+        return max((task.folder / CURVES).read_text(encoding="utf-8").count("\n") - 1, 0)
+    except FileNotFoundError:
+        return 0

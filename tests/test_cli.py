@@ -1,0 +1,239 @@
+"""The command line: what a person types, what they see, and with which status it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ostinato import __version__, cli, study
+from ostinato.errors import DataError
+from ostinato.files import WriteError
+
+TINY = """
+models = ["lstm"]
+seeds = 1
+[training]
+epochs = 2
+batch_size = 16
+window_frames = 24
+window_hop = 24
+[settings.lstm]
+width = 4
+depth = 1
+texture_frames = 4
+[settings.residual-lstm]
+width = 4
+depth = 1
+texture_frames = 4
+"""
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """Run the command line in a folder of its own; gives (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        status = left.value.code
+        return (0 if status is None else status), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def tiny(tmp_path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def noise(path: Path, seconds: float = 3.0, pitch: float = 1.0) -> None:
+    random = np.random.default_rng(len(path.name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    y = np.cumsum(random.normal(size=int(seconds * 22050))) * pitch + random.normal(
+        size=int(seconds * 22050)
+    )
+    soundfile.write(path, 0.1 * y / np.abs(y).max(), 22050)
+
+
+def make_collection(folder: Path, counts: dict[str, int]) -> Path:
+    for k, (genre, n) in enumerate(counts.items()):
+        for i in range(n):
+            noise(folder / genre / f"track {i}.wav", 2.5 + i / 10, pitch=k * 5.0)
+    return folder
+
+
+def one_sentence(text: str) -> bool:
+    """One line, and no traceback."""
+    return text.count("\n") == 1 and "Traceback" not in text
+
+
+def test_version_and_help(call) -> None:
+    assert call("--version")[:2] == (0, f"ostinato {__version__}\n")
+    status, out, _ = call("study", "--help")
+    assert status == 0
+    for word in ("--data", "--models", "--split", "--seeds", "--no-test", "--out", "Examples"):
+        assert word in out
+    assert "Example" in call("fetch", "--help")[1]
+
+
+def test_no_arguments_show_the_verbs(call) -> None:
+    status, out, err = call()
+    assert "study" in out + err
+    assert "fetch" in out + err
+    assert status in (0, 2)
+
+
+def test_a_study_of_the_shipped_frames(call, tiny) -> None:
+    status, out, _ = call("study", tiny, "--jobs", "1", "--models", "lstm,residual-lstm")
+    assert status == 0
+    assert "ResLSTM" in out
+    report = Path(re.search(r"Report: (.+report\.html)", out)[1])
+    assert report.is_file()
+    results = json.loads((report.parent / "results.json").read_text())
+    assert results["split"]["name"] == "fault-filtered"
+    assert results["split"]["folds"][0]["parts"]["train"]["n"] == 442
+    assert list(results["models"]) == ["lstm", "residual-lstm"]
+
+
+def test_a_study_of_a_folder_names_what_it_passes_over(call, tiny, tmp_path) -> None:
+    folder = make_collection(tmp_path / "music", {"drone": 5, "hiss": 5, "rare": 2})
+    (folder / "drone" / "broken.wav").write_text("this is not sound")
+    status, _, err = call(
+        "study", tiny, "--data", folder, "--jobs", "1", "--cache", tmp_path / "cache",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 0
+    assert "Passed over: drone/broken.wav" in err
+    assert "Left out: genre 'rare' has 2 usable recordings" in err
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["data"]["genres"] == ["drone", "hiss"]
+    assert results["data"]["left_out"] == {"rare": 2}
+    assert results["data"]["skipped"][0]["id"] == "drone/broken.wav"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "drone/broken.wav" in page
+    assert "rare" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["--models", "gru"], 2, "Expected models of lstm, residual-lstm, conv-lstm; got 'gru'"),
+        (["--models", "lstm,lstm"], 2, "each once"),
+        (["--split", "segments"], 2, "split: expected one of"),
+        (["nothing.toml"], 2, "Cannot read the study nothing.toml"),
+        (["--data", "no/such/folder"], 2, "no/such/folder"),
+        (["--data", "empty"], 1, "empty"),
+        (["--data", "one"], 1, "genre"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(call, tmp_path, arguments, status, sentence) -> None:
+    (tmp_path / "empty").mkdir()
+    make_collection(tmp_path / "one", {"drone": 4})
+    before = {p for p in tmp_path.rglob("*") if "cache" not in p.parts}
+    got, out, err = call("study", *arguments, "--cache", tmp_path / "cache")
+    assert got == status
+    assert sentence in err
+    assert one_sentence(err), err
+    assert out == ""
+    assert {p for p in tmp_path.rglob("*") if "cache" not in p.parts} == before
+
+
+def test_an_option_of_a_wrong_type_has_status_2(call) -> None:
+    assert call("study", "--seeds", "many")[0] == 2
+    assert call("study", "--seeds", "0")[0] == 2
+    assert call("study", "--colour", "red")[0] == 2
+    assert call("stuty")[0] == 2
+
+
+def test_two_genres_are_enough(call, tiny, tmp_path) -> None:
+    folder = make_collection(tmp_path / "music", {"drone": 4, "hiss": 4})
+    status, out, _ = call(
+        "study", tiny, "--data", folder, "--jobs", "1", "--cache", tmp_path / "cache"
+    )
+    assert status == 0
+    assert "LSTM" in out
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(call, tiny, tmp_path) -> None:
+    (tmp_path / "taken").write_text("a file, where a folder should be")
+    status, _, err = call("study", tiny, "--out", tmp_path / "taken" / "study", "--jobs", "1")
+    assert status == 1
+    assert "Cannot write" in err
+    assert one_sentence(err)
+
+
+def test_a_full_disk_is_one_sentence(call, tiny, monkeypatch) -> None:
+    def full(*arguments, **options):
+        raise WriteError("Cannot write results.json: the disk is full. Free it.")
+
+    monkeypatch.setattr(study, "run_study", full)
+    status, _, err = call("study", tiny)
+    assert (status, err) == (1, "ostinato: Cannot write results.json: the disk is full. Free it.\n")
+
+
+@pytest.mark.parametrize("module", ["torch", "lightning"])
+def test_a_missing_extra_is_the_pip_line(call, monkeypatch, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    status, _, err = call("study")
+    assert status == 1
+    assert 'pip install "ostinato[train]"' in err
+    assert one_sentence(err)
+
+
+def test_fetch_knows_what_it_can_fetch(call) -> None:
+    status, _, err = call("fetch", "fma")
+    assert (status, err) == (2, "ostinato: Expected one of: gtzan; got 'fma'.\n")
+
+
+def test_fetch_prints_the_folder_and_nothing_else(call, monkeypatch, tmp_path) -> None:
+    from ostinato.datasets import download
+
+    monkeypatch.setattr(download, "fetch_gtzan", lambda **options: tmp_path / "genres")
+    assert call("fetch", "gtzan") == (0, f"{tmp_path / 'genres'}\n", "")
+
+    def fail(**options):
+        raise DataError("No network.")
+
+    monkeypatch.setattr(download, "fetch_gtzan", fail)
+    assert call("fetch", "gtzan") == (1, "", "ostinato: No network.\n")
+
+
+def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path) -> None:
+    """A real process with two workers, interrupted while it trains, as a person would."""
+    longer = TINY.replace("epochs = 2", "epochs = 60\ncurve_every = 100")
+    tiny.write_text(longer.replace("seeds = 1", "seeds = 2"))
+    command = [
+        sys.executable, "-m", "ostinato.cli", "study", str(tiny), "--out", "s", "--jobs", "2",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "s").glob("models/*/*/last.ckpt")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to every process of the group
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "s" / "results.json").exists()
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "Report:" in again.stdout

@@ -1,0 +1,82 @@
+"""Settings of a study: what is read back, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ostinato.config import StudyConfig, load_config, overridden
+from ostinato.errors import UsageError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path) -> None:
+    config = StudyConfig(
+        title="A “title”", models=("conv-lstm", "lstm"), settings={"conv-lstm": {"patch": 2}}
+    )
+    again = load_config(write(tmp_path, config.to_toml()))
+    assert again.to_dict() == config.to_dict()
+    assert again.model_settings("conv-lstm").patch == 2
+
+
+def test_a_setting_left_out_is_the_default(tmp_path) -> None:
+    config = load_config(write(tmp_path, "seeds = 5\n[training]\nepochs = 7\n"))
+    assert config.seeds == 5
+    assert config.training.epochs == 7
+    assert config.models == ("lstm", "residual-lstm", "conv-lstm")
+    assert config.training.batch_size == StudyConfig().training.batch_size
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("seed = 5", "There is no setting 'seed'"),
+        ("[training]\nepoch = 5", r"There is no setting 'training\.epoch'"),
+        ("[settings.lstm]\nwidht = 5", r"There is no setting 'settings\.lstm\.widht'"),
+        ("seeds = 'five'", "seeds: input should be a valid integer; got 'five'"),
+        ("seeds = 0", "seeds: expected 1 or more, got 0"),
+        ("coefficients = 0", "coefficients: expected 1 or more, got 0"),
+        ("[training]\nepochs = 1.5", r"training\.epochs: .*integer; got 1.5"),
+        ("[training]\nepochs = 0", r"training\.epochs: expected a positive number, got 0"),
+        ("test = 1", "test: input should be a valid boolean; got 1"),
+        ("models = ['gru']", "Expected models of lstm, residual-lstm, conv-lstm; got 'gru'"),
+        ("models = []", "models: expected one or more"),
+        ("models = ['lstm', 'lstm']", "each once"),
+        ("split = 'random'", "split: expected one of .*; got 'random'"),
+        ("[settings.gru]\nwidth = 5", "got 'gru'"),
+        ("[settings.lstm]\nwidth = 'wide'", r"settings\.lstm\.width: .*integer; got 'wide'"),
+        ("[settings.conv-lstm]\nkernel = 4", "odd kernel, got 4"),
+        ("seeds = = 5", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(tmp_path, text: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        load_config(write(tmp_path, text))
+    assert str(caught.value).count("\n") == 0
+    assert "study.toml" in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
+    with pytest.raises(UsageError, match=r"Cannot read the study .*none\.toml: No such file"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_options_override_and_absent_ones_do_not() -> None:
+    config = StudyConfig(seeds=2)
+    assert overridden(config, seeds=None, test=False) == StudyConfig(seeds=2, test=False)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("studies/*.toml")))
+def test_the_studies_that_come_with_the_project_are_valid(path: Path) -> None:
+    assert load_config(path).models
+
+
+def test_there_are_studies_that_come_with_the_project() -> None:
+    assert list(Path(__file__).parents[1].glob("studies/*.toml"))

@@ -1,0 +1,287 @@
+"""A study from corpus to folder: what it leaves behind, and that it can be interrupted."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from ostinato import models, runs, study
+from ostinato.config import StudyConfig, load_config
+from ostinato.errors import DataError, UsageError
+from ostinato.study import load_results, plan_study, run_study
+from ostinato.training import fit as fit_module
+from ostinato.training.augment import mixup
+from ostinato.training.tracks import Tracks, predict
+from tests.toy import QUICK, toy_corpus
+
+SMALL = {
+    "lstm": {"width": 8, "depth": 1, "texture_frames": 4},
+    "residual-lstm": {"width": 8, "depth": 1, "texture_frames": 4},
+}
+CONFIG = StudyConfig(
+    models=("lstm", "residual-lstm"), seeds=2, training=QUICK, settings=SMALL, coefficients=4
+)
+CORPUS = toy_corpus()
+
+
+def run(folder: Path, config: StudyConfig = CONFIG, corpus=CORPUS, **options):
+    options = {"jobs": 1, "report": False} | options
+    return run_study(plan_study(config, corpus, folder), **options)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("study"), report=True)
+
+
+def predictions(folder: Path) -> list[dict[str, str]]:
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def stable(results: dict) -> str:
+    """Results without what a clock says."""
+
+    def strip(value):
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items() if k not in ("seconds", "finished")}
+        return [strip(v) for v in value] if isinstance(value, list) else value
+
+    return json.dumps(strip(results))
+
+
+def test_the_folder_holds_what_the_docs_say(done) -> None:
+    names = {p.name for p in done.folder.iterdir()}
+    assert names == {
+        "report.html", "figures", "results.json", "predictions.csv", "config.toml", "models",
+    }  # fmt: skip
+    for name in CONFIG.models:
+        for seed in (0, 1):
+            one = done.folder / "models" / name / f"seed{seed}-fold0"
+            assert {p.name for p in one.iterdir()} == {
+                "run.json", "weights.safetensors", "model.json", "predictions.csv", "curves.csv",
+            }  # fmt: skip
+
+
+def test_results_json_is_what_is_returned_and_has_the_fields_of_the_docs(done) -> None:
+    results = load_results(done.folder)
+    assert results == json.loads(json.dumps(done.results))
+    assert results["schema"] == 1
+    one = results["models"]["lstm"]
+    assert set(one) == {
+        "label", "settings", "parameters", "seconds", "train_accuracy", "valid_accuracy",
+        "test_accuracy", "train_macro_f1", "valid_macro_f1", "test_macro_f1", "gap",
+        "gap_last_epoch", "ensemble", "per_genre", "confusion", "runs",
+    }  # fmt: skip
+    assert set(one["test_accuracy"]) == {"mean", "low", "high", "seeds"}
+    assert one["test_accuracy"]["low"] <= one["test_accuracy"]["mean"]
+    assert one["test_accuracy"]["mean"] <= one["test_accuracy"]["high"]
+    assert len(one["runs"]) == 2
+    assert results["split"]["folds"][0]["parts"]["train"]["n"] == 18
+    assert results["fairness"]["parameters"]["lstm"] == one["parameters"]
+
+
+def test_every_figure_follows_from_the_predictions(done) -> None:
+    """Against scikit-learn, from predictions.csv alone."""
+    rows = predictions(done.folder)
+    genres = list(CORPUS.genres)
+    for name, facts in done.results["models"].items():
+        for part in ("valid", "test"):
+            accuracies, f1, counts = [], [], []
+            for seed in ("0", "1"):
+                mine = [r for r in rows if (r["model"], r["part"], r["seed"]) == (name, part, seed)]
+                assert len(mine) == 6
+                truth = [r["genre"] for r in mine]
+                said = [max(genres, key=lambda g, r=r: float(r[g])) for r in mine]
+                accuracies.append(accuracy_score(truth, said))
+                f1.append(f1_score(truth, said, average="macro", zero_division=0))
+                counts.append(confusion_matrix(truth, said, labels=genres))
+            assert facts[f"{part}_accuracy"]["seeds"] == pytest.approx(accuracies)
+            assert facts[f"{part}_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+            assert facts[f"{part}_macro_f1"]["mean"] == pytest.approx(np.mean(f1))
+            np.testing.assert_allclose(facts["confusion"][part], np.mean(counts, axis=0))
+
+
+def test_the_gap_is_train_minus_validation_of_the_same_weights(done) -> None:
+    for facts in done.results["models"].values():
+        wanted = facts["train_accuracy"]["mean"] - facts["valid_accuracy"]["mean"]
+        assert facts["gap"]["mean"] == pytest.approx(wanted)
+        for one in facts["runs"]:
+            assert one["gap"] == pytest.approx(
+                one["parts"]["train"]["accuracy"] - one["parts"]["valid"]["accuracy"]
+            )
+            last = one["last_epoch"]
+            assert last["gap"] == pytest.approx(last["train_accuracy"] - last["valid_accuracy"])
+
+
+def test_kept_weights_give_the_kept_predictions(done) -> None:
+    """The weights on disk are those that were judged: the averaged ones."""
+    folder = done.folder / "models" / "lstm" / "seed1-fold0"
+    model, info = models.load(folder)
+    plan = plan_study(CONFIG, CORPUS, done.folder)
+    ids = plan.split.folds[0].test
+    got = predict(model, Tracks.of(CORPUS, ids), length=info.window_frames, hop=info.window_hop)
+    rows = [
+        r
+        for r in predictions(done.folder)
+        if (r["model"], r["part"], r["seed"]) == ("lstm", "test", "1")
+    ]
+    assert [r["recording"] for r in rows] == list(ids)
+    kept = np.array([[float(r[g]) for g in CORPUS.genres] for r in rows])
+    np.testing.assert_allclose(got, kept, atol=2e-5)
+    assert info.provenance["train"] == 18
+
+
+def test_the_same_study_again_trains_nothing(done, monkeypatch) -> None:
+    monkeypatch.setattr(study, "execute", lambda *a, **k: pytest.fail("trained again"))
+    assert stable(run(done.folder).results) == stable(done.results)
+
+
+def test_the_same_seed_gives_the_same_figures_however_many_run_side_by_side(done, tmp_path) -> None:
+    assert stable(run(tmp_path, jobs=2).results) == stable(done.results)
+
+
+def test_more_seeds_keep_the_runs_that_are_there(done, tmp_path, monkeypatch) -> None:
+    run(tmp_path, replace(CONFIG, seeds=1))
+    trained = []
+    real = runs.execute
+
+    def counting(task, corpus, **options):
+        trained.append((task.recipe.family, task.seed))
+        real(task, corpus, **options)
+
+    monkeypatch.setattr(study, "execute", counting)
+    results = run(tmp_path).results
+    assert trained == [("lstm", 1), ("residual-lstm", 1)]
+    assert stable(results) == stable(done.results)
+
+
+def test_an_interrupted_study_goes_on_and_gives_the_same_figures(
+    done, tmp_path, monkeypatch
+) -> None:
+    steps = 0
+
+    def interrupted(x, *, alpha):
+        nonlocal steps
+        steps += 1
+        if steps == 3 * QUICK.epochs + 5:  # in the second run
+            raise KeyboardInterrupt
+        return mixup(x, alpha=alpha)
+
+    monkeypatch.setattr(fit_module, "mixup", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    monkeypatch.setattr(fit_module, "mixup", mixup)
+    assert len(list(tmp_path.glob("models/*/*/run.json"))) == 1
+    assert len(list(tmp_path.glob("models/*/*/last.ckpt"))) == 1
+    assert not (tmp_path / "results.json").exists()
+    assert stable(run(tmp_path).results) == stable(done.results)
+
+
+def test_without_test_the_test_part_is_neither_heard_nor_named(tmp_path, monkeypatch) -> None:
+    heard = []
+    real = Tracks.of.__func__
+
+    def listening(cls, corpus, ids):
+        heard.extend(ids)
+        return real(cls, corpus, ids)
+
+    monkeypatch.setattr(Tracks, "of", classmethod(listening))
+    result = run(tmp_path, replace(CONFIG, test=False, seeds=1), report=True)
+    held_back = set(plan_study(CONFIG, CORPUS, tmp_path / "x").split.folds[0].test)
+    assert len(held_back) == 6
+    assert held_back.isdisjoint(heard)
+    everything = "".join(
+        p.read_text(encoding="utf-8") for p in tmp_path.rglob("*") if p.suffix in (".json", ".csv")
+    )
+    assert not any(name in everything for name in held_back)
+    assert "test_accuracy" not in everything
+    assert {c["part"] for c in result.results["comparisons"]} == {"valid"}
+
+
+def test_artist_folds_pool_the_held_out_recordings_of_all_folds(tmp_path) -> None:
+    config = replace(CONFIG, split="artist-folds", seeds=1, models=("lstm",))
+    results = run(tmp_path, config, report=True).results
+    rows = predictions(tmp_path)
+    assert sorted(r["recording"] for r in rows) == sorted(CORPUS.ids)  # each held out once
+    assert {r["fold"] for r in rows} == {"0", "1", "2", "3", "4"}
+    right = [max(CORPUS.genres, key=lambda g, r=r: float(r[g])) == r["genre"] for r in rows]
+    assert results["models"]["lstm"]["valid_accuracy"]["mean"] == pytest.approx(np.mean(right))
+    assert "test_accuracy" not in results["models"]["lstm"]
+
+
+def test_a_folder_with_runs_of_another_recipe_is_refused(done) -> None:
+    other = replace(CONFIG, training=replace(QUICK, epochs=5))
+    with pytest.raises(DataError, match=r"holds a run of another recipe .* --out"):
+        run(done.folder, other)
+
+
+def test_a_damaged_run_is_named(tmp_path) -> None:
+    config = replace(CONFIG, seeds=1, models=("lstm",))
+    run(tmp_path, config)
+    folder = tmp_path / "models" / "lstm" / "seed0-fold0"
+    text = (folder / "predictions.csv").read_text()
+    (folder / "predictions.csv").write_text(text[: len(text) // 2])
+    with pytest.raises(DataError, match=r"predictions\.csv: expected predictions"):
+        run(tmp_path, config)
+    (folder / "run.json").write_text("{")
+    with pytest.raises(DataError, match=r"run\.json cannot be read"):
+        run(tmp_path, config)
+    (folder / "run.json").write_text("[]")
+    with pytest.raises(DataError, match=r"run\.json is damaged"):
+        run(tmp_path, config)
+
+
+def test_settings_are_written_so_that_the_study_can_be_run_again(done, tmp_path) -> None:
+    again = run(tmp_path, load_config(done.folder / "config.toml"))
+    assert stable(again.results) == stable(done.results)
+
+
+def test_progress_ends_with_all_epochs(tmp_path) -> None:
+    seen = []
+    run(
+        tmp_path,
+        replace(CONFIG, seeds=1),
+        progress=lambda done, total, what: seen.append((done, total, what)),
+    )
+    assert seen[0][:2] == (0, 2 * QUICK.epochs)
+    assert seen[-1][:2] == (2 * QUICK.epochs, 2 * QUICK.epochs)
+    counts = [done for done, _, _ in seen]
+    assert counts == sorted(counts)
+
+
+def test_default_folders_of_other_recipes_never_meet() -> None:
+    a = plan_study(CONFIG, CORPUS).folder
+    b = plan_study(replace(CONFIG, test=False), CORPUS).folder
+    c = plan_study(replace(CONFIG, training=replace(QUICK, epochs=9)), CORPUS).folder
+    more = plan_study(replace(CONFIG, seeds=7), CORPUS).folder
+    assert len({a, b, c}) == 3
+    assert more == a  # more seeds are the same study, longer
+    assert a.name.startswith("toy-holdout-")
+    assert "no-test" in b.name
+
+
+def test_a_folder_without_a_study_is_named(tmp_path) -> None:
+    with pytest.raises(UsageError, match="Expected a finished study in"):
+        load_results(tmp_path)
+
+
+def test_lstm_and_residual_lstm_begin_a_seed_with_the_same_weights(tmp_path, monkeypatch) -> None:
+    begun = {}
+    real = runs.fit
+
+    def noting(model, **options):
+        begun[type(model).__name__] = {k: v.clone() for k, v in model.state_dict().items()}
+        return real(model, **options)
+
+    monkeypatch.setattr(runs, "fit", noting)
+    run(tmp_path, replace(CONFIG, seeds=1))
+    a, b = begun.values()
+    assert all(torch.equal(a[k], b[k]) for k in a)
