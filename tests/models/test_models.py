@@ -54,7 +54,7 @@ def test_a_verdict_does_not_depend_on_the_other_windows_of_the_batch(name: str) 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_takes_part_in_training(name: str) -> None:
-    model = make(name, dropout=0.0)
+    model = make(name)
     model(torch.randn(8, 128, N_FEATURES)).square().sum().backward()
     idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
@@ -202,7 +202,7 @@ def test_conv_lstm_takes_a_window_shorter_than_a_patch() -> None:
         ("conv-lstm", {"kernel": 4}, "odd kernel"),
         ("conv-lstm", {"channels": ()}, "at least one layer"),
         ("conv-lstm", {"patch": 0}, "patches"),
-        ("conv-lstm", {"dropout": -0.1}, "dropout"),
+        ("conv-lstm", {"channel_dropout": -0.1}, "channel_dropout"),
     ],
 )
 def test_settings_that_make_no_model_are_refused(

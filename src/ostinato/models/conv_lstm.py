@@ -42,17 +42,20 @@ class ConvLSTMSettings:
     patch : int
         Texture windows of a patch.
     dropout : float
-        Before the head; half of it, on whole channels, between layers; in [0, 1).
+        Before the head, in [0, 1).
+    channel_dropout : float
+        Of whole channels, between layers (Tompson et al. 2015), in [0, 1).
     texture_frames : int
         Length of a texture window, in frames.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    channels: tuple[int, ...] = (12, 12)
+    channels: tuple[int, ...] = (8, 16)
     kernel: int = 3
     patch: int = 2
-    dropout: float = 0.3
+    dropout: float = 0.5
+    channel_dropout: float = 0.4
     texture_frames: int = 18
 
     def __post_init__(self) -> None:
@@ -63,8 +66,9 @@ class ConvLSTMSettings:
             )
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise UsageError(f"Expected an odd kernel, got {self.kernel}.")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"Expected a dropout in [0, 1), got {self.dropout}.")
+        for name in ("dropout", "channel_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
 
 
 class ConvLSTM2d(nn.Module):
@@ -128,7 +132,7 @@ class ConvLSTMClassifier(GenreModel):
             ConvLSTM2d(n_in, n_out, settings.kernel) for n_in, n_out in itertools.pairwise(sizes)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for n_out in settings.channels)
-        self.between = nn.Dropout2d(settings.dropout / 2)
+        self.between = nn.Dropout2d(settings.channel_dropout)
         self.pool = MeanMaxPool()
         self.dropout = nn.Dropout(settings.dropout)
         n_places = n_features // 2 if len(settings.channels) > 1 else n_features
