@@ -73,10 +73,10 @@ def test_options_override_and_absent_ones_do_not() -> None:
     assert overridden(config, seeds=None, test=False) == StudyConfig(seeds=2, test=False)
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("studies/*.toml")))
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("studies/**/*.toml")))
 def test_the_studies_that_come_with_the_project_are_valid(path: Path) -> None:
     assert load_config(path).models
 
 
 def test_there_are_studies_that_come_with_the_project() -> None:
-    assert list(Path(__file__).parents[1].glob("studies/*.toml"))
+    assert list(Path(__file__).parents[1].glob("studies/**/*.toml"))
