@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -183,6 +184,19 @@ def test_a_full_disk_is_one_sentence(call, tiny, monkeypatch) -> None:
     monkeypatch.setattr(study, "run_study", full)
     status, _, err = call("study", tiny)
     assert (status, err) == (1, "ostinato: Cannot write results.json: the disk is full. Free it.\n")
+
+
+def test_a_disk_that_fills_up_under_a_library_is_one_sentence(call, tiny, monkeypatch) -> None:
+    """Lightning and matplotlib write by themselves, and raise what the system raises."""
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", "s/last.ckpt")
+
+    monkeypatch.setattr(study, "execute", full)
+    status, _, err = call("study", tiny, "--jobs", "1")
+    assert status == 1
+    assert "No space left on device (s/last.ckpt)" in err
+    assert one_sentence(err)
 
 
 @pytest.mark.parametrize("module", ["torch", "lightning"])

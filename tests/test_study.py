@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from ostinato import models, runs, study
 from ostinato.config import StudyConfig, load_config
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.study import load_results, plan_study, run_study
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import mixup
@@ -237,6 +238,15 @@ def test_a_damaged_run_is_named(tmp_path) -> None:
     (folder / "run.json").write_text("[]")
     with pytest.raises(DataError, match=r"run\.json is damaged"):
         run(tmp_path, config)
+
+
+def test_a_worker_that_was_killed_is_told_in_words(tmp_path, monkeypatch) -> None:
+    def killed(task, corpus, **options):
+        raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(study, "execute", killed)
+    with pytest.raises(OstinatoError, match=r"memory ran out: .* fewer --jobs"):
+        run(tmp_path)
 
 
 def test_settings_are_written_so_that_the_study_can_be_run_again(done, tmp_path) -> None:

@@ -206,6 +206,11 @@ def main(arguments: list[str] | None = None) -> None:
     except OstinatoError as error:
         messages.print(f"ostinato: {error}", soft_wrap=True, markup=False)
         sys.exit(error.exit_status)
+    except OSError as error:  # a disk that fills up under a checkpoint, a folder that disappears
+        where = f" ({error.filename})" if error.filename else ""
+        reason = f"{error.strerror or error}{where}"
+        messages.print(f"ostinato: Stopped: {reason}; what was finished is kept.", markup=False)
+        sys.exit(OstinatoError.exit_status)
 
 
 if __name__ == "__main__":

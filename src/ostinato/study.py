@@ -10,6 +10,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from ostinato.datasets import gtzan
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus
-from ostinato.errors import UsageError
+from ostinato.errors import OstinatoError, UsageError
 from ostinato.features import FeatureSpec
 from ostinato.files import write_text
 from ostinato.results import collect, predictions_csv
@@ -188,9 +189,7 @@ def run_study(
     waiting = [task for task in plan.tasks if not is_finished(task)]
     write_text(folder / "config.toml", config.to_toml())
     with _watching(plan.tasks, waiting, config.training.epochs, progress):
-        joblib.Parallel(n_jobs=min(jobs or joblib.cpu_count(), max(len(waiting), 1)))(
-            joblib.delayed(execute)(task, corpus, accelerator=accelerator) for task in waiting
-        )
+        _train(waiting, corpus, jobs or joblib.cpu_count(), accelerator)
     records = _by_model(config, plan.tasks, lambda task: read_run(task.folder))
     verdicts = _by_model(
         config,
@@ -202,6 +201,17 @@ def run_study(
     write_text(folder / PREDICTIONS, predictions_csv(corpus, split, verdicts))
     page = write_report(results, folder) if report else None
     return StudyResult(results=results, folder=folder, report=page)
+
+
+def _train(waiting: Sequence[Task], corpus: Corpus, jobs: int, accelerator: str) -> None:
+    parallel = joblib.Parallel(n_jobs=min(jobs, max(len(waiting), 1)))
+    try:
+        parallel(joblib.delayed(execute)(task, corpus, accelerator=accelerator) for task in waiting)
+    except BrokenProcessPool as error:
+        raise OstinatoError(
+            "A process that trained a model was killed, most likely because memory ran out: what "
+            "was done is kept, so run the same again with fewer --jobs."
+        ) from error
 
 
 def write_report(results: dict[str, Any], folder: Path) -> Path:

@@ -71,10 +71,18 @@ class TextureWindows(nn.Module):
         B, T, F = x.shape
         S = T // self.length
         x = x[:, : S * self.length].view(B, S, self.length, F)
-        change = x[:, :, 1:] - x[:, :, :-1]
-        x = torch.cat([x.mean(dim=2), x.std(dim=2), change.std(dim=2)], dim=2)  # (B, S, 3 F)
+        mean, deviation = _moments(x)
+        _, change = _moments(x[:, :, 1:] - x[:, :, :-1])
+        x = torch.cat([mean, deviation, change], dim=2)  # (B, S, 3 F)
         scaled: Tensor = self.scale(x.transpose(1, 2))  # (B, 3 F, S)
         return scaled.transpose(1, 2)  # (B, S, 3 F)
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of (B, S, L, F) over L; ``Tensor.std`` takes five times as long here."""
+    mean = x.mean(dim=2)
+    squares = (x - mean[:, :, None]).square().sum(dim=2)
+    return mean, (squares / (x.shape[2] - 1)).sqrt()  # each (B, S, F)
 
 
 class MeanMaxPool(nn.Module):

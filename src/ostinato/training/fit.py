@@ -20,10 +20,11 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ostinato.errors import OstinatoError
@@ -214,7 +215,7 @@ def fit(
     last = LastWeights()
     trainer = _trainer(
         settings,
-        [keeper, last, EMAWeightAveraging(decay=settings.averaging)],
+        [keeper, last, _averaging(settings.averaging)],
         folder,
         accelerator,
     )
@@ -285,6 +286,12 @@ def _judge(model: GenreModel, tracks: Tracks, settings: TrainingSettings) -> tup
     genres = tuple(str(i) for i in range(probabilities.shape[1]))
     metrics = evaluate(tracks.labels.numpy(), probabilities, genres)
     return metrics.loss, metrics.accuracy
+
+
+def _averaging(decay: float) -> WeightAveraging:
+    """Exponential average of all weights at once, several times faster than one by one."""
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return WeightAveraging(multi_avg_fn=average)
 
 
 def _derived(*numbers: int) -> int:
