@@ -186,7 +186,10 @@ def _fairness(config: StudyConfig, records: Records) -> dict[str, Any]:
             else "LSTM and ResLSTM differ in more than the shortcut: their settings are not equal"
         )
     if "conv-lstm" in config.models:
-        differ.append("ConvLSTM's layers convolve over patches of time and coefficients")
+        differ.append(
+            "ConvLSTM's layers convolve over patches of time and coefficients; its dropout is its "
+            "own"
+        )
     return {
         "parameters": {name: records[name][0][0]["parameters"] for name in config.models},
         "same": same,

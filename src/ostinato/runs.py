@@ -185,13 +185,11 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
         for part in parts
     }
     models.save(model, _info(task, corpus), task.folder)
-    averaged = {k: v.clone() for k, v in model.state_dict().items()}
-    model.load_state_dict(last)
+    model.load_state_dict(last)  # the averaged weights are saved and judged; these are told too
     last_accuracy = {
         part: _accuracy(predict(model, tracks[part], **window), tracks[part])
         for part in ("train", "valid")
     }
-    model.load_state_dict(averaged)
     write_predictions(task.folder / PREDICTIONS, corpus, task.parts, probabilities)
     record = {
         "recipe": recipe.digest(),

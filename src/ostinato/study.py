@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -205,8 +206,12 @@ def run_study(
 
 def _train(waiting: Sequence[Task], corpus: Corpus, jobs: int, accelerator: str) -> None:
     parallel = joblib.Parallel(n_jobs=min(jobs, max(len(waiting), 1)))
+    calls = [joblib.delayed(execute)(task, corpus, accelerator=accelerator) for task in waiting]
     try:
-        parallel(joblib.delayed(execute)(task, corpus, accelerator=accelerator) for task in waiting)
+        with warnings.catch_warnings():
+            # loky replaces a worker whose memory has grown, and says so; nothing is lost by it.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+            parallel(calls)
     except BrokenProcessPool as error:
         raise OstinatoError(
             "A process that trained a model was killed, most likely because memory ran out: what "
