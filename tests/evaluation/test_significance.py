@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+import tracemalloc
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,9 +18,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 
 from ostinato.errors import DataError, UsageError
-from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap
+from ostinato.evaluation.significance import (
+    INDEPENDENT,
+    Clusters,
+    Interval,
+    Term,
+    bootstrap,
+    wilson,
+)
 
 #: (genre, artist) of each recording. Artists differ in how many recordings they have.
 VALID = [(0, "a"), (0, "a"), (0, "b"), (0, "c"), (0, "c"), (0, "c"), (1, "d"), (1, "d"), (1, "e")]
@@ -318,7 +327,9 @@ class TestClusters:
 
     def test_a_draw_holds_as_many_artists_of_a_genre_as_there_are(self) -> None:
         of = clusters(VALID)
-        weights = of.draw(5000, np.random.default_rng(0))
+        each = np.eye(5, dtype=np.int64)  # clusters that are told apart
+        blocks = of.draws(each, n_draws=5000, random=np.random.default_rng(0))
+        weights = np.concatenate([block.sum(axis=1) for block in blocks])
         assert weights.shape == (5000, 5)
         assert (weights[:, of.strata == 0].sum(axis=1) == 3).all()
         assert (weights[:, of.strata == 1].sum(axis=1) == 2).all()
@@ -343,6 +354,66 @@ class TestSeed:
 
     def test_plain_values_for_json(self) -> None:
         assert Interval(0.5, 0.25, 0.75).to_dict() == {"mean": 0.5, "low": 0.25, "high": 0.75}
+
+
+class TestWilson:
+    @pytest.mark.parametrize(
+        ("hits", "n", "low", "high"),
+        [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ],
+    )
+    def test_published_examples(self, hits: int, n: int, low: float, high: float) -> None:
+        """Newcombe (1998, Statistics in Medicine 17), table I, method 3."""
+        interval = wilson(hits / n, n)
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
+
+    @settings(max_examples=50, deadline=None)
+    @given(n=st.integers(1, 2000), share=st.floats(0, 1), level=st.sampled_from([0.5, 0.9, 0.99]))
+    def test_equals_scipy(self, n: int, share: float, level: float) -> None:
+        hits = round(share * n)
+        low, high = stats.binomtest(hits, n).proportion_ci(level, method="wilson")
+        interval = wilson(hits / n, n, level=level)
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-9)
+        assert 0 <= interval.low <= interval.mean <= interval.high <= 1
+
+    def test_says_what_it_assumes(self) -> None:
+        assert wilson(0.5, 10).to_dict()["assumes"] == INDEPENDENT == "assumes independent tracks"
+
+    @pytest.mark.parametrize("call", [(1.1, 10, 0.95), (0.5, 0, 0.95), (0.5, 9, 95.0)])
+    def test_out_of_range(self, call: tuple[float, int, float]) -> None:
+        with pytest.raises(UsageError, match="a share from 0 to 1, one track or more"):
+            wilson(call[0], call[1], level=call[2])
+
+
+class TestLargeCollections:
+    def test_many_unknown_artists_take_little_memory(self) -> None:
+        """15,000 of them: a matrix of draws by artists would take 480 MB, and 11 s to fill."""
+        random = np.random.default_rng(0)
+        labels = random.integers(0, 10, 15_000)
+        of = Clusters.by_artist(labels, [None] * 15_000)
+        made = Term(random.random((3, 15_000)) < 0.6, of, "lstm")
+        tracemalloc.start()
+        interval = bootstrap([made])
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 64e6
+        by_track = made.correct.mean(axis=0).std() / math.sqrt(15_000)
+        assert interval.high - interval.low > 2 * 1.96 * by_track
+
+    def test_draws_in_blocks_are_draws(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Blocks bound the memory: the bounds move as little as between two seeds."""
+        random = np.random.default_rng(8)
+        recordings = [(g, f"{g} {i % 40}") for g in range(3) for i in range(120)]
+        made = [Term(random.random((3, 360)) < 0.6, clusters(recordings), "lstm")]
+        whole = bootstrap(made)
+        monkeypatch.setattr("ostinato.evaluation.significance._CELLS", 500)
+        parts = bootstrap(made)
+        assert parts.mean == whole.mean
+        assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.01)
 
 
 class TestBadInput:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ostinato.errors import DataError
 
-_SMALLEST = 1e-12  # a probability of 0 for the truth costs 27.6 nats, not infinitely many
+SMALLEST = 1e-12  # a probability of 0 for the truth costs 27.6 nats, not infinitely many
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +83,30 @@ def confusion_matrix(
     return flat.reshape(n_genres, n_genres).astype(np.int64)  # (true, verdict)
 
 
+def precision_recall_f1(
+    confusions: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Precision, recall and F1 [shape=(..., n_genres) each] of every genre.
+
+    Parameters
+    ----------
+    confusions : array [shape=(..., n_genres, n_genres)]
+        Confusion matrices, of one part or of many draws of it.
+    """
+    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
+    called = confusions.sum(axis=-2)
+    support = confusions.sum(axis=-1)
+
+    def share(count: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.divide(count, of, out=np.zeros(of.shape), where=of > 0)
+
+    return share(hits, called), share(hits, support), share(2 * hits, called + support)
+
+
 def genre_metrics(confusion: NDArray[np.int64], genres: tuple[str, ...]) -> dict[str, GenreMetrics]:
     """Precision, recall and F1 of every genre from a confusion matrix."""
-    hits = np.diag(confusion).astype(np.float64)
-    called = confusion.sum(axis=0)
+    precision, recall, f1 = precision_recall_f1(confusion.astype(np.float64))
     support = confusion.sum(axis=1)
-    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-    recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
-    both = called + support
-    f1 = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
     return {
         genre: GenreMetrics(
             precision=float(precision[i]),
@@ -101,6 +116,26 @@ def genre_metrics(confusion: NDArray[np.int64], genres: tuple[str, ...]) -> dict
         )
         for i, genre in enumerate(genres)
     }
+
+
+def validate(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, n_genres: int
+) -> None:
+    """Refuse what cannot be evaluated.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to evaluate, shapes do not agree, or a probability is not a number.
+    """
+    wanted = (labels.size, n_genres)
+    if labels.ndim != 1 or labels.size == 0 or probabilities.shape != wanted:
+        raise DataError(
+            f"Expected one or more labels in a row and probabilities of shape {wanted}, got shapes "
+            f"{labels.shape} and {probabilities.shape}."
+        )
+    if not np.isfinite(probabilities).all():
+        raise DataError("Expected finite probabilities, got NaN or infinity: training diverged.")
 
 
 def evaluate(
@@ -121,14 +156,7 @@ def evaluate(
         If there is nothing to evaluate, shapes do not agree, a label is no genre, or a probability
         is not a number.
     """
-    wanted = (labels.size, len(genres))
-    if labels.ndim != 1 or labels.size == 0 or probabilities.shape != wanted:
-        raise DataError(
-            f"Expected one or more labels in a row and probabilities of shape {wanted}, got shapes "
-            f"{labels.shape} and {probabilities.shape}."
-        )
-    if not np.isfinite(probabilities).all():
-        raise DataError("Expected finite probabilities, got NaN or infinity: training diverged.")
+    validate(labels, probabilities, n_genres=len(genres))
     verdicts = probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, verdicts, n_genres=len(genres))
     per_genre = genre_metrics(confusion, genres)
@@ -136,7 +164,7 @@ def evaluate(
     of_truth = probabilities[np.arange(labels.size), labels]
     return Metrics(
         accuracy=float((verdicts == labels).mean()),
-        loss=float(-np.log(np.clip(of_truth, _SMALLEST, 1.0)).mean()),
+        loss=float(-np.log(np.clip(of_truth, SMALLEST, 1.0)).mean()),
         macro_precision=float(np.mean([m.precision for m in present])),
         macro_recall=float(np.mean([m.recall for m in present])),
         macro_f1=float(np.mean([m.f1 for m in present])),
