@@ -167,7 +167,7 @@ class TestLevel:
 
 class TestMcNemar:
     def test_published_example(self) -> None:
-        """Approval of a prime minister, asked twice: 150 against 86 changed (Agresti 1990, table
+        """Approval of a prime minister, asked twice: 150 against 86 changed (Agresti 2002, table
         10.1; his z squared is 17.36), the tail counted in whole numbers."""
         a = np.repeat([True, True, False, False], [794, 150, 86, 570])
         b = np.repeat([True, False, True, False], [794, 150, 86, 570])

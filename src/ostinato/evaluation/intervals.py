@@ -120,22 +120,8 @@ def evaluate(
     """
     check_draws(level, n_draws)
     validate(labels, verdicts, clusters, n_genres=len(genres))
-    random = np.random.default_rng(seed)
-    n_seeds, g = len(verdicts), len(genres)
-    seeds = draw_seeds(n_seeds, n_draws, random) / n_seeds
-
-    # A cluster lies in one genre, so its row of the confusion matrix is enough: (seed, verdict).
-    cells = [by_seed == genre for by_seed in verdicts for genre in range(g)]
-    counts = clusters.sums(np.stack(cells)).T
-    present = np.unique(clusters.strata)
-    observed = np.stack([counts[clusters.strata == genre].sum(axis=0) for genre in present])
-    means = _figures(observed[None].astype(np.float64), present, g).mean(axis=1)[0]  # (figure,)
-    draws = np.empty((n_draws, means.size))
-    at = 0
-    for block in clusters.draws(counts, n_draws=n_draws, random=random):
-        rows = slice(at, at + len(block))
-        draws[rows] = np.einsum("ds,dsf->df", seeds[rows], _figures(block, present, g))
-        at = rows.stop
+    g = len(genres)
+    means, draws = _bootstrap(verdicts, clusters, g, n_draws, np.random.default_rng(seed))
     intervals = [percentiles(float(m), d, level) for m, d in zip(means, draws.T, strict=True)]
     precision, recall, f1 = (intervals[4 + i * g : 4 + (i + 1) * g] for i in range(3))
     return MetricIntervals(
@@ -155,6 +141,31 @@ def evaluate(
             for i, genre in enumerate(genres)
         },
     )
+
+
+def _bootstrap(
+    verdicts: NDArray[np.int64],
+    clusters: Clusters,
+    g: int,
+    n_draws: int,
+    random: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Figures as observed [shape=(n_figures,)] and as drawn [shape=(n_draws, n_figures)]."""
+    n_seeds = len(verdicts)
+    seeds = draw_seeds(n_seeds, n_draws, random) / n_seeds
+    # A cluster lies in one genre, so its row of the confusion matrix is enough: (seed, verdict).
+    cells = [by_seed == genre for by_seed in verdicts for genre in range(g)]
+    counts = clusters.sums(np.stack(cells)).T
+    present = np.unique(clusters.strata)
+    observed = np.stack([counts[clusters.strata == genre].sum(axis=0) for genre in present])
+    means = _figures(observed[None].astype(np.float64), present, g).mean(axis=1)[0]
+    draws = np.empty((n_draws, means.size))
+    at = 0
+    for block in clusters.draws(counts, n_draws=n_draws, random=random):
+        rows = slice(at, at + len(block))
+        draws[rows] = np.einsum("ds,dsf->df", seeds[rows], _figures(block, present, g))
+        at = rows.stop
+    return means, draws
 
 
 def _figures(sums: NDArray[np.float64], present: NDArray[np.int64], g: int) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ which verdicts could be swapped, artist by artist, for all tracks of the artist 
 - :func:`sign_flip`: permutation test on the sums of differences by artist (Fisher 1935; clusters
   as in Gail et al. 1996), with its null distribution counted out exactly, as Pagano and Tritchler
   (1983, JASA 78) do: no draws, no seed. It is the test to read.
-- :func:`mcnemar`: the exact form (McNemar 1947; Edwards 1948) on single verdicts. It takes tracks
+- :func:`mcnemar`: the exact form (McNemar 1947) on single verdicts. It takes tracks
   for independent, and where artists have several tracks it finds differences that are none.
 - :func:`corrected_t`: for repeated cross-validation (Nadeau and Bengio 2003, Machine Learning 52),
   whose folds share their training recordings.
@@ -14,8 +14,9 @@ which verdicts could be swapped, artist by artist, for all tracks of the artist 
 
 Conventions: differences are fractions, of ``a`` minus ``b``; p values are two-sided. An artist in
 two genres counts as two, as in the bootstrap. What is tested is what is estimated: seed means with
-seed means, ensembles with ensembles. The tests hold for the networks that were trained; intervals
-by bootstrap also ask what other seeds would have given, so the two need not agree at the border.
+seed means, ensembles with ensembles. The tests judge the networks that were trained: of one seed
+each, a lucky seed passes for a better recipe. Intervals by bootstrap also ask what other seeds
+would have given, so the two need not agree at the border.
 """
 
 from __future__ import annotations
