@@ -209,7 +209,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:  # a disk that fills up under a checkpoint, a folder that disappears
         where = f" ({error.filename})" if error.filename else ""
         reason = f"{error.strerror or error}{where}"
-        messages.print(f"ostinato: Stopped: {reason}; what was finished is kept.", markup=False)
+        sentence = f"ostinato: Stopped: {reason}; what was finished is kept."
+        messages.print(sentence, soft_wrap=True, markup=False)
         sys.exit(OstinatoError.exit_status)
 
 
