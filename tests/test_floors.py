@@ -36,6 +36,10 @@ FLOORS = (
     # who learns, and who is examined
     "datasets",
     "splits",
+    # beside splits: which recordings are the same, by their sound
+    "_fingerprint",
+    "audit",
+    "_auditview",
     # the learning wing; training draws its curves with the metrics of evaluation
     "models",
     "evaluation",
@@ -66,6 +70,7 @@ LIGHT = (
     "ostinato.datasets.collection",
     "ostinato.datasets.download",
     "ostinato.splits",
+    "ostinato.audit",
     "ostinato.evaluation.metrics",
     "ostinato.evaluation.significance",
     "ostinato.cli",
@@ -203,7 +208,7 @@ print(json.dumps(brought))
 
     @pytest.mark.parametrize(
         "arguments",
-        [["--help"], ["--version"], ["study", "--help"], ["fetch", "--help"]],
+        [["--help"], ["--version"], ["study", "--help"], ["fetch", "--help"], ["audit", "--help"]],
         ids=" ".join,
     )
     def test_asking_the_command_line_for_help_is_light(self, arguments: list[str]) -> None:

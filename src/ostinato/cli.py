@@ -6,6 +6,7 @@ on stdout; progress is on stderr, and only when a person watches.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -132,6 +133,70 @@ def study(
         result = run_study(plan, jobs=jobs, progress=step, accelerator=accelerator)
     print_summary(result.results, output)
     output.print(f"\nReport: {result.report}", soft_wrap=True)
+
+
+@app.command()
+def audit(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|gtzan",
+            help="A folder of audio, with or without genres; or gtzan, the frames that ship with "
+            "the package.",
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Tell which pairs stand on two sides of this split of the collection."),
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="table for people, json for programs.")
+    ] = "table",
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Similarity from which a pair is shown, at most 1. By default 0.5."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where frames of DIR are kept between calls.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes that listen. By default one a core.", min=1)
+    ] = None,
+) -> None:
+    """Find the same recording twice, from the sound itself, and files that hold no music.
+
+    Exact copies and near ones: re-encoded, trimmed or shifted, louder or softer, resampled,
+    slightly faster or slower. Nothing is changed.
+
+    Examples:
+
+      ostinato audit gtzan --split fault-filtered
+
+      ostinato audit ~/music --format json > pairs.json
+    """
+    from ostinato import audit as auditing
+    from ostinato._auditview import print_audit
+    from ostinato.datasets.cache import FrameCache
+    from ostinato.datasets.gtzan import load_gtzan
+    from ostinato.splits import split_corpus
+
+    if format_ not in ("table", "json"):
+        raise UsageError(f"Expected --format table or json, got '{format_}'.")
+    least = auditing.NEAR if threshold is None else threshold
+    with _progress("files") as step:
+        if data == "gtzan":
+            corpus = load_gtzan()
+            sides = split_corpus(corpus, split) if split else None
+            result = auditing.audit(corpus, split=sides, threshold=least, progress=step)
+        else:
+            result = auditing.audit_folder(
+                Path(data), cache=FrameCache(cache), split=split, threshold=least, n_jobs=jobs,
+                progress=step,
+            )  # fmt: skip
+    if format_ == "json":
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+    else:
+        print_audit(result, output)
 
 
 @app.command()
