@@ -13,7 +13,7 @@ from rich.text import Text
 from ostinato.audit import AuditResult
 from ostinato.datasets.corpus import Recording
 
-_WIDEST_ID = 24  # of a column, in a terminal too narrow for all
+_WIDEST_ID, _NARROWEST_NAME, _GAP = 24, 10, 3  # columns, in a terminal too narrow for all
 
 
 def print_audit(result: AuditResult, console: Console) -> None:
@@ -25,7 +25,7 @@ def print_audit(result: AuditResult, console: Console) -> None:
     console : rich.console.Console
     """
     if result.pairs:
-        console.print(_pairs(result))
+        console.print(_pairs(result, console.width))
     if result.files:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         table.add_column("File")
@@ -55,14 +55,13 @@ def summary(result: AuditResult) -> list[str]:
     return sentences
 
 
-def _pairs(result: AuditResult) -> Table:
+def _pairs(result: AuditResult, console_width: int) -> Table:
     entries = {entry.id: entry for entry in result.entries}
     sides: dict[tuple[str, str], list[str]] = {}
     folds = len({s.fold for s in result.straddling}) > 1
     for s in result.straddling:
         where = f"{s.a_part} / {s.b_part}" + (f" (fold {s.fold})" if folds else "")
         sides.setdefault((s.a, s.b), []).append(where)
-    known = any(_known_as(entry) for entry in result.entries)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     # One line a pair where it can be: long paths are folded, what is known of them is cut.
     width = min(_WIDEST_ID, max(len(i) for p in result.pairs for i in (p.a, p.b)))
@@ -73,8 +72,11 @@ def _pairs(result: AuditResult) -> Table:
     table.add_column("Offset", justify="right", min_width=8)
     if result.straddling:
         table.add_column("Straddles", min_width=13)
+    taken = 2 * width + sum(c.min_width or 0 for c in table.columns[2:])
+    left = console_width - taken - _GAP * (len(table.columns) + 1)
+    known = left >= _NARROWEST_NAME and any(_known_as(entry) for entry in result.entries)
     if known:
-        table.add_column("Known as", no_wrap=True, overflow="ellipsis")
+        table.add_column("Known as", no_wrap=True, overflow="ellipsis", max_width=left)
     for pair in result.pairs:
         cells = [pair.a, pair.b, pair.kind, f"{pair.similarity:.3f}", f"{pair.offset_s:.2f} s"]
         if result.straddling:

@@ -10,9 +10,9 @@ differences of neighbours, because frames stand 77.5 ms apart here and 11.6 ms t
 shifted by half a frame must keep its signs. For the same reason each frame leaves a second number,
 that of the place half-way to the next.
 
-**Candidates** are pairs that have equal numbers at two frames or more, at one time offset. Numbers
-are sorted, and equal ones stand side by side, so the cost grows with n log n and with the number
-of equal neighbours, of which each number is held against :data:`MOST_NEIGHBOURS` at most.
+**Candidates** are pairs that have equal numbers at two frames that are not neighbours, at one time
+offset. Numbers are sorted, and equal ones stand side by side, so the cost grows with n log n and
+with the number of equal neighbours, of which each is held against :data:`MOST_NEIGHBOURS` at most.
 
 **Similarity** of a candidate is the correlation of the two images, block by block of 5 s, each
 block shifted to where it fits best (a copy that runs 2 % faster drifts by 0.1 s within one), and
@@ -39,33 +39,18 @@ from ostinato.features import Frames, log_mel_from_mfcc, mfcc_from_log_mel
 WINDOW_FRAMES = 40
 N_TIME_WAVES, N_FREQUENCY_WAVES = 5, 8
 MOST_NEIGHBOURS = 32
-MIN_VOTES = 2
+MIN_SPREAD = 4
+"""Frames between the first and the last that agree: neighbours share most of what they hear, and
+agree by chance together."""
 
 # 40 coefficients tell no more than 40 bands do. The 35 lowest reach 7.2 kHz: above, a copy that
 # went through 16 kHz or a low bit rate has lost what the original has.
 _N_BANDS, _N_BANDS_KEPT = 40, 35
 # Coefficients kept of these, each in units of its deviation over GTZAN's tracks (time mean removed)
 _DEVIATIONS = np.array(
-    [
-        2.37,
-        0.99,
-        0.81,
-        0.63,
-        0.51,
-        0.46,
-        0.41,
-        0.40,
-        0.39,
-        0.36,
-        0.35,
-        0.35,
-        0.35,
-        0.34,
-        0.35,
-        0.35,
-    ],
+    [2.37, .99, .81, .63, .51, .46, .41, .40, .39, .36, .35, .35, .35, .34, .35, .35],
     dtype=np.float32,
-)
+)  # fmt: skip
 N_COEFFICIENTS = len(_DEVIATIONS)
 _STEPS = 24  # of the 8-bit image, a deviation: it reaches to 5.3 deviations either way
 
@@ -177,7 +162,7 @@ class Index:
         return len(self.images)
 
     def candidates(self) -> list[Candidate]:
-        """Pairs that have equal numbers at two frames or more, at one time offset."""
+        """Pairs that have equal numbers at frames apart from each other, at one time offset."""
         codes, offsets, frames = self._votes()
         if not codes.size:
             return []
@@ -192,10 +177,10 @@ class Index:
         by_votes = np.lexsort((n_votes, rank))
         best = by_votes[np.searchsorted(rank, np.arange(pairs.size), side="right") - 1]
         found = []
-        for row in best[n_votes[best] >= MIN_VOTES].tolist():
+        for row in best[n_votes[best] > 1].tolist():
             rows = slice(row, int(end[row]))
-            if np.unique(frames[rows]).size < MIN_VOTES:
-                continue  # one frame, found twice: at its place and half-way
+            if np.ptp(frames[rows]) < MIN_SPREAD:
+                continue
             a, b = divmod(int(codes[row]), len(self))
             found.append(Candidate(a, b, *(int(np.median(x[rows])) for x in (frames, offsets))))
         return found
