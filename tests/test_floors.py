@@ -38,6 +38,7 @@ FLOORS = (
     "splits",
     # beside splits: which recordings are the same, by their sound
     "_fingerprint",
+    "_auditfiles",
     "audit",
     "_auditview",
     # the learning wing; training draws its curves with the metrics of evaluation

@@ -37,15 +37,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import joblib
 import numpy as np
 
+from ostinato._auditfiles import clipping, files_below
 from ostinato._fingerprint import WINDOW_FRAMES, Index
-from ostinato.audio import AudioError, _decode
 from ostinato.datasets.cache import FrameCache, Heard, hear
-from ostinato.datasets.collection import _printable, _scan, _walk, load_collection
+from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus, Recording
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, Frames
 from ostinato.splits import PARTS, Split, split_corpus
 
@@ -56,21 +55,17 @@ SPEC = FeatureSpec(excerpt_seconds=36_000.0)
 """Frames the audit listens to: those of the package, but of a whole file at once (up to 10 h), so
 that frame i stands at i times 77.5 ms whatever the length."""
 
-MOST_CLIPPED = 0.001
-"""Share of samples at full scale from which a file is called clipped."""
-
 MOST_SILENT = 0.5
 """Share of frames without sound from which a file is called silent."""
 
 LEAST_VARIATION = 0.2
 """Variation over time, in deviations, under which a file is called a constant sound. That of the
-999 tracks of GTZAN is 0.45 to 2; that of a sine, a hum without noise or a held note is near 0."""
+999 tracks of GTZAN is 0.45 to 1.8; that of a sine less than 0.001, as an mp3 as well."""
 
 Progress = Callable[[int, int, str], None]
 """Called with entries done, entries in all, and the id of the one just done."""
 
 _BATCH = 256  # files whose frames are held at once
-_FULL_SCALE = 0.999
 _SILENCE = 0.1  # sum of squares of a frame's coefficients but the first: all bands at one level
 
 
@@ -242,7 +237,8 @@ def audit_folder(
         If the cache cannot be read or written.
     """
     _check_threshold(threshold)
-    entries, problems = _files_below(folder)
+    entries, closed = files_below(folder)
+    problems = [Problem(id=c.id, problem=c.reason) for c in closed]
     listened = _Listened()
     n_done = itertools.count(1)
     for first in range(0, len(entries), _BATCH):
@@ -254,15 +250,19 @@ def audit_folder(
                 progress(next(n_done), len(entries), batch[position].id)
 
         heard = hear(paths, spec=SPEC, cache=cache, n_jobs=n_jobs, done=done)
-        shares = _clipped_shares(paths, heard, n_jobs)
-        for entry, result, share in zip(batch, heard, shares, strict=True):
+        readable: list[tuple[Recording, Path]] = []
+        for entry, path, result in zip(batch, paths, heard, strict=True):
             if isinstance(result, Heard):
                 listened.add(entry, result.frames)
+                readable.append((entry, path))
             else:
                 problems.append(Problem(id=entry.id, problem=result))
-            if share >= MOST_CLIPPED:
-                clipped = f"Clipped: {100 * share:.1f} % of its samples are at full scale."
-                problems.append(Problem(id=entry.id, problem=clipped))
+        clipped = clipping([path for _, path in readable], n_jobs=n_jobs)
+        problems += [
+            Problem(id=entry.id, problem=sentence)
+            for (entry, _), sentence in zip(readable, clipped, strict=True)
+            if sentence
+        ]
     return listened.result(
         str(folder),
         problems,
@@ -348,47 +348,5 @@ def _check_threshold(threshold: float) -> None:
         raise UsageError(f"Expected a similarity threshold above 0, at most 1, got {threshold:g}.")
 
 
-def _files_below(folder: Path) -> tuple[list[Recording], list[Problem]]:
-    """All audio files below a folder, sorted, and the folders that cannot be listed.
-
-    Genres, artists and titles are known where the folder is laid out as a collection is.
-    """
-    names, closed, n_others = _walk(folder)
-    if not names:
-        raise DataError(
-            f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac, got {n_others} "
-            "other files."
-        )
-    try:
-        known = {recording.path: recording for recording in _scan(folder).recordings}
-    except DataError:
-        known = {}  # no genres, or no telling them: an audit goes without
-    entries = []
-    for name in names:
-        path = str(folder / name)
-        entries.append(
-            known.get(path) or Recording(id=_printable(name.as_posix()), genre="", path=path)
-        )
-    return entries, [Problem(id=skipped.id, problem=skipped.reason) for skipped in closed]
-
-
 def _split_of(folder: Path, name: str, cache: FrameCache, n_jobs: int | None) -> Split:
     return split_corpus(load_collection(folder, spec=SPEC, cache=cache, n_jobs=n_jobs), name)
-
-
-def _clipped_shares(
-    paths: Sequence[Path], heard: Sequence[Heard | str], n_jobs: int | None
-) -> list[float]:
-    """Share of samples at full scale of each file; 0 of those that could not be heard."""
-    readable = [p for p, result in zip(paths, heard, strict=True) if isinstance(result, Heard)]
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        shares = iter(joblib.Parallel(n_jobs or -1)(joblib.delayed(_clipped)(p) for p in readable))
-    return [next(shares) if isinstance(result, Heard) else 0.0 for result in heard]
-
-
-def _clipped(path: Path) -> float:
-    try:
-        samples = _decode(path).mono
-    except AudioError:
-        return 0.0  # changed since it was heard; the next audit will tell
-    return float(np.mean(np.abs(samples) >= _FULL_SCALE))
