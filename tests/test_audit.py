@@ -418,6 +418,14 @@ class TestBadInput:
         with pytest.raises(DataError, match="genres"):
             listen(tmp_path / "music", split="holdout")
 
+    def test_a_split_that_does_not_exist_is_refused_before_listening(
+        self, tmp_path, listen
+    ) -> None:
+        wav(tmp_path / "music" / "a.wav", music(0))
+        with pytest.raises(UsageError, match=r"Expected a split of .*; got 'unheard-of'"):
+            listen(tmp_path / "music", split="unheard-of")
+        assert not (tmp_path / "cache").exists()
+
 
 class TestCommandLine:
     def call(self, capsys, *arguments: str) -> tuple[int, str, str]:
