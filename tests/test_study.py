@@ -16,6 +16,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from ostinato import models, runs, study
 from ostinato.config import StudyConfig, load_config
 from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.evaluation.paired import sign_flip
+from ostinato.evaluation.significance import Clusters
 from ostinato.study import load_results, plan_study, run_study
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import mixup
@@ -108,6 +110,30 @@ def test_every_figure_follows_from_the_predictions(done) -> None:
             assert facts[f"{part}_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
             assert facts[f"{part}_macro_f1"]["mean"] == pytest.approx(np.mean(f1))
             np.testing.assert_allclose(facts["confusion"][part], np.mean(counts, axis=0))
+
+
+def test_comparisons_are_tested_on_the_predictions_by_artist(done) -> None:
+    rows = [r for r in predictions(done.folder) if r["part"] == "test"]
+    one = [r for r in rows if r["model"] == "lstm" and r["seed"] == "0"]
+    labels = np.array([CORPUS.genres.index(r["genre"]) for r in one])
+    clusters = Clusters.by_artist(labels, [r["artist"] for r in one])
+    right = {
+        name: np.array([
+            [
+                max(CORPUS.genres, key=lambda g, r=r: float(r[g])) == r["genre"]
+                for r in rows
+                if (r["model"], r["seed"]) == (name, seed)
+            ]
+            for seed in ("0", "1")
+        ])
+        for name in CONFIG.models
+    }  # fmt: skip
+    (pair,) = done.results["comparisons"]
+    wanted = sign_flip(right[pair["a"]], right[pair["b"]], clusters)
+    assert pair["p"] == pytest.approx(wanted.p)
+    assert pair["p_holm"] == pair["p"], "of one pair"
+    assert pair["difference"]["mean"] == pytest.approx(wanted.difference)
+    assert pair["mcnemar"] is None, "a mean over two seeds has no single verdicts"
 
 
 def test_the_gap_is_train_minus_validation_of_the_same_weights(done) -> None:
@@ -204,7 +230,9 @@ def test_without_test_the_test_part_is_neither_heard_nor_named(tmp_path, monkeyp
     )
     assert not any(name in everything for name in held_back)
     assert "test_accuracy" not in everything
-    assert {c["part"] for c in result.results["comparisons"]} == {"valid"}
+    (pair,) = result.results["comparisons"]
+    assert pair["part"] == "valid"
+    assert set(pair["mcnemar"]) == {"only_a", "only_b", "p", "assumes"}, "one seed"
 
 
 def test_artist_folds_pool_the_held_out_recordings_of_all_folds(tmp_path) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ostinato import __version__
 from ostinato.config import StudyConfig
 from ostinato.datasets.corpus import Corpus
+from ostinato.evaluation import paired
 from ostinato.evaluation.metrics import Metrics, evaluate
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.models import family
@@ -93,7 +95,7 @@ def collect(
             name: _model(name, config, corpus, pools, records[name], verdicts[name], terms[name])
             for name in config.models
         },
-        "comparisons": _comparisons(terms, judged[-1]),
+        "comparisons": _comparisons(terms, pools[judged[-1]]),
         "gap_comparisons": _gap_comparisons(terms),
     }
 
@@ -265,16 +267,20 @@ def _per_genre(metrics: Sequence[Metrics]) -> dict[str, Any]:
     }
 
 
-def _comparisons(terms: Mapping[str, Mapping[str, Term]], part: str) -> list[dict[str, Any]]:
-    better_first = sorted(terms, key=lambda name: -float(terms[name][part].correct.mean()))
+def _comparisons(terms: Mapping[str, Mapping[str, Term]], pool: Pool) -> list[dict[str, Any]]:
+    """Every pair of models on a part, the better first: the difference, and tests of it."""
+    correct = {name: by_part[pool.part].correct for name, by_part in terms.items()}
     return [
         {
-            "part": part,
-            "a": a,
-            "b": b,
-            "difference": bootstrap([terms[a][part], terms[b][part].minus()]).to_dict(),
+            "part": pool.part,
+            "a": pair.a,
+            "b": pair.b,
+            "difference": pair.difference.to_dict(),
+            "p": pair.sign_flip.p,
+            "p_holm": pair.p_holm,
+            "mcnemar": asdict(pair.mcnemar) if pair.mcnemar else None,
         }
-        for a, b in itertools.combinations(better_first, 2)
+        for pair in paired.evaluate(correct, pool.clusters)
     ]
 
 

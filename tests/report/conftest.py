@@ -8,10 +8,12 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ostinato.evaluation.significance import Clusters
 from ostinato.report.captions import CAPTIONS
-from tests.report.fake_results import fake_results
+from tests.report.fake_results import GTZAN, fake_results, pairs
 
 #: Studies of every kind that a report must cope with.
 STUDIES: dict[str, dict[str, Any]] = {
@@ -37,6 +39,31 @@ def _three_models() -> dict[str, Any]:
 def results(_three_models: dict[str, Any]) -> dict[str, Any]:
     """LSTM, ResLSTM and ConvLSTM, three seeds, a test part; a copy to change."""
     return copy.deepcopy(_three_models)
+
+
+@pytest.fixture
+def eleven() -> dict[str, Any]:
+    """A user's first study: one seed, eleven genres with one test and validation recording each."""
+    genres = (*GTZAN, "zydeco")
+    results = fake_results(genres=genres, n_per_genre=1, n_seeds=1)
+    clusters = Clusters.by_artist(np.arange(11), list(genres))
+    right = {"lstm": 3, "residual-lstm": 5, "conv-lstm": 3}
+    correct = {name: (np.arange(11) < n)[None] for name, n in right.items()}
+    results["comparisons"] = pairs(correct, clusters, "test")
+    for name, n in right.items():
+        model = results["models"][name]
+        model["test_accuracy"] |= {"mean": n / 11, "low": n / 11, "high": n / 11, "seeds": [n / 11]}
+        for genre in genres:  # as the claim has it, for every model
+            model["per_genre"]["test"][genre]["f1"] = 0.0 if genre in ("disco", "reggae") else 0.5
+    results["gap_comparisons"] = [
+        {
+            "a": "residual-lstm",
+            "b": rival,
+            "difference": dict.fromkeys(("mean", "low", "high"), -2 / 11),
+        }
+        for rival in ("lstm", "conv-lstm")
+    ] + [{"a": "lstm", "b": "conv-lstm", "difference": {"mean": 0.0, "low": 0.0, "high": 0.0}}]
+    return results
 
 
 @pytest.fixture(scope="session")

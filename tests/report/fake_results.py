@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ostinato.evaluation import paired
 from ostinato.evaluation.metrics import evaluate
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 
@@ -141,10 +143,6 @@ def _term(part: _Part, verdicts: NDArray[np.int64], model: str) -> Term:
     return Term(right, part.clusters[n_folds], model)
 
 
-def _accuracy(term: Term) -> float:
-    return float(term.correct.mean())
-
-
 def _model(
     label: str,
     parameters: int,
@@ -264,10 +262,25 @@ def _pairs(
     part: _Part, verdicts: dict[str, dict[str, NDArray[np.int64]]], judged: str
 ) -> list[dict[str, Any]]:
     terms = {name: _term(part, by_part[judged], name) for name, by_part in verdicts.items()}
-    order = sorted(terms, key=lambda name: -_accuracy(terms[name]))
+    clusters = next(iter(terms.values())).clusters
+    return pairs({name: term.correct for name, term in terms.items()}, clusters, judged)
+
+
+def pairs(
+    correct: dict[str, NDArray[np.bool_]], clusters: Clusters, judged: str
+) -> list[dict[str, Any]]:
+    """The comparisons of models by which of their verdicts [shape=(n_seeds, n)] were right."""
     return [
-        {"part": judged, "a": a, "b": b, "difference": _sum(terms[a], terms[b].minus())}
-        for a, b in itertools.combinations(order, 2)
+        {
+            "part": judged,
+            "a": pair.a,
+            "b": pair.b,
+            "difference": pair.difference.to_dict(),
+            "p": pair.sign_flip.p,
+            "p_holm": pair.p_holm,
+            "mcnemar": asdict(pair.mcnemar) if pair.mcnemar else None,
+        }
+        for pair in paired.evaluate(correct, clusters, n_draws=N_DRAWS)
     ]
 
 

@@ -13,8 +13,15 @@ from sklearn.metrics import f1_score
 from ostinato.errors import DataError
 from ostinato.report import headline
 from ostinato.report.findings import Finding, findings
-from ostinato.report.reading import confused_pairs, difference, genre_f1, seed_f1
-from ostinato.report.words import amount, joined, percent, points
+from ostinato.report.reading import (
+    confused_pairs,
+    difference,
+    gap_difference,
+    genre_f1,
+    seed_f1,
+    winner,
+)
+from ostinato.report.words import amount, joined, p_value, percent, points
 from tests.report.conftest import STUDIES
 from tests.report.fake_results import GTZAN, fake_results
 
@@ -27,11 +34,16 @@ def about(found: list[Finding], question: str) -> Finding:
     return finding
 
 
-def set_difference(results: Results, key: str, a: str, b: str, bounds: tuple[float, ...]) -> None:
-    """State the difference of a minus b."""
+def set_difference(
+    results: Results, key: str, a: str, b: str, bounds: tuple[float, ...], p: float | None = None
+) -> None:
+    """State the difference of a minus b, and its p value (else one that agrees with the bounds)."""
     results[key] = [c for c in results[key] if {c["a"], c["b"]} != {a, b}]
     values = dict(zip(("mean", "low", "high"), bounds, strict=True))
-    results[key].append({"part": "test", "a": a, "b": b, "difference": values})
+    if p is None:
+        p = 0.5 if values["low"] <= 0 <= values["high"] else 0.01
+    tested = {"p": p, "p_holm": p, "mcnemar": None} if key == "comparisons" else {}
+    results[key].append({"part": "test", "a": a, "b": b, "difference": values} | tested)
 
 
 def set_accuracy(results: Results, model: str, part: str, mean: float) -> None:
@@ -61,12 +73,12 @@ def test_every_kind_of_study_has_whole_plain_sentences(kind: str) -> None:
 def test_a_difference_whose_interval_holds_zero_is_undecided(results: Results) -> None:
     set_accuracy(results, "residual-lstm", "test", 0.541)
     set_accuracy(results, "lstm", "test", 0.510)
-    set_difference(results, "comparisons", "residual-lstm", "lstm", (0.031, -0.029, 0.090))
+    set_difference(results, "comparisons", "residual-lstm", "lstm", (0.031, -0.029, 0.090), 0.307)
     found = about(findings(results), "larger than chance")
     assert found.verdict == "undecided"
     assert found.sentences[0] == (
-        "ResLSTM 54.1%, LSTM 51.0%: +3.1 points, 95% interval -2.9 to +9.0 by artist; "
-        "these data do not tell them apart."
+        "ResLSTM 54.1%, LSTM 51.0%: +3.1 points, 95% interval -2.9 to +9.0 by artist, "
+        "p = 0.31; these data do not tell them apart."
     )
     assert "do not tell it apart" in headline(results)
     assert "LSTM (51.0%)" in headline(results)
@@ -79,16 +91,67 @@ def test_a_difference_whose_interval_leaves_out_zero_is_larger_than_chance(
     for rival in ("lstm", "conv-lstm"):
         set_accuracy(results, rival, "test", 0.510)
         # Stated the other way round: the sign must turn with it.
-        set_difference(results, "comparisons", rival, "residual-lstm", (-0.131, -0.19, -0.07))
+        set_difference(results, "comparisons", rival, "residual-lstm", (-0.131, -0.19, -0.07), 2e-4)
     found = about(findings(results), "larger than chance")
     assert found.verdict == "yes"
-    assert "+13.1 points, 95% interval +7.0 to +19.0 by artist; larger" in found.sentences[0]
+    assert (
+        "+13.1 points, 95% interval +7.0 to +19.0 by artist, p < 0.001; larger"
+        in found.sentences[0]
+    )
     assert headline(results).endswith("right, more than LSTM (51.0%) and ConvLSTM (51.0%).")
 
 
 def test_without_artists_the_interval_is_said_to_take_recordings_as_independent() -> None:
     results = fake_results(n_models=2, artists_known=False)
-    assert "taking recordings as independent" in about(findings(results), "chance").answer
+    answer = about(findings(results), "chance").answer
+    assert "taking recordings as independent" in answer
+    assert "p: sign-flip test by recording." in answer
+
+
+def test_an_interval_without_0_is_not_enough(results: Results) -> None:
+    """The test must agree; it alone is not enough either."""
+    for bounds, p in (((0.05, 0.01, 0.09), 0.06), ((0.05, -0.01, 0.11), 0.03)):
+        for rival in ("lstm", "conv-lstm"):
+            set_accuracy(results, "residual-lstm", "test", 0.56)
+            set_accuracy(results, rival, "test", 0.51)
+            set_difference(results, "comparisons", "residual-lstm", rival, bounds, p)
+        found = findings(results)
+        assert about(found, "larger than chance").verdict == "undecided"
+        assert about(found, "ResLSTM beats").verdict == "undecided"
+        assert "do not tell ResLSTM apart from LSTM and ConvLSTM" in about(found, "beats").answer
+        assert "more than" not in headline(results)
+        assert winner(results) is None
+
+
+def test_gaps_are_told_apart_only_where_validation_is_large_enough(results: Results) -> None:
+    """They have no test."""
+    set_difference(results, "gap_comparisons", "residual-lstm", "lstm", (-0.2, -0.3, -0.1))
+    found = gap_difference(results, "lstm", "residual-lstm")
+    assert (found.mean, found.low, found.high, found.p_holm) == (0.2, 0.1, 0.3, None)
+    assert found.apart
+    results["split"]["folds"][0]["parts"]["valid"]["n"] = 99
+    assert not gap_difference(results, "lstm", "residual-lstm").apart
+    assert "With 99 validation recordings" in about(findings(results), "over-fits least?").answer
+
+
+def test_eleven_recordings_make_no_winner(eleven: Results) -> None:
+    """One recording a genre: every draw of artists is the same, and intervals have no width."""
+    difference_ = difference(eleven, "residual-lstm", "lstm")
+    assert (difference_.low, difference_.high) == pytest.approx((2 / 11, 2 / 11))
+    assert difference_.p_holm == 1  # of one pair: 0.5, two artists that differ
+    found = findings(eleven)
+    assert headline(eleven) == (
+        "ResLSTM gets 45.5% of the test recordings right, but these data do not tell it apart from "
+        "LSTM (27.3%) and ConvLSTM (27.3%)."
+    )
+    assert about(found, "larger than chance").verdict == "undecided"
+    assert "these trained networks" in about(found, "larger than chance").answer
+    assert winner(eleven) is None
+    assert not [f for f in found if f.verdict == "yes"]
+    assert not [f for f in found if "larger than chance" in f.answer]
+    caveat = caveats(eleven)["Few recordings"]
+    assert "Intervals by artist are too narrow here and cannot be trusted" in caveat
+    assert "ResLSTM's 45.5%, taking recordings as independent: 21.3 to 72.0% (Wilson)." in caveat
 
 
 def test_a_model_at_chance_is_said_to_be_so(results: Results) -> None:
@@ -274,6 +337,7 @@ def test_words() -> None:
     assert percent(0.5407) == "54.1%"
     assert points(-0.0001) == "+0.0", "no minus before a zero"
     assert points(-0.029) == "-2.9"
+    assert [p_value(p) for p in (0.0004, 0.0344, 0.812)] == ["p < 0.001", "p = 0.034", "p = 0.81"]
     assert (amount(9.33), amount(12.0)) == ("9.3", "12")
     assert [joined([]), joined(["a"]), joined(["a", "b", "c"])] == ["", "a", "a, b and c"]
 
@@ -288,6 +352,13 @@ def test_a_missing_comparison_is_named(results: Results) -> None:
     results["comparisons"] = []
     with pytest.raises(DataError, match="no comparison of 'lstm' with 'conv-lstm'"):
         difference(results, "lstm", "conv-lstm")
+
+
+def test_results_without_p_values_are_told_what_to_do(results: Results) -> None:
+    for pair in results["comparisons"]:
+        del pair["p_holm"]
+    with pytest.raises(DataError, match="written by an earlier version"):
+        headline(results)
 
 
 def test_findings_need_neither_matplotlib_nor_jinja2_nor_torch() -> None:

@@ -153,8 +153,26 @@ def test_a_winner_is_marked_only_where_the_intervals_allow(
     assert not [a for a in Page(write_page(results, figures, out)).all("tr") if a.get("class")][:-1]
     for pair in results["comparisons"]:
         pair["difference"] = {"mean": 0.05, "low": 0.01, "high": 0.09}
+        pair["p_holm"] = 0.06
     rows = Page(write_page(results, figures, out)).all("tr")
-    assert [a["class"] for a in rows if a.get("class")] == ["best", "total"]
+    assert [a["class"] for a in rows if a.get("class")] == ["total"], "the test disagrees"
+    for pair in results["comparisons"]:
+        pair["p_holm"] = 0.0321
+    page = Page(write_page(results, figures, out))
+    assert [a["class"] for a in page.all("tr") if a.get("class")] == ["best", "total"]
+    assert page.text.count("+1.0 to +9.0 0.032 yes") == 3
+    assert len(re.findall("no test (yes|undecided)", page.text)) == 3, "gaps"
+
+
+def test_eleven_recordings_make_no_winner(
+    eleven: Results, figures: dict[str, Path], tmp_path: Path
+) -> None:
+    page = Page(write_page(eleven, figures, tmp_path / "report.html"))
+    assert [a["class"] for a in page.all("tr") if a.get("class")] == ["total"]
+    assert not [a for a in page.all("span") if a.get("class") == "badge yes"]
+    assert "all this is about these trained networks" in page.text
+    assert "sign-flip permutation test by artist" in page.text
+    assert "45.5%, taking recordings as independent: 21.3 to 72.0% (Wilson)" in page.text
 
 
 def test_a_minus_is_set_before_figures_only() -> None:

@@ -61,6 +61,16 @@ def test_validation_figures_are_said_to_be_no_result() -> None:
     assert "Test" not in text
 
 
+def test_few_recordings_are_said_to_be_few(eleven: dict[str, Any]) -> None:
+    text = " ".join(printed(eleven).split())
+    assert "Few recordings. The test part has 11 recordings" in text
+    assert "cannot be trusted" in text
+    assert "21.3 to 72.0% (Wilson)" in text
+    assert "more than" not in text
+    assert not any(row.style for row in summary_table(eleven).rows), "no best model"
+    assert "Few recordings" not in printed(fake_results())
+
+
 def test_labels_are_not_markup(results: dict[str, Any]) -> None:
     results["title"] = "[red]title[/red]"
     results["models"]["lstm"]["label"] = "[b]"

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from ostinato.evaluation.significance import wilson
 from ostinato.report.reading import (
     FEW_ARTISTS,
     Results,
+    accuracy,
     artists,
     examined,
     few_artists,
+    is_small,
+    label,
     n_recordings,
     n_seeds,
+    ranked,
     support,
     total,
 )
-from ostinato.report.words import NOUNS, Finding, count, joined, percent
+from ostinato.report.words import NOUNS, Finding, count, joined, percent, percent_span
 
-#: In a part of fewer recordings, one verdict more or less moves the accuracy by over a point.
-SMALL_PART = 100
 #: What a reader must meet first, where it applies.
 NO_TEST = "Validation figures, not a result"
+#: What the terminal says too, where it applies.
+FEW_RECORDINGS = "Few recordings"
 #: Genres or files named in a sentence; the page's tables have them all.
 NAMED = 12
 
@@ -124,15 +129,22 @@ def _single_seed(results: Results) -> list[Finding]:
 
 def _small_part(results: Results) -> list[Finding]:
     part = examined(results)
-    n = n_recordings(results, part)
-    if n >= SMALL_PART:
+    if not is_small(results, part):
         return []
+    n = n_recordings(results, part)
     thin = min(support(results, part).values())
+    drawn = "artist" if results["data"]["artists_known"] else "recording"
+    best = ranked(results)[0]
+    share = accuracy(results, best, part).mean
     return [
         _caveat(
-            "Few recordings",
+            FEW_RECORDINGS,
             f"The {NOUNS[part]} part has {count(n, 'recording')}: one verdict is "
             f"{percent(1 / n)}. The smallest genre has {thin}.",
+            f"Intervals by {drawn} are too narrow here and cannot be trusted: where a genre has "
+            f"one or two {drawn}s, little or nothing varies.",
+            f"{label(results, best)}'s {percent(share)}, taking recordings as independent: "
+            f"{percent_span(wilson(share, n))}% (Wilson).",
         )
     ]
 

@@ -1,21 +1,32 @@
 """A claim often repeated about these models, put to the test part by part.
 
-A part holds where the intervals of all its differences lie above 0. It does not hold where an
-estimate is against it. In between, the estimates favour it and an interval holds 0: undecided.
+A part holds where the estimates favour it and the data tell the models apart in all its
+differences. It does not hold where an estimate does not favour it. In between it is undecided.
 """
 
 from __future__ import annotations
 
-from ostinato.evaluation.significance import Interval
 from ostinato.report.reading import (
+    Difference,
     Results,
     difference,
     examined,
     gap_difference,
     genre_f1,
+    is_small,
     label,
+    n_recordings,
 )
-from ostinato.report.words import NOUNS, Finding, Verdict, count, joined, points, points_span
+from ostinato.report.words import (
+    NOUNS,
+    Finding,
+    Verdict,
+    count,
+    joined,
+    p_value,
+    points,
+    points_span,
+)
 
 CLAIM = "ResLSTM beats LSTM and ConvLSTM, and over-fits least; disco and reggae are hardest."
 CHAMPION = "residual-lstm"
@@ -39,23 +50,28 @@ def claim(results: Results) -> list[Finding]:
     ]
 
 
-def _margin(results: Results, statement: str, what: str, margins: dict[str, Interval]) -> Finding:
+def _margin(results: Results, statement: str, what: str, margins: dict[str, Difference]) -> Finding:
     stated = joined(
         [
-            f"{points(margin.mean)} against {label(results, rival)} ({points_span(margin)})"
+            f"{points(margin.mean)} against {label(results, rival)} ({_span(margin)})"
             for rival, margin in margins.items()
         ]
     )
+    name = label(results, CHAMPION)
     verdict: Verdict = "undecided"
     remark: tuple[str, ...] = ()
     if any(margin.mean <= 0 for margin in margins.values()):
         verdict = "no"
-        if all(margin.high > 0 for margin in margins.values()):
-            remark = ("An estimate is against it; the intervals do not rule it out.",)
-    elif all(margin.low > 0 for margin in margins.values()):
+        if not any(margin.apart and margin.mean < 0 for margin in margins.values()):
+            remark = ("An estimate does not favour it; these data do not rule it out.",)
+    elif all(margin.apart for margin in margins.values()):
         verdict = "yes"
     else:
-        remark = ("The estimates favour it, but an interval holds 0.",)
+        level = [label(results, m) for m, margin in margins.items() if not margin.apart]
+        remark = (
+            "The estimates favour it, but these data do not tell "
+            f"{name} apart from {joined(level)}.",
+        )
     return Finding(
         topic="claim",
         question=statement,
@@ -64,8 +80,13 @@ def _margin(results: Results, statement: str, what: str, margins: dict[str, Inte
     )
 
 
+def _span(margin: Difference) -> str:
+    span = points_span(margin)
+    return span if margin.p_holm is None else f"{span}, {p_value(margin.p_holm)}"
+
+
 def _hardest(results: Results) -> list[Finding]:
-    """There is no interval for F1: the part holds where every model agrees on it."""
+    """There is no interval for F1: it holds where every model agrees, on recordings enough."""
     scores = genre_f1(results)
     if not set(HARDEST) < set(scores):
         return []
@@ -78,7 +99,7 @@ def _hardest(results: Results) -> list[Finding]:
     verdict: Verdict = "undecided"
     if _lead(scores) < 0:
         verdict = "no"
-    elif agreeing == len(own):
+    elif agreeing == len(own) and not is_small(results, part):
         verdict = "yes"
     bound = sorted(scores.values())[len(HARDEST) - 1]
     lowest = joined([f"{genre} {f1:.2f}" for genre, f1 in scores.items() if f1 <= bound])
@@ -86,6 +107,8 @@ def _hardest(results: Results) -> list[Finding]:
         [f"{g} is number {1 + sum(f1 < scores[g] for f1 in scores.values())}" for g in HARDEST]
     )
     these = joined(HARDEST)
+    n = count(n_recordings(results, part), f"{NOUNS[part]} recording")
+    few = (f"{n} are too few to show it.",) if is_small(results, part) else ()
     return [
         Finding(
             topic="claim",
@@ -94,6 +117,7 @@ def _hardest(results: Results) -> list[Finding]:
                 f"Lowest F1 of {len(scores)} genres: {lowest}; from below, {places}.",
                 f"For {agreeing} of {count(len(own), 'model')} {these} are the lowest two; an "
                 "order of estimates, without intervals.",
+                *few,
             ),
             verdict=verdict,
         )

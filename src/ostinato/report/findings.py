@@ -1,15 +1,15 @@
 """What a study found, in words computed from its figures.
 
-Every sentence stands on an estimate and its interval. Where the interval of a difference holds 0,
-the answer is "undecided", whatever the estimate says.
+Every sentence stands on an estimate and its interval. Where the data do not tell two models apart
+(:class:`ostinato.report.reading.Difference`), the answer is "undecided", whatever the estimate is.
 """
 
 from __future__ import annotations
 
-from ostinato.evaluation.significance import Interval
 from ostinato.report.caveats import caveats
 from ostinato.report.claim import claim
 from ostinato.report.reading import (
+    Difference,
     Results,
     accuracy,
     check_schema,
@@ -20,6 +20,7 @@ from ostinato.report.reading import (
     gap,
     gap_difference,
     genre_f1,
+    is_small,
     label,
     n_recordings,
     n_seeds,
@@ -30,10 +31,10 @@ from ostinato.report.words import (
     NOUNS,
     Finding,
     amount,
-    apart,
     count,
     joined,
     over_seeds,
+    p_value,
     percent,
     percent_span,
     points,
@@ -84,7 +85,7 @@ def headline(results: Results) -> str:
     )
     if not others:
         return f"{best}."
-    level = [m for m in others if not apart(difference(results, first, m))]
+    level = [m for m in others if not difference(results, first, m).apart]
     named = joined([f"{label(results, m)} ({_score(results, m)})" for m in level or others])
     if level:
         return f"{best}, but these data do not tell it apart from {named}."
@@ -123,32 +124,42 @@ def _best(results: Results) -> Finding:
 def _larger_than_chance(results: Results) -> Finding:
     first, second, *others = ranked(results)
     found = difference(results, first, second)
-    how = "by artist" if results["data"]["artists_known"] else "taking recordings as independent"
+    known = results["data"]["artists_known"]
+    how = "by artist" if known else "taking recordings as independent"
     sentences = [
         f"{label(results, first)} {_score(results, first)}, {label(results, second)} "
         f"{_score(results, second)}: {points(found.mean)} points, 95% interval "
-        f"{points_span(found)} {how}; {_conclusion(found)}."
+        f"{points_span(found)} {how}{_p(found)}; {_conclusion(found)}."
     ]
     for model in others:
         further = difference(results, first, model)
         sentences.append(
             f"{label(results, first)} against {label(results, model)}: {points(further.mean)} "
-            f"points ({points_span(further)}); {_conclusion(further)}."
+            f"points ({points_span(further)}){_p(further)}; {_conclusion(further)}."
         )
+    adjusted = ", adjusted for all pairs (Holm)" if others else ""
+    sentences.append(f"p: sign-flip test by {'artist' if known else 'recording'}{adjusted}.")
     if n_seeds(results) == 1:
-        sentences.append("With one seed, the chance of another training run is not in this.")
-    if apart(found) and few_artists(results):
+        sentences.append(
+            "With one seed this is about these trained networks: the chance of another training "
+            "run is not in it."
+        )
+    if found.apart and few_artists(results):
         sentences.append("Some genres have so few artists that such an interval is too narrow.")
     return Finding(
         topic="answer",
         question="Is the difference between the best two larger than chance?",
         sentences=tuple(sentences),
-        verdict="yes" if apart(found) else "undecided",
+        verdict="yes" if found.apart else "undecided",
     )
 
 
-def _conclusion(found: Interval) -> str:
-    return "larger than chance" if apart(found) else "these data do not tell them apart"
+def _conclusion(found: Difference) -> str:
+    return "larger than chance" if found.apart else "these data do not tell them apart"
+
+
+def _p(found: Difference) -> str:
+    return "" if found.p_holm is None else f", {p_value(found.p_holm)}"
 
 
 def _over_fitting_alone(results: Results) -> Finding:
@@ -175,6 +186,9 @@ def _over_fitting(results: Results) -> Finding:
             f"{label(results, model)}: {_gap(results, model)}, a difference of "
             f"{points(more.mean)} ({points_span(more)}); {_conclusion(more)}."
         )
+    if is_small(results, "valid"):
+        n = count(n_recordings(results, "valid"), "validation recording")
+        sentences.append(f"With {n} no interval of a gap is to be believed.")
     return Finding(
         topic="answer",
         question="Which model over-fits least?",

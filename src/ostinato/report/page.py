@@ -22,12 +22,16 @@ from ostinato.report.caveats import NO_TEST
 from ostinato.report.claim import CLAIM
 from ostinato.report.findings import findings, headline
 from ostinato.report.reading import (
+    ALPHA,
+    SMALL_PART,
     Results,
     accuracy,
     check_schema,
     colours,
+    difference,
     examined,
     gap,
+    gap_difference,
     genre_f1,
     label,
     n_recordings,
@@ -39,9 +43,9 @@ from ostinato.report.reading import (
 from ostinato.report.words import (
     NOUNS,
     Finding,
-    apart,
     count,
     over_seeds,
+    p_value,
     percent,
     percent_span,
     points,
@@ -161,6 +165,10 @@ def _context(results: Results) -> dict[str, Any]:
         "warnings": [f for f in found if f.question == NO_TEST],
         "caveats": [f for f in found if f.topic == "caveat" and f.question != NO_TEST],
         "pairs": _pairs(results),
+        "alpha": ALPHA,
+        "small_part": SMALL_PART,
+        "drawn": "artist" if results["data"]["artists_known"] else "recording",
+        "one_seed": n_seeds(results) == 1,
         "genres": list(reversed(genre_f1(results))),
         "support": support(results, part),
         "census": _census(results),
@@ -224,25 +232,25 @@ def _answered(finding: Finding) -> dict[str, Any]:
 
 def _pairs(results: Results) -> list[dict[str, Any]]:
     """Every pair of models: the difference of accuracies, and of gaps."""
-    found = []
-    for kind, entries in (
-        (f"{NOUNS[examined(results)]} accuracy", results["comparisons"]),
-        ("over-fitting gap", results["gap_comparisons"]),
+    part = examined(results)
+    rows = []
+    for kind, entries, between in (
+        (f"{NOUNS[part]} accuracy", results["comparisons"], difference),
+        ("over-fitting gap", results["gap_comparisons"], gap_difference),
     ):
-        for entry in entries:
-            if entry.get("part", examined(results)) != examined(results):
-                continue
-            bounds = entry["difference"]
-            interval = Interval(bounds["mean"], bounds["low"], bounds["high"])
-            found.append({
+        for a, b in [(e["a"], e["b"]) for e in entries if e.get("part", part) == part]:
+            found = between(results, a, b)
+            p = "no test" if found.p_holm is None else p_value(found.p_holm)
+            rows.append({
                 "kind": kind,
-                "a": label(results, entry["a"]),
-                "b": label(results, entry["b"]),
-                "points": points(interval.mean),
-                "span": points_span(interval),
-                "apart": apart(interval),
+                "a": label(results, a),
+                "b": label(results, b),
+                "points": points(found.mean),
+                "span": points_span(found),
+                "p": p.removeprefix("p ").removeprefix("= "),
+                "apart": found.apart,
             })  # fmt: skip
-    return found
+    return rows
 
 
 def _census(results: Results) -> list[dict[str, Any]]:

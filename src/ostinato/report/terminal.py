@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ostinato.report.caveats import FEW_RECORDINGS
 from ostinato.report.findings import findings, headline
 from ostinato.report.reading import (
     Results,
@@ -82,6 +83,8 @@ def _cell(results: Results, model: str, part: str) -> str:
 def print_summary(results: Results, console: Console) -> None:
     """Print the table; the main result, over-fitting and the weakest genres in a sentence each.
 
+    Where there are so few recordings that the table's intervals are not to be believed, say so.
+
     Parameters
     ----------
     results : dict
@@ -97,6 +100,9 @@ def print_summary(results: Results, console: Console) -> None:
     if examined(results) != "test":
         console.print(Text("Validation figures: for choosing, not a result."))
     console.print(Text(headline(results)))
-    answers = [finding for finding in findings(results) if finding.topic == "answer"]
-    for finding in answers[-2:]:
+    found = findings(results)
+    for finding in [finding for finding in found if finding.topic == "answer"][-2:]:
         console.print(Text(finding.sentences[0]))
+    for finding in found:
+        if finding.question == FEW_RECORDINGS:
+            console.print(Text(f"{finding.question}. {finding.answer}"))

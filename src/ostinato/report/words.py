@@ -63,9 +63,11 @@ def points_span(interval: Interval) -> str:
     return f"{points(interval.low)} to {points(interval.high)}"
 
 
-def apart(interval: Interval) -> bool:
-    """Whether the interval of a difference leaves out 0."""
-    return interval.low > 0 or interval.high < 0
+def p_value(p: float) -> str:
+    """``p = 0.81``, ``p = 0.034``, ``p < 0.001``."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def count(n: int, noun: str) -> str:
