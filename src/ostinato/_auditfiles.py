@@ -73,7 +73,9 @@ def clipping(paths: Sequence[Path], *, n_jobs: int | None = None) -> list[str | 
     """
     try:
         with joblib.parallel_config("loky", inner_max_num_threads=1):
-            found = joblib.Parallel(n_jobs or -1)(joblib.delayed(_clipped)(p) for p in paths)
+            found = joblib.Parallel(n_jobs or -1)(
+                joblib.delayed(_clipped)(p.absolute()) for p in paths
+            )
     except BrokenProcessPool as error:
         raise DataError(
             "A process that read samples was killed, most likely because memory ran out: run the "

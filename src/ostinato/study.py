@@ -149,7 +149,8 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
             seed=seed,
             fold=k,
             parts=fold,
-            folder=folder / "models" / name / f"seed{seed}-fold{k}",
+            # Absolute: joblib's workers may have been started in another folder.
+            folder=folder.absolute() / "models" / name / f"seed{seed}-fold{k}",
         )
         for name in config.models
         for seed in range(config.seeds)

@@ -455,3 +455,18 @@ def by_genre(paths: list[Path]) -> list[list[Path]]:
     for path in paths:
         genres.setdefault(path.name.split(".")[0], []).append(path)
     return list(genres.values())
+
+
+def test_a_relative_folder_is_found_after_the_working_folder_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """joblib uses its processes again, and they stay in the folder that they were started in."""
+    names = [f"{genre}/{i}.wav" for genre in ("drone", "hiss") for i in range(3)]
+    for place in ("one", "two"):
+        put(tmp_path / place / "music", *names)
+        monkeypatch.chdir(tmp_path / place)
+        corpus = load_collection(
+            Path("music"), spec=FeatureSpec(), cache=FrameCache(Path("cache")), n_jobs=2
+        )
+        assert len(corpus) == 6
+        assert corpus.skipped == ()
