@@ -24,6 +24,8 @@ format: $(VENV)/dev.done
 
 bench: $(VENV)/dev.done
 	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/levels.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage*
