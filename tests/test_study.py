@@ -69,7 +69,8 @@ def test_the_folder_holds_what_the_docs_say(done) -> None:
         for seed in (0, 1):
             one = done.folder / "models" / name / f"seed{seed}-fold0"
             assert {p.name for p in one.iterdir()} == {
-                "run.json", "weights.safetensors", "model.json", "predictions.csv", "curves.csv",
+                "recipe.json", "run.json", "weights.safetensors", "model.json", "predictions.csv",
+                "curves.csv",
             }  # fmt: skip
 
 
@@ -250,6 +251,33 @@ def test_a_folder_with_runs_of_another_recipe_is_refused(done) -> None:
     other = replace(CONFIG, training=replace(QUICK, epochs=5))
     with pytest.raises(DataError, match=r"holds a run of another recipe .* --out"):
         run(done.folder, other)
+
+
+def test_an_unfinished_run_is_not_gone_on_with_by_another_recipe(tmp_path, monkeypatch) -> None:
+    """Its checkpoint would be taken for one of the new recipe, and nobody would notice."""
+
+    def interrupted(x, *, alpha):
+        raise KeyboardInterrupt
+
+    config = replace(CONFIG, seeds=1, models=("lstm",))
+    monkeypatch.setattr(fit_module, "mixup", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, config)
+    monkeypatch.setattr(fit_module, "mixup", mixup)
+    with pytest.raises(DataError, match="holds a run of another recipe"):
+        run(tmp_path, replace(config, training=replace(QUICK, noise=0.0)))
+    run(tmp_path, config)
+
+
+def test_training_leaves_the_callers_random_numbers_and_threads_alone(tmp_path) -> None:
+    torch.manual_seed(7)
+    wanted = torch.rand(3)
+    threads = torch.get_num_threads()
+    torch.manual_seed(7)
+    run(tmp_path, replace(CONFIG, seeds=1, models=("lstm",)))
+    assert torch.equal(torch.rand(3), wanted)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_damaged_run_is_named(tmp_path) -> None:

@@ -32,6 +32,7 @@ from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, predict
 
 RUN = "run.json"
+RECIPE = "recipe.json"
 PREDICTIONS = "predictions.csv"
 
 Probabilities = dict[str, NDArray[np.float64]]
@@ -111,18 +112,16 @@ def is_finished(task: Task) -> bool:
     Raises
     ------
     DataError
-        If its folder holds a run of another recipe, or a damaged one.
+        If its folder holds a run of another recipe, finished or not, or a damaged one.
     """
-    path = task.folder / RUN
-    if not path.exists():
+    if not (task.folder / RECIPE).exists():
         return False
-    found = read_run(task.folder).get("recipe")
-    if found != task.recipe.digest():
+    if _read_json(task.folder / RECIPE).get("digest") != task.recipe.digest():
         raise DataError(
             f"{task.folder} holds a run of another recipe (other settings, data or split): choose "
             "another folder with --out, or delete that one."
         )
-    return True
+    return (task.folder / RUN).exists()
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -133,7 +132,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     DataError
         If it is damaged.
     """
-    path = folder / RUN
+    return _read_json(folder / RUN)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -149,12 +151,17 @@ def execute(task: Task, corpus: Corpus, *, accelerator: str = "cpu") -> None:
     The number of threads changes the order of sums, and with it the last bits of every weight: one
     thread gives the same figures however many runs are trained side by side.
     """
-    threads = torch.get_num_threads()
+    # Kept from the start: a checkpoint must never be resumed with another recipe than its own.
+    recipe = {"digest": task.recipe.digest(), **asdict(task.recipe)}
+    write_text(task.folder / RECIPE, json.dumps(recipe, indent=1) + "\n")
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)
     try:
-        _execute(task, corpus, accelerator)
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are left alone
+            _execute(task, corpus, accelerator)
     finally:
         torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
 
 
 def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
