@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from ostinato import models
 from ostinato.errors import UsageError
+from ostinato.files import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import add_noise, mixup
 from ostinato.training.fit import CHECKPOINT, TrainingError, epoch_batches, fit
@@ -143,6 +145,25 @@ def test_the_checkpoint_holds_tensors_and_plain_values_only(tmp_path) -> None:
     train(tmp_path)
     checkpoint = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     assert checkpoint["epoch"] >= QUICK.epochs - 1
+
+
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch) -> None:
+    real = Path.write_bytes
+    written = []
+
+    def filling(self, content):
+        written.append(self)
+        if len(written) == 3:
+            real(self, bytes(content)[:100])
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return real(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", filling)
+    with pytest.raises(WriteError, match=r"last\.ckpt: the disk is full"):
+        train(tmp_path)
+    monkeypatch.undo()
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["epoch"] == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["curves.csv", CHECKPOINT]
 
 
 def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path) -> None:

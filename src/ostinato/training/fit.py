@@ -21,6 +21,7 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
@@ -29,7 +30,7 @@ from torch.utils.data import DataLoader
 
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.metrics import evaluate
-from ostinato.files import write_text
+from ostinato.files import replacing, write_text
 from ostinato.models.layers import GenreModel
 from ostinato.training.augment import add_noise, mixup
 from ostinato.training.settings import TrainingSettings
@@ -255,6 +256,23 @@ class LastWeights(Callback):
         self.weights = {k: v.detach().clone() for k, v in pl_module.model.state_dict().items()}
 
 
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that it is never half there.
+
+    Lightning's own writer goes by way of the system's temporary folder; where that is another disk,
+    a full one or a kill leaves the beginning of a checkpoint.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint whole or not at all."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+
 def _trainer(
     settings: TrainingSettings, callbacks: list[Callback], folder: Path, accelerator: str
 ) -> lightning.Trainer:
@@ -273,6 +291,7 @@ def _trainer(
             deterministic=True,
             logger=False,
             callbacks=[*callbacks, checkpoints],
+            plugins=[WholeCheckpoints()],
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=folder,
