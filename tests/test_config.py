@@ -49,6 +49,7 @@ def test_a_setting_left_out_is_the_default(tmp_path) -> None:
         ("models = []", "models: expected one or more"),
         ("models = ['lstm', 'lstm']", "each once"),
         ("split = 'random'", "split: expected one of .*; got 'random'"),
+        ("split = 'none.tsv'", r"split: there is no file none\.tsv"),
         ("[settings.gru]\nwidth = 5", "got 'gru'"),
         ("[settings.lstm]\nwidth = 'wide'", r"settings\.lstm\.width: .*integer; got 'wide'"),
         ("[settings.conv-lstm]\nkernel = 4", "odd kernel, got 4"),

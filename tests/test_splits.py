@@ -426,9 +426,9 @@ class TestNoCollectionCanLeak:
         for fold in split.folds:
             assert is_clean(corpus, fold)
             assert sorted(fold.train + fold.valid + fold.test) == sorted(corpus.ids)
-            if split.name == "artist-folds":
-                assert not artists(corpus, fold.train) & artists(corpus, fold.valid)
-        if split.name == "artist-folds":
+            if split.artists == "apart":
+                assert shared_artists(corpus, fold) == {"valid": 0, "test": 0}
+        if len(split.folds) > 1:
             assert sorted(i for f in split.folds for i in f.valid) == sorted(corpus.ids)
         else:
             parts = [genres(corpus, split.folds[0].part(part)).keys() for part in PARTS]
@@ -463,7 +463,9 @@ class TestNoCollectionCanLeak:
 
 class TestNames:
     def test_an_unknown_split_is_a_wrong_call(self) -> None:
-        with pytest.raises(UsageError, match=r"auto, fault-filtered, holdout.*got 'random'"):
+        with pytest.raises(
+            UsageError, match=r"auto, fault-filtered, strict, holdout.*got 'random'"
+        ):
             split_corpus(plain({"a": 5, "b": 5}), "random")
 
     def test_every_name_makes_a_split_of_that_name(self, whole: Corpus) -> None:
@@ -490,7 +492,7 @@ class TestDigest:
 
     def test_is_the_same_in_every_process(self, whole: Corpus) -> None:
         """Sets of text have another order in each; no split may hang on it."""
-        names = ("fault-filtered", "holdout", "artist-folds")
+        names = tuple(name for name in SPLITS if name != "auto")
         program = (
             "from ostinato.datasets.gtzan import load_gtzan\n"
             "from ostinato.splits import split_corpus\n"

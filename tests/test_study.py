@@ -18,6 +18,7 @@ from ostinato.config import StudyConfig, load_config
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.paired import sign_flip
 from ostinato.evaluation.significance import Clusters
+from ostinato.splits import load_split
 from ostinato.study import load_results, plan_study, run_study
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import mixup
@@ -63,7 +64,8 @@ def stable(results: dict) -> str:
 def test_the_folder_holds_what_the_docs_say(done) -> None:
     names = {p.name for p in done.folder.iterdir()}
     assert names == {
-        "report.html", "figures", "results.json", "predictions.csv", "config.toml", "models",
+        "report.html", "figures", "results.json", "predictions.csv", "config.toml", "split.tsv",
+        "models",
     }  # fmt: skip
     for name in CONFIG.models:
         for seed in (0, 1):
@@ -81,8 +83,8 @@ def test_results_json_is_what_is_returned_and_has_the_fields_of_the_docs(done) -
     one = results["models"]["lstm"]
     assert set(one) == {
         "label", "settings", "parameters", "seconds", "train_accuracy", "valid_accuracy",
-        "test_accuracy", "train_macro_f1", "valid_macro_f1", "test_macro_f1", "gap",
-        "gap_last_epoch", "ensemble", "per_genre", "confusion", "runs",
+        "test_accuracy", "train_macro_f1", "valid_macro_f1",
+        "test_macro_f1", "gap", "gap_last_epoch", "ensemble", "per_genre", "confusion", "runs",
     }  # fmt: skip
     assert set(one["test_accuracy"]) == {"mean", "low", "high", "seeds"}
     assert one["test_accuracy"]["low"] <= one["test_accuracy"]["mean"]
@@ -245,6 +247,62 @@ def test_artist_folds_pool_the_held_out_recordings_of_all_folds(tmp_path) -> Non
     right = [max(CORPUS.genres, key=lambda g, r=r: float(r[g])) == r["genre"] for r in rows]
     assert results["models"]["lstm"]["valid_accuracy"]["mean"] == pytest.approx(np.mean(right))
     assert "test_accuracy" not in results["models"]["lstm"]
+
+
+def test_the_split_of_a_study_can_be_asked_for_again(done, monkeypatch) -> None:
+    """split.tsv is a split: with it the study is the same, down to its finished runs."""
+    monkeypatch.setattr(study, "execute", lambda *a, **k: pytest.fail("trained again"))
+    path = done.folder / "split.tsv"
+    assert load_split(path, CORPUS) == plan_study(CONFIG, CORPUS).split
+    config = replace(CONFIG, split=str(path))
+    assert load_config_of(config, done.folder.parent / "again.toml").split == str(path)
+    again = run(done.folder, config).results
+    assert again["models"] == done.results["models"]
+    run(done.folder)  # leaves the folder as it was
+
+
+def load_config_of(config: StudyConfig, path: Path) -> StudyConfig:
+    path.write_text(config.to_toml(), encoding="utf-8")
+    return load_config(path)
+
+
+def test_the_artist_free_part_of_the_test_part(tmp_path) -> None:
+    """Recomputed from predictions.csv: recordings whose artist is in neither train nor valid."""
+    corpus = replace(  # some artists stand alone
+        CORPUS,
+        recordings=[
+            replace(r, artist=r.id if int(r.id[-1]) > 3 else r.artist) for r in CORPUS.recordings
+        ],
+    )
+    result = run(tmp_path, corpus=corpus)
+    (fold,) = plan_study(CONFIG, corpus).split.folds
+    artist = {r.id: r.artist for r in corpus.recordings}
+    met = {artist[i] for i in fold.train + fold.valid}
+    free = {i for i in fold.test if artist[i] not in met}
+    assert 0 < len(free) < 6
+    for name, facts in result.results["models"].items():
+        seeds = []
+        for seed in ("0", "1"):
+            mine = [
+                r
+                for r in predictions(tmp_path)
+                if (r["model"], r["part"], r["seed"]) == (name, "test", seed)
+                and r["recording"] in free
+            ]
+            right = [max(CORPUS.genres, key=lambda g, r=r: float(r[g])) == r["genre"] for r in mine]
+            seeds.append(float(np.mean(right)))
+        found = facts["test_accuracy_artist_free"]
+        assert found["n"] == len(free)
+        assert found["seeds"] == pytest.approx(seeds)
+        assert found["mean"] == pytest.approx(np.mean(seeds))
+        assert found["low"] <= found["mean"] <= found["high"]
+
+
+def test_where_artists_are_apart_there_is_no_other_figure(tmp_path) -> None:
+    config = replace(CONFIG, split="artist-holdout", seeds=1, models=("lstm",))
+    facts = run(tmp_path, config).results["models"]["lstm"]
+    assert "test_accuracy" in facts
+    assert "test_accuracy_artist_free" not in facts
 
 
 def test_a_folder_with_runs_of_another_recipe_is_refused(done) -> None:

@@ -70,8 +70,11 @@ def study(
     split: Annotated[
         str | None,
         typer.Option(
-            help="fault-filtered (GTZAN's published lists), holdout (60/20/20), artist-folds (to "
-            "choose with), or auto, the default: fault-filtered where the data have it."
+            help="fault-filtered (GTZAN's published lists), strict (the same without training "
+            "tracks by artists of the test part), holdout (60/20/20), artist-holdout (no artist on "
+            "two sides), artist-folds (to choose with), artist-folds-all, song-folds (to compare), "
+            "a saved FILE.tsv, or auto, the default: fault-filtered where the data have it, else "
+            "holdout."
         ),
     ] = None,
     seeds: Annotated[

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import UsageError
 from ostinato.models import FAMILIES, family
-from ostinato.splits import SPLITS
+from ostinato.splits import check_name
 from ostinato.training.settings import TrainingSettings
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class StudyConfig:
     models : tuple of str
         Families, in the order of the tables.
     split : str
-        One of :data:`ostinato.splits.SPLITS`.
+        One of :data:`ostinato.splits.SPLITS`, or the path of a saved split (``.tsv``).
     split_seed : int
         Of splits that are drawn.
     seeds : int
@@ -73,8 +73,7 @@ class StudyConfig:
             )
         for name in (*self.models, *self.settings):
             family(name)
-        if self.split not in SPLITS:
-            raise UsageError(f"split: expected one of {', '.join(SPLITS)}; got '{self.split}'.")
+        check_name(self.split)
         if self.seeds < 1:
             raise UsageError(f"seeds: expected 1 or more, got {self.seeds}.")
         if self.coefficients < 1:

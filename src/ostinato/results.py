@@ -21,7 +21,7 @@ from ostinato.evaluation.metrics import Metrics, evaluate
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.models import family
 from ostinato.runs import Probabilities
-from ostinato.splits import PARTS, Fold, Split, shared_artists
+from ostinato.splits import PARTS, Fold, Split, artist_free, shared_artists
 
 SCHEMA = 1
 
@@ -93,6 +93,7 @@ def collect(
         "fairness": _fairness(config, records),
         "models": {
             name: _model(name, config, corpus, pools, records[name], verdicts[name], terms[name])
+            | _artist_free(corpus, split, pools, terms[name])
             for name in config.models
         },
         "comparisons": _comparisons(terms, pools[judged[-1]]),
@@ -241,6 +242,26 @@ def _model(
     dropped = ("ostinato", "family", "parameters")
     result["runs"] = [{k: v for k, v in run.items() if k not in dropped} for run in runs]
     return result
+
+
+def _artist_free(
+    corpus: Corpus, split: Split, pools: Mapping[str, Pool], terms: Mapping[str, Term]
+) -> dict[str, Any]:
+    """Accuracy on the test recordings by no known artist of train or valid, where others are."""
+    if "test" not in pools:
+        return {}
+    pool, correct = pools["test"], terms["test"].correct
+    free = np.concatenate(
+        [np.isin(fold.test, artist_free(corpus, fold)) for fold in split.folds]
+    )  # (n_recordings,)
+    if free.all() or not free.any():
+        return {}
+    artists = [corpus.recordings[i].artist for i in pool.positions[free]]
+    clusters = Clusters.by_artist(pool.labels[free], artists)
+    interval = bootstrap([Term(correct[:, free], clusters, terms["test"].model)])
+    seeds = correct[:, free].mean(axis=1).tolist()
+    figures = {"n": int(free.sum())} | interval.to_dict() | {"seeds": seeds}
+    return {"test_accuracy_artist_free": figures}
 
 
 def _over_seeds(values: list[float]) -> dict[str, Any]:

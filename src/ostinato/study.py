@@ -38,8 +38,10 @@ from ostinato.runs import (
     read_predictions,
     read_run,
 )  # fmt: skip
-from ostinato.splits import Split, split_corpus
+from ostinato.splits import Split, save_split, split_corpus
 from ostinato.training.fit import CURVES
+
+SPLIT = "split.tsv"
 
 Progress = Callable[[int, int, str], None]
 
@@ -190,6 +192,7 @@ def run_study(
     config, corpus, split, folder = plan.config, plan.corpus, plan.split, plan.folder
     waiting = [task for task in plan.tasks if not is_finished(task)]
     write_text(folder / "config.toml", config.to_toml())
+    save_split(split, folder / SPLIT)
     with _watching(plan.tasks, waiting, config.training.epochs, progress):
         _train(waiting, corpus, jobs or joblib.cpu_count(), accelerator)
     records = _by_model(config, plan.tasks, lambda task: read_run(task.folder))

@@ -72,8 +72,22 @@ def _shared_artists(results: Results) -> list[Finding]:
             f"{shared} of {count(n, f'{NOUNS[part]} recording')} ({percent(shared / n)}) are by "
             f"an artist who is also in the {seen} part, so a model may know the artist rather "
             "than the genre.",
+            *_by_other_artists(results),
         )
     ]
+
+
+def _by_other_artists(results: Results) -> list[str]:
+    found = {
+        name: model["test_accuracy_artist_free"]
+        for name, model in results["models"].items()
+        if "test_accuracy_artist_free" in model
+    }
+    if not found:
+        return []
+    n = next(iter(found.values()))["n"]
+    figures = [f"{label(results, name)} {percent(f['mean'])}" for name, f in found.items()]
+    return [f"Accuracy on the {count(n, 'other test recording')}: {joined(figures)}."]
 
 
 def _artists_unknown(results: Results) -> list[Finding]:
