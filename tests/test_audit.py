@@ -422,7 +422,7 @@ class TestBadInput:
         self, tmp_path, listen
     ) -> None:
         wav(tmp_path / "music" / "a.wav", music(0))
-        with pytest.raises(UsageError, match=r"Expected a split of .*; got 'unheard-of'"):
+        with pytest.raises(UsageError, match=r"split: expected one of .*; got 'unheard-of'"):
             listen(tmp_path / "music", split="unheard-of")
         assert not (tmp_path / "cache").exists()
 

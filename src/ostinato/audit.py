@@ -46,7 +46,7 @@ from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, Frames
-from ostinato.splits import PARTS, SPLITS, Split, split_corpus
+from ostinato.splits import PARTS, Split, check_name, split_corpus
 
 NEAR = 0.5
 """Similarity from which a pair is reported."""
@@ -216,7 +216,7 @@ def audit_folder(
     cache : FrameCache
         Frames are kept there; files already heard for an audit are not heard again.
     split : str, optional
-        Name of a split (:data:`ostinato.splits.SPLITS`) of the folder as a collection.
+        Name of a split (:data:`ostinato.splits.SPLITS`) of the folder as a collection, or a file.
     threshold : float
     n_jobs : int, optional
         How many processes listen; one a processor core by default.
@@ -348,7 +348,6 @@ def _check_threshold(threshold: float) -> None:
 def _split_of(
     folder: Path, name: str, cache: FrameCache, n_jobs: int | None, progress: Progress | None
 ) -> Split:
-    if name not in SPLITS:
-        raise UsageError(f"Expected a split of {', '.join(SPLITS)}; got '{name}'.")
+    check_name(name)  # before anything is heard
     corpus = load_collection(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
     return split_corpus(corpus, name)

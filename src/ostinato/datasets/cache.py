@@ -340,11 +340,8 @@ def _in_processes(
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=min(n_jobs, len(places)), return_as="generator_unordered")
     try:
-        # Absolute paths: workers are used again, and may have been started in another folder.
-        results = parallel(
-            joblib.delayed(_listen)(i, path.absolute(), spec, folder.absolute())
-            for i, path in places
-        )
+        there = folder.absolute()  # workers are used again, and may have been started elsewhere
+        results = parallel(joblib.delayed(_listen)(i, p.absolute(), spec, there) for i, p in places)
         for result in results:  # noqa: UP028 - "yield from" would close them before the pause
             yield result
     except GeneratorExit:
