@@ -11,7 +11,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 from ostinato.modelfile import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTM2d, ConvLSTMSettings
-from ostinato.models.layers import FrameNormalisation, MeanMaxPool, TextureWindows
+from ostinato.models.layers import FrameNormalisation, TextureWindows
 from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10
@@ -91,13 +91,6 @@ def test_texture_windows_are_mean_deviation_and_deviation_of_the_change() -> Non
     )
     assert out.shape == (2, 6)
     np.testing.assert_allclose(out[0], wanted, rtol=1e-3, atol=1e-5)
-
-
-def test_pooling_is_mean_and_maximum_over_time() -> None:
-    x = torch.randn(2, 7, 3)
-    out = MeanMaxPool()(x)
-    assert torch.allclose(out[:, :3], x.mean(1))
-    assert torch.equal(out[:, 3:], x.max(1).values)
 
 
 def test_lstm_and_residual_lstm_differ_in_the_shortcut_alone() -> None:

@@ -24,9 +24,9 @@ from ostinato.models.layers import (
     TEXTURE,
     FrameNormalisation,
     GenreModel,
-    MeanMaxPool,
     TextureWindows,
 )
+from ostinato.models.pooling import PoolKind, check_pooling, make_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ class ConvLSTMSettings:
         Of whole channels, between layers (Tompson et al. 2015), in [0, 1).
     texture_frames : int
         Length of a texture window, in frames.
+    pooling : str
+        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -57,6 +59,7 @@ class ConvLSTMSettings:
     dropout: float = 0.5
     channel_dropout: float = 0.4
     texture_frames: int = 18
+    pooling: PoolKind = "mean-max"
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1 or self.patch < 1:
@@ -69,6 +72,7 @@ class ConvLSTMSettings:
         for name in ("dropout", "channel_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
+        check_pooling(self.pooling)
 
 
 class ConvLSTM2d(nn.Module):
@@ -133,10 +137,10 @@ class ConvLSTMClassifier(GenreModel):
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for n_out in settings.channels)
         self.between = nn.Dropout2d(settings.channel_dropout)
-        self.pool = MeanMaxPool()
-        self.dropout = nn.Dropout(settings.dropout)
         n_places = n_features // 2 if len(settings.channels) > 1 else n_features
-        self.head = nn.Linear(2 * settings.channels[-1] * n_places, n_genres)
+        self.pool = make_pool(settings.pooling, settings.channels[-1] * n_places)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.head = nn.Linear(self.pool.width, n_genres)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""

@@ -1,4 +1,4 @@
-"""What the model families share: standardising, texture windows, pooling over time.
+"""What the model families share: standardising, and texture windows.
 
 Axes: B batch, T frames, F features of a frame, S steps (texture windows), H width.
 """
@@ -83,14 +83,6 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     mean = x.mean(dim=2)
     squares = (x - mean[:, :, None]).square().sum(dim=2)
     return mean, (squares / (x.shape[2] - 1)).sqrt()  # each (B, S, F)
-
-
-class MeanMaxPool(nn.Module):
-    """The mean and the maximum over time: (B, S, H) -> (B, 2 H)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool (B, S, H)."""
-        return torch.cat([x.mean(dim=1), x.amax(dim=1)], dim=1)  # (B, 2 H)
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -15,7 +15,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.layers import FrameNormalisation, GenreModel, MeanMaxPool, TextureWindows
+from ostinato.models.layers import FrameNormalisation, GenreModel, TextureWindows
+from ostinato.models.pooling import PoolKind, check_pooling, make_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class LSTMSettings:
         After the input projection, each layer, and the pooling, in [0, 1).
     texture_frames : int
         Length of a texture window, in frames.
+    pooling : str
+        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -43,6 +46,7 @@ class LSTMSettings:
     bidirectional: bool = True
     dropout: float = 0.3
     texture_frames: int = 18
+    pooling: PoolKind = "mean-max"
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.depth < 1 or (self.bidirectional and self.width % 2):
@@ -52,6 +56,7 @@ class LSTMSettings:
             )
         if not 0 <= self.dropout < 1:
             raise UsageError(f"Expected a dropout in [0, 1), got {self.dropout}.")
+        check_pooling(self.pooling)
 
 
 class LSTMClassifier(GenreModel):
@@ -83,9 +88,9 @@ class LSTMClassifier(GenreModel):
             for _ in range(settings.depth)
         )
         self.final_norm = nn.LayerNorm(width)
-        self.pool = MeanMaxPool()
+        self.pool = make_pool(settings.pooling, width, bidirectional=settings.bidirectional)
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(2 * width, n_genres)
+        self.head = nn.Linear(self.pool.width, n_genres)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
@@ -93,6 +98,6 @@ class LSTMClassifier(GenreModel):
         for norm, layer in zip(self.norms, self.layers, strict=True):
             y = self.dropout(layer(norm(x))[0])  # (B, S, H)
             x = x + y if self.residual else y
-        x = self.pool(self.final_norm(x))  # (B, 2 H)
+        x = self.pool(self.final_norm(x))  # (B, pooled)
         logits: Tensor = self.head(self.dropout(x))  # (B, G)
         return logits
