@@ -48,10 +48,13 @@ FLOORS = (
     "config",
     "runs",
     "results",
+    "ledger",
     # The report reads the record of a study (a dictionary) and no code of it; the study has it
     # written, and so stands above it.
     "report",
     "study",
+    "compare",
+    "sweep",
     "cli",
 )
 
@@ -75,6 +78,7 @@ LIGHT = (
     "ostinato.splits.file",
     "ostinato.splits.fold",
     "ostinato.splits.lists",
+    "ostinato.splits.segments",
     "ostinato.audit",
     "ostinato.evaluation.metrics",
     "ostinato.evaluation.significance",

@@ -98,6 +98,18 @@ def study(
     accelerator: Annotated[
         str, typer.Option(help="cpu, gpu or auto: where the networks are trained.")
     ] = "cpu",
+    only: Annotated[
+        str | None,
+        typer.Option(help="Of a study with variants: run these alone, separated by commas."),
+    ] = None,
+    allow_leak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leak",
+            help="Run the split segment-random, in which pieces of one recording stand on both "
+            "sides, as a demonstration.",
+        ),
+    ] = False,
 ) -> None:
     """Compare models: train each with several seeds, examine them, write a report.
 
@@ -111,31 +123,108 @@ def study(
       ostinato study --data ~/music/by-genre --models lstm,residual-lstm --seeds 5
 
       ostinato study --split artist-folds --no-test      (to choose: no test track is heard)
+
+      ostinato study studies/leaks.toml                  (a file with variants: one table of all)
     """
     require("torch", extra="train", needed_for="A study")
     require("lightning", extra="train", needed_for="A study")
     from ostinato import config as settings
     from ostinato.report import print_summary
     from ostinato.study import load_data, plan_study, run_study
+    from ostinato.sweep import is_sweep
 
-    config = settings.load_config(file) if file else settings.StudyConfig()
+    def load(config: settings.StudyConfig) -> Any:
+        with _progress("files") as step:
+            corpus = load_data(config, cache=cache, jobs=jobs, progress=step)
+        if config.data != "gtzan":
+            _tell_what_is_missing(corpus)
+        return corpus
+
+    changes = {
+        "data": data,
+        "models": _listed(models),
+        "split": split,
+        "seeds": seeds,
+        "test": test,
+        "allow_leak": allow_leak or None,
+    }
+    if file and is_sweep(file):
+        _sweep(file, changes, load, only=_listed(only), out=out, jobs=jobs, device=accelerator)
+        return
+    if only is not None:
+        raise UsageError("Expected a study with variants for --only, got one without.")
     config = settings.overridden(
-        config,
-        data=data,
-        models=tuple(m.strip() for m in models.split(",")) if models is not None else None,
-        split=split,
-        seeds=seeds,
-        test=test,
+        settings.load_config(file) if file else settings.StudyConfig(), **changes
     )
-    with _progress("files") as step:
-        corpus = load_data(config, cache=cache, jobs=jobs, progress=step)
-    if config.data != "gtzan":
-        _tell_what_is_missing(corpus)
+    corpus = load(config)
     plan = plan_study(config, corpus, out)
     with _resumable(plan.folder), _progress("epochs") as step:
         result = run_study(plan, jobs=jobs, progress=step, accelerator=accelerator)
     print_summary(result.results, output)
     output.print(f"\nReport: {result.report}", soft_wrap=True)
+
+
+def _listed(names: str | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(name.strip() for name in names.split(","))
+
+
+def _sweep(
+    file: Path,
+    changes: dict[str, Any],
+    load: Callable[[Any], Any],
+    *,
+    only: tuple[str, ...] | None,
+    out: Path | None,
+    jobs: int | None,
+    device: str,
+) -> None:
+    """Run a study's variants, and print the table of all that are finished."""
+    from ostinato.report import print_sweep, write_sweep
+    from ostinato.sweep import load_sweep, run_sweep, tabulate
+
+    sweep = load_sweep(file, **changes)
+    folder = out or Path("runs") / file.stem
+    with _resumable(folder), _progress("epochs") as step:
+        chosen = sweep.only(only) if only else sweep
+        run_sweep(chosen, folder, load, jobs=jobs, progress=step, accelerator=device)
+    table = tabulate(sweep, folder)
+    print_sweep(table, output)
+    output.print(f"\nReport: {write_sweep(table, folder)}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of studies.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="table for people, json for programs.")
+    ] = "table",
+) -> None:
+    """Compare the models of finished studies that examined the same recordings.
+
+    The same statistics as within one study: intervals by artist and seed, and for every pair of
+    models the difference with its interval and a sign-flip test by artist, by Holm adjusted for
+    all pairs. Studies that examined other recordings are refused.
+
+    Example:
+
+      ostinato compare runs/gtzan runs/wider --format json
+    """
+    require("torch", extra="train", needed_for="A comparison of studies")
+    from ostinato.compare import compare as compared
+    from ostinato.compare import read_judged
+    from ostinato.report import print_comparison
+
+    _check_format(format_)
+    found = compared([read_judged(folder) for folder in runs])
+    if format_ == "json":
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        print_comparison(found, output)
+
+
+def _check_format(name: str) -> None:
+    if name not in ("table", "json"):
+        raise UsageError(f"Expected --format table or json, got '{name}'.")
 
 
 @app.command()
@@ -183,8 +272,7 @@ def audit(
     from ostinato.datasets.gtzan import load_gtzan
     from ostinato.splits import split_corpus
 
-    if format_ not in ("table", "json"):
-        raise UsageError(f"Expected --format table or json, got '{format_}'.")
+    _check_format(format_)
     least = auditing.NEAR if threshold is None else threshold
     with _progress("files") as step:
         if data == "gtzan":

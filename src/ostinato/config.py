@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import UsageError
 from ostinato.models import FAMILIES, family
-from ostinato.splits import check_name
+from ostinato.splits import SEGMENT_RANDOM, check_name, refuse_leak
 from ostinato.training.settings import TrainingSettings
 
 T = TypeVar("T")
@@ -40,6 +40,14 @@ class StudyConfig:
         One of :data:`ostinato.splits.SPLITS`, or the path of a saved split (``.tsv``).
     split_seed : int
         Of splits that are drawn.
+    segments : int
+        Pieces that every recording is cut into, each a row that is learnt from or judged alone; 1
+        leaves recordings whole. For demonstrations of the split ``segment-random``.
+    train_size : int or None
+        Recordings that every fold learns from, drawn genre by genre from its training part; None
+        takes all. For splits to be compared, their models must learn from as much.
+    allow_leak : bool
+        Run ``segment-random`` all the same, as a demonstration.
     seeds : int
         Trainings a model, with seeds 0, 1, ...
     test : bool
@@ -59,6 +67,9 @@ class StudyConfig:
     models: tuple[str, ...] = DEFAULT_MODELS
     split: str = "auto"
     split_seed: int = 0
+    segments: int = 1
+    train_size: int | None = None
+    allow_leak: bool = False
     seeds: int = 3
     test: bool = True
     coefficients: int = 40
@@ -74,6 +85,12 @@ class StudyConfig:
         for name in (*self.models, *self.settings):
             family(name)
         check_name(self.split)
+        if self.split == SEGMENT_RANDOM and not self.allow_leak:
+            refuse_leak()
+        for name in ("segments", "train_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name}: expected 1 or more, got {value}.")
         if self.seeds < 1:
             raise UsageError(f"seeds: expected 1 or more, got {self.seeds}.")
         if self.coefficients < 1:
@@ -97,8 +114,8 @@ class StudyConfig:
         return asdict(self) | {"models": list(self.models), "settings": written}
 
     def to_toml(self) -> str:
-        """As TOML that :func:`load_config` reads back."""
-        return tomli_w.dumps(self.to_dict())
+        """As TOML that :func:`load_config` reads back; TOML leaves out what is None."""
+        return tomli_w.dumps({k: v for k, v in self.to_dict().items() if v is not None})
 
 
 def load_config(path: Path) -> StudyConfig:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ from ostinato.datasets.corpus import Corpus
 from ostinato.errors import OstinatoError, UsageError
 from ostinato.features import FeatureSpec
 from ostinato.files import write_text
+from ostinato.ledger import (
+    LEDGER,
+    append,
+    earlier_recipes,
+    examinations,
+    read_ledger,
+    test_part_digest,
+)
 from ostinato.results import collect, predictions_csv
 from ostinato.runs import (
     PREDICTIONS,
@@ -38,7 +46,18 @@ from ostinato.runs import (
     read_predictions,
     read_run,
 )  # fmt: skip
-from ostinato.splits import Split, save_split, split_corpus
+from ostinato.splits import (
+    N_SEGMENTS,
+    SEGMENT_RANDOM,
+    Split,
+    check_split,
+    save_split,
+    segment_random,
+    segmented,
+    segmented_split,
+    split_corpus,
+    thinned,
+)
 from ostinato.training.fit import CURVES
 
 SPLIT = "split.tsv"
@@ -131,7 +150,7 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
     DataError
         If the corpus cannot be split so, or the folder holds runs of another recipe.
     """
-    split = split_corpus(corpus, config.split, seed=config.split_seed)
+    config, corpus, split = _divided(config, corpus)
     data = corpus_digest(corpus)
     recipes = {
         name: Recipe(
@@ -159,6 +178,34 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
         for k, fold in enumerate(split.folds)
     )
     return Plan(config=config, corpus=corpus, split=split, tasks=tasks, folder=folder)
+
+
+def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, Split]:
+    """The split of a study, and the corpus it is of: whole recordings, or their pieces."""
+    n = config.segments
+    if config.split == SEGMENT_RANDOM:
+        n = n if n > 1 else N_SEGMENTS
+        split = segment_random(corpus, n, seed=config.split_seed)
+        n_train = (config.train_size or 0) * n  # pieces, where the other splits have recordings
+    else:
+        split = split_corpus(corpus, config.split, seed=config.split_seed)
+        n_train = config.train_size or 0
+        if n_train:
+            split = thinned(corpus, split, n_train, seed=config.split_seed)
+        split = segmented_split(split, n) if n > 1 else split
+    if n == 1:
+        return config, corpus, split
+    corpus = segmented(corpus, n)
+    if split.leaks and n_train:
+        split = thinned(corpus, split, n_train, seed=config.split_seed)
+    # A window longer than a piece would be the piece more than once.
+    longest = max(len(frames) for frames in corpus.frames)
+    training = replace(
+        config.training,
+        window_frames=min(config.training.window_frames, longest),
+        window_hop=min(config.training.window_hop, longest),
+    )
+    return replace(config, segments=n, training=training), corpus, check_split(corpus, split)
 
 
 def run_study(
@@ -193,6 +240,7 @@ def run_study(
     waiting = [task for task in plan.tasks if not is_finished(task)]
     write_text(folder / "config.toml", config.to_toml())
     save_split(split, folder / SPLIT)
+    looked = read_ledger(folder.absolute().parent / LEDGER)  # a damaged one is told before training
     with _watching(plan.tasks, waiting, config.training.epochs, progress):
         _train(waiting, corpus, jobs or joblib.cpu_count(), accelerator)
     records = _by_model(config, plan.tasks, lambda task: read_run(task.folder))
@@ -202,10 +250,24 @@ def run_study(
         lambda task: read_predictions(task.folder / PREDICTIONS, task.parts, corpus.genres),
     )
     results = collect(config, corpus, split, records, verdicts)
+    if "test" in results["split"]["majority"]:
+        results["ledger"] = _enter(plan, results, looked)
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     write_text(folder / PREDICTIONS, predictions_csv(corpus, split, verdicts))
     page = write_report(results, folder) if report else None
     return StudyResult(results=results, folder=folder, report=page)
+
+
+def _enter(plan: Plan, results: dict[str, Any], looked: list[dict[str, str]]) -> dict[str, Any]:
+    """Enter the examination of a test part into the ledger beside the study's folder."""
+    recipes = {task.recipe.family: task.recipe.digest() for task in plan.tasks}
+    genre = {r.id: r.genre for r in plan.corpus.recordings}
+    part = test_part_digest({name: genre[name] for fold in plan.split.folds for name in fold.test})
+    folder = plan.folder.absolute()
+    entries = examinations(results, test_part=part, recipes=recipes, study=folder.name)
+    append(folder.parent / LEDGER, entries)
+    n_earlier = earlier_recipes(looked, part, set(recipes.values()))
+    return {"file": LEDGER, "test_part": part, "earlier_recipes": n_earlier}
 
 
 def _train(waiting: Sequence[Task], corpus: Corpus, jobs: int, accelerator: str) -> None:

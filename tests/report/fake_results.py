@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.evaluation import paired
+from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.metrics import evaluate
-from ostinato.evaluation.significance import Clusters, Term, bootstrap
+from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
+from ostinato.results.confidence import confidence
 
 GTZAN = ("blues", "classical", "country", "disco", "hiphop",
          "jazz", "metal", "pop", "reggae", "rock")  # fmt: skip
@@ -99,6 +100,7 @@ def fake_results(
         },
         "comparisons": _pairs(collections[judged], verdicts, judged),
         "gap_comparisons": _gap_pairs(collections, verdicts),
+        "missed": missed(genres, judged),
     }
 
 
@@ -173,7 +175,9 @@ def _model(
         by_seed = _per_seed(runs, part, "accuracy", n_seeds)
         term = _term(collection, verdicts[part], label)
         interval = bootstrap([term], n_draws=N_DRAWS).to_dict()
-        model[f"{part}_accuracy"] = interval | {"seeds": by_seed}
+        beside = wilson(min(1.0, interval["mean"]), len(collection.labels))
+        beside = {"low": beside.low, "high": beside.high}
+        model[f"{part}_accuracy"] = interval | {"wilson": beside, "seeds": by_seed}
         f1 = _per_seed(runs, part, "macro_f1", n_seeds)
         model[f"{part}_macro_f1"] = {"mean": float(np.mean(f1)), "seeds": f1}
         if part == "train":
@@ -191,8 +195,11 @@ def _model(
                 for key in ("precision", "recall", "f1")
             }
             | {"support": n_folds * runs[0]["parts"][part]["per_genre"][genre]["support"]}
+            | {"artists": 7, "intervals": _intervals(verdicts[part], collection, genre)}
             for genre in collection.genres
         }
+    judged = "test" if "test" in verdicts else "valid"
+    model["confidence"] = _confidence(collections, verdicts, judged)
     train, valid = (np.array(model[f"{part}_accuracy"]["seeds"]) for part in ("train", "valid"))
     gaps = (train - valid).tolist()
     terms = [_term(collections[part], verdicts[part], label) for part in ("train", "valid")]
@@ -200,6 +207,65 @@ def _model(
     last = [run["last_epoch"]["gap"] for run in runs]
     model["gap_last_epoch"] = {"mean": float(np.mean(last)), "seeds": last[:n_seeds]}
     return model
+
+
+def _intervals(
+    verdicts: NDArray[np.int64], collection: _Part, genre: str
+) -> dict[str, list[float]]:
+    n_seeds, n_folds, n = verdicts.shape
+    spans = intervals.evaluate(
+        np.tile(collection.labels, n_folds),
+        verdicts.reshape(n_seeds, n_folds * n),
+        collection.clusters[n_folds],
+        collection.genres,
+        n_draws=20,
+    ).per_genre[genre]
+    scores = {"precision": spans.precision, "recall": spans.recall, "f1": spans.f1}
+    return {key: [span.low, span.high] for key, span in scores.items()}
+
+
+class _Pool:
+    """As much of a study's pool of verdicts as calibration asks for."""
+
+    def __init__(self, part: str, collection: _Part, n_folds: int) -> None:
+        n = len(collection.labels)
+        self.part = part
+        self.labels = np.tile(collection.labels, n_folds)
+        self.positions = np.arange(n * n_folds)
+        self.folds = np.repeat(np.arange(n_folds), n)
+
+    def probabilities(self, folds: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
+        return np.concatenate([fold[self.part] for fold in folds])
+
+
+def _confidence(
+    collections: dict[str, _Part], verdicts: dict[str, NDArray[np.int64]], judged: str
+) -> dict[str, Any] | None:
+    n_seeds, n_folds, _ = verdicts["valid"].shape
+    n_genres = len(collections["valid"].genres)
+    stated = 0.3 / n_genres + 0.7 * np.eye(n_genres)
+    seeds = [
+        [{part: stated[verdicts[part][s, k]] for part in ("valid", judged)} for k in range(n_folds)]
+        for s in range(n_seeds)
+    ]
+    pools = {part: _Pool(part, collections[part], n_folds) for part in {"valid", judged}}
+    return confidence(pools["valid"], pools[judged], seeds)  # type: ignore[arg-type]
+
+
+def missed(genres: Sequence[str], part: str) -> dict[str, Any]:
+    """Two recordings that nobody got right: one that is known, one that is not."""
+    entry = {"genre": genres[0], "said": genres[1], "share": 1.0, "faults": []}
+    return {
+        "part": part,
+        "n": 290,
+        "trainings": 9,
+        "recordings": [
+            entry | {"id": f"{genres[0]}.00001", "artist": "Billie Holiday", "title": "All of Me",
+                     "probability": 0.81},
+            entry | {"id": f"{genres[0]}.00002", "artist": None, "title": None,
+                     "probability": 0.4},
+        ],
+    }  # fmt: skip
 
 
 def _per_seed(runs: list[dict[str, Any]], part: str, key: str, n_seeds: int) -> list[float]:
@@ -327,9 +393,11 @@ def _split(
         for part, n in (("valid", 31), ("test", 27))
         if part in collections
     }
+    fold["shared_recordings"] = dict.fromkeys(fold["shared_artists"], 0)
     majority = 1 / len(collections["valid"].genres)
     return {
         "name": "fault-filtered",
+        "leaks": False,
         "notes": ["jazz.00054 cannot be read and is passed over."],
         "folds": [fold] * n_folds,
         "majority": {"valid": majority} | ({"test": majority} if test else {}),

@@ -13,6 +13,18 @@ from __future__ import annotations
 from ostinato.report.figures import draw_all
 from ostinato.report.findings import Finding, headline
 from ostinato.report.page import write_page
+from ostinato.report.sweep_page import write_sweep
+from ostinato.report.table import print_comparison, print_sweep
 from ostinato.report.terminal import print_summary, summary_table
 
-__all__ = ["Finding", "draw_all", "headline", "print_summary", "summary_table", "write_page"]
+__all__ = [
+    "Finding",
+    "draw_all",
+    "headline",
+    "print_comparison",
+    "print_summary",
+    "print_sweep",
+    "summary_table",
+    "write_page",
+    "write_sweep",
+]

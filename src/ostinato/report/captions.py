@@ -5,6 +5,7 @@ from __future__ import annotations
 from ostinato.report.reading import (
     Results,
     accuracy,
+    confidences,
     confused_pairs,
     confusion,
     examined,
@@ -42,6 +43,11 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "many of those that are so were found). Genres are few recordings each: look at the spread "
         "of the dots.",
     ),
+    "trust": (
+        "Probabilities",
+        "Temperature and thresholds are chosen on recordings other than those they are judged on "
+        "here. Above the diagonal a model is surer than it says, below it less.",
+    ),
     "confusions": (
         "Commonest errors",
         "How many recordings of one genre were taken for another, of those that it has in this "
@@ -71,6 +77,7 @@ def alternatives(results: Results) -> dict[str, str]:
         [f"{label(results, m)} {amount(float(confusion(results, m).trace()))}" for m in models]
     )
     n = sum(support(results, part).values())
+    sure = confidences(results)
     scores = joined([f"{genre} {score:.2f}" for genre, score in genre_f1(results).items()])
     errors = joined(
         [f"{true} taken for {said} {amount(k)}" for true, said, k in confused_pairs(results, 12)]
@@ -81,5 +88,9 @@ def alternatives(results: Results) -> dict[str, str]:
         "overfitting": f"Accuracies with intervals. {spread}.",
         "confusion": f"Confusion matrices {on}. On the diagonal, of {n} recordings: {right}.",
         "genre_f1": f"F1 of each genre {on}, mean of the models, weakest first: {scores}.",
+        "trust": "Expected calibration error after temperature: "
+        + (joined([f"{label(results, m)} {own['after']['ece']:.3f}" for m, own in sure.items()])
+           or "not judged")
+        + ".",
         "confusions": f"Commonest errors {on}, mean recordings: {errors or 'none'}.",
     }  # fmt: skip

@@ -22,8 +22,10 @@ from ostinato.report.words import NOUNS, Finding, count, joined, percent, percen
 
 #: What a reader must meet first, where it applies.
 NO_TEST = "Validation figures, not a result"
+LEAKING = "This split leaks"
 #: What the terminal says too, where it applies.
 FEW_RECORDINGS = "Few recordings"
+LOOKED_BEFORE = "Others have looked before"
 #: Genres or files named in a sentence; the page's tables have them all.
 NAMED = 12
 
@@ -31,7 +33,9 @@ NAMED = 12
 def caveats(results: Results) -> list[Finding]:
     """All that apply to these results, the gravest first."""
     return [
+        *_leaking(results),
         *_no_test(results),
+        *_looked_before(results),
         *_shared_artists(results),
         *_artists_unknown(results),
         *_few_artists(results),
@@ -46,8 +50,40 @@ def _caveat(question: str, *sentences: str) -> Finding:
     return Finding(topic="caveat", question=question, sentences=sentences)
 
 
+def _leaking(results: Results) -> list[Finding]:
+    if not results["split"]["leaks"]:
+        return []
+    part = examined(results)
+    shared = sum(int(fold["shared_recordings"][part]) for fold in results["split"]["folds"])
+    n = n_recordings(results, part)
+    return [
+        _caveat(
+            LEAKING,
+            f"{percent(shared / n)} of {count(n, f'{NOUNS[part]} piece')} are cut from recordings "
+            "of which the models have learnt other pieces.",
+            "The figures say how well models know again what they have learnt; they are no "
+            "accuracies on music nobody has heard, and stand here as a demonstration.",
+        )
+    ]
+
+
+def _looked_before(results: Results) -> list[Finding]:
+    ledger = results.get("ledger")
+    if not ledger or not ledger["earlier_recipes"]:
+        return []
+    n = int(ledger["earlier_recipes"])
+    return [
+        _caveat(
+            LOOKED_BEFORE,
+            f"{count(n, 'other recipe')} {'was' if n == 1 else 'were'} examined on this test part "
+            f"before these ({ledger['file']}, beside the study's folder).",
+            "Whoever examines many and keeps the best is flattered by it.",
+        )
+    ]
+
+
 def _no_test(results: Results) -> list[Finding]:
-    if examined(results) == "test":
+    if examined(results) == "test" or results["split"]["leaks"]:
         return []
     return [
         _caveat(

@@ -33,6 +33,7 @@ from ostinato.report.reading import (
     seed_f1,
     support,
 )
+from ostinato.report.trust import trust
 from ostinato.report.words import NOUNS, amount, joined, over_seeds, percent, percent_span
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def draw_all(results: Results, folder: Path) -> dict[str, Path]:
     Returns
     -------
     dict of str to Path
-        ``learning_curves``, ``overfitting``, ``confusion``, ``genre_f1``, ``confusions``: the PNG
-        of each.
+        ``learning_curves``, ``overfitting``, ``confusion``, ``genre_f1``, ``confusions``,
+        ``trust``: the PNG of each.
 
     Raises
     ------
@@ -303,4 +304,5 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "confusion": confusion_matrices,
     "genre_f1": genre_scores,
     "confusions": confusions,
+    "trust": trust,
 }

@@ -6,6 +6,8 @@ Every sentence stands on an estimate and its interval. Where the data do not tel
 
 from __future__ import annotations
 
+from typing import Any
+
 from ostinato.report.caveats import caveats
 from ostinato.report.claim import claim
 from ostinato.report.reading import (
@@ -13,6 +15,7 @@ from ostinato.report.reading import (
     Results,
     accuracy,
     check_schema,
+    confidences,
     confused_pairs,
     difference,
     examined,
@@ -20,6 +23,7 @@ from ostinato.report.reading import (
     gap,
     gap_difference,
     genre_f1,
+    genre_interval,
     is_small,
     label,
     n_recordings,
@@ -43,6 +47,10 @@ from ostinato.report.words import (
 
 __all__ = ["Finding", "findings", "headline"]
 
+OVER_FITTING = "Which model over-fits least?"
+OVER_FITTING_ALONE = "How much does it over-fit?"
+WEAKEST = "Which genres are weakest?"
+
 
 def findings(results: Results) -> list[Finding]:
     """Answers (the best model first), the parts of the claim, caveats; in that order.
@@ -64,6 +72,8 @@ def findings(results: Results) -> list[Finding]:
         *([_larger_than_chance(results)] if several else []),
         _over_fitting(results) if several else _over_fitting_alone(results),
         _weakest_genres(results),
+        *_probabilities(results),
+        *_missed(results),
     ]
     return [*answers, *claim(results), *caveats(results)]
 
@@ -166,7 +176,7 @@ def _over_fitting_alone(results: Results) -> Finding:
     (model,) = results["models"]
     return Finding(
         topic="answer",
-        question="How much does it over-fit?",
+        question=OVER_FITTING_ALONE,
         sentences=(
             f"{label(results, model)} is right on {_learnt(results, model)}: a gap of "
             f"{_gap(results, model)}.",
@@ -191,7 +201,7 @@ def _over_fitting(results: Results) -> Finding:
         sentences.append(f"With {n} no interval of a gap is to be believed.")
     return Finding(
         topic="answer",
-        question="Which model over-fits least?",
+        question=OVER_FITTING,
         sentences=(*sentences, *_merit(results, least)),
     )
 
@@ -233,8 +243,82 @@ def _weakest_genres(results: Results) -> Finding:
         sentences.append(f"Confused most: {joined(pairs)}.")
     low, high = min(sizes.values()), max(sizes.values())
     each = str(low) if low == high else f"{low} to {high}"
-    sentences.append(f"These are estimates without intervals, on {each} recordings a genre.")
-    return Finding(topic="answer", question="Which genres are weakest?", sentences=tuple(sentences))
+    first = ranked(results)[0]
+    spans = [
+        f"{genre} {found.low:.2f} to {found.high:.2f}"
+        for genre in weak
+        for found in [genre_interval(results, first, genre, "f1")]
+    ]
+    sentences.append(
+        f"95% intervals of F1 for {label(results, first)}: {joined(spans)}, on {each} recordings a "
+        "genre."
+    )
+    return Finding(topic="answer", question=WEAKEST, sentences=tuple(sentences))
+
+
+def _probabilities(results: Results) -> list[Finding]:
+    """Calibration of the best model; nothing where the study could not judge it."""
+    first = ranked(results)[0]
+    own = confidences(results).get(first)
+    if own is None:
+        return []
+    after = own["after"]
+    inside = after["ece"] <= after["ece_high"]
+    sentences = [
+        f"{label(results, first)}, at temperature {own['temperature']:.2f}: expected calibration "
+        f"error {after['ece']:.3f}, where a perfectly calibrated model with the same probabilities "
+        f"would show {after['ece_low']:.3f} to {after['ece_high']:.3f}; "
+        + ("no miscalibration shows." if inside else "more than chance explains.")
+    ]
+    for entry in own["abstaining"]:
+        if entry["threshold"] is None or entry["precision"] is None:
+            sentences.append(f"No threshold makes it right on {percent(entry['wished'])}.")
+            break
+        sentences.append(
+            f"Answering only from {entry['threshold']:.2f} on, chosen to be right on "
+            f"{percent(entry['wished'])}: it answers {percent(entry['coverage'])} and is right on "
+            f"{percent(entry['precision'])} of them."
+        )
+    return [
+        Finding(
+            topic="answer",
+            question="Can its probabilities be believed?",
+            sentences=tuple(sentences),
+            verdict=None if inside else "no",  # what does not show may still be
+        )
+    ]
+
+
+def _missed(results: Results) -> list[Finding]:
+    found = results["missed"]
+    entries = found["recordings"]
+    n = count(found["n"], f"{NOUNS[found['part']]} recording")
+    sentences = [
+        f"{len(entries)} of {n}, with none of {count(found['trainings'], 'training')}."
+        if entries
+        else f"None of {n}."
+    ]
+    if entries:
+        most = entries[0]
+        sentences.append(
+            f"The surest error: {_named(most)}, {most['genre']}, taken for {most['said']} with a "
+            f"mean probability of {percent(most['probability'])}; below is the list. Wrong labels "
+            "surface here, and recordings that no model of this kind can place."
+        )
+    return [
+        Finding(
+            topic="answer",
+            question="Which recordings does every model get wrong?"
+            if len(results["models"]) > 1
+            else "Which recordings does it get wrong with every seed?",
+            sentences=tuple(sentences),
+        )
+    ]
+
+
+def _named(entry: dict[str, Any]) -> str:
+    by = " by ".join(part for part in (entry["title"], entry["artist"]) if part)
+    return f"{entry['id']} ({by})" if by else str(entry["id"])
 
 
 def _score(results: Results, model: str) -> str:

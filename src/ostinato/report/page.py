@@ -18,7 +18,7 @@ from ostinato.evaluation.significance import Interval
 from ostinato.files import write_text
 from ostinato.report.canvas import DPI
 from ostinato.report.captions import CAPTIONS, alternatives
-from ostinato.report.caveats import NO_TEST
+from ostinato.report.caveats import LEAKING, NO_TEST
 from ostinato.report.claim import CLAIM
 from ostinato.report.findings import findings, headline
 from ostinato.report.reading import (
@@ -28,11 +28,13 @@ from ostinato.report.reading import (
     accuracy,
     check_schema,
     colours,
+    confidences,
     difference,
     examined,
     gap,
     gap_difference,
     genre_f1,
+    genre_interval,
     label,
     n_recordings,
     n_seeds,
@@ -54,6 +56,10 @@ from ostinato.report.words import (
 
 #: Width in CSS pixels of an inch of a figure, so that its text is about the size of the page's.
 PIXELS_PER_INCH = 110
+#: Recordings that every model gets wrong, as many as the page lists; results.json has them all.
+LISTED = 60
+#: Caveats that stand above everything else.
+WARNINGS = (LEAKING, NO_TEST)
 BADGES = {
     "answer": {"yes": "yes", "no": "no", "undecided": "undecided"},
     "claim": {"yes": "holds here", "no": "does not hold here", "undecided": "undecided"},
@@ -119,25 +125,35 @@ def write_page(results: Results, figures: dict[str, Path], out: Path) -> Path:
         If the file cannot be written.
     """
     check_schema(results)
-    jinja2 = require("jinja2", extra="plot", needed_for="The report")
+    template = environment().get_template("report.html.j2")
     missing = [n for n in CAPTIONS if n not in figures or not figures[n].is_file()]
     if missing:
         raise UsageError(
             f"Expected the figures {', '.join(CAPTIONS)}; {', '.join(missing)} not among them."
         )
-    environment = jinja2.Environment(
+    page = template.render(**_context(results), pictures=_pictures(results, figures))
+    write_text(out, page)
+    return out
+
+
+def environment() -> Any:
+    """Jinja with the templates beside this module; every value is escaped.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 is not installed.
+    """
+    jinja2 = require("jinja2", extra="plot", needed_for="The report")
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("ostinato.report", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["minus"] = _minus
-    page = environment.get_template("report.html.j2").render(
-        **_context(results), pictures=_pictures(results, figures)
-    )
-    write_text(out, page)
-    return out
+    made.filters["minus"] = _minus
+    return made
 
 
 def _minus(text: str) -> str:
@@ -162,8 +178,8 @@ def _context(results: Results) -> dict[str, Any]:
         "answers": [_answered(f) for f in found if f.topic == "answer"],
         "claim": CLAIM,
         "claims": [_answered(f) for f in found if f.topic == "claim"],
-        "warnings": [f for f in found if f.question == NO_TEST],
-        "caveats": [f for f in found if f.topic == "caveat" and f.question != NO_TEST],
+        "warnings": [f for f in found if f.question in WARNINGS],
+        "caveats": [f for f in found if f.topic == "caveat" and f.question not in WARNINGS],
         "pairs": _pairs(results),
         "alpha": ALPHA,
         "small_part": SMALL_PART,
@@ -171,6 +187,9 @@ def _context(results: Results) -> dict[str, Any]:
         "one_seed": n_seeds(results) == 1,
         "genres": list(reversed(genre_f1(results))),
         "support": support(results, part),
+        "confidences": [_sure(results, name) for name in confidences(results)],
+        "missed": results["missed"]["recordings"][:LISTED],
+        "n_missed": len(results["missed"]["recordings"]),
         "census": _census(results),
         "settings": _flat({k: v for k, v in results["config"].items() if k != "title"}),
         "spec": _flat(results["data"]["spec"]),
@@ -216,9 +235,37 @@ def _model(results: Results, name: str) -> dict[str, Any]:
         "by_seed": {p: [percent(v).removesuffix("%") for v in model[f"{p}_accuracy"]["seeds"]]
                     for p in parts(results)},
         "gap_by_seed": [points(value) for value in model["gap"]["seeds"]],
+        "wilson": percent_span(_bounds(model[f"{part}_accuracy"]["wilson"])),
         "ensemble": _ensemble(model["ensemble"][part]),
         "per_genre": model["per_genre"][part],
+        "f1_spans": {genre: f"{span.low:.2f} to {span.high:.2f}" for genre in genre_f1(results)
+                     for span in [genre_interval(results, name, genre, "f1")]},
     }  # fmt: skip
+
+
+def _bounds(found: dict[str, float]) -> Interval:
+    return Interval(0.0, found["low"], found["high"])
+
+
+def _sure(results: Results, name: str) -> dict[str, Any]:
+    """What the table of probabilities says of a model."""
+    own = results["models"][name]["confidence"]
+    answers = []
+    for entry in own["abstaining"]:
+        if entry["threshold"] is None or entry["precision"] is None:
+            answers.append("no threshold")
+        else:
+            answers.append(f"{percent(entry['coverage'])}, {percent(entry['precision'])} right")
+    after, before = own["after"], own["before"]
+    return {
+        "label": label(results, name),
+        "colour": colours(results)[name],
+        "temperature": f"{own['temperature']:.2f}",
+        "scores": [f"{before[key]:.3f} → {after[key]:.3f}" for key in ("nll", "brier", "ece")],
+        "range": f"{after['ece_low']:.3f} to {after['ece_high']:.3f}",
+        "wished": [percent(entry["wished"]) for entry in own["abstaining"]],
+        "answers": answers,
+    }
 
 
 def _ensemble(found: dict[str, float]) -> Score:

@@ -224,6 +224,19 @@ def confused_pairs(results: Results, limit: int) -> list[tuple[str, str, float]]
     return [(genres[i], genres[j], float(mean[i, j])) for i, j in pairs if mean[i, j] > 0]
 
 
+def confidences(results: Results) -> dict[str, dict[str, Any]]:
+    """Calibration and abstaining of each model; of none where the study could not judge them."""
+    found = {name: model["confidence"] for name, model in results["models"].items()}
+    return {name: own for name, own in found.items() if own is not None}
+
+
+def genre_interval(results: Results, model: str, genre: str, score: str) -> Interval:
+    """Precision, recall or F1 of a genre on the examined part, with its interval by artist."""
+    own = results["models"][model]["per_genre"][examined(results)][genre]
+    low, high = own["intervals"][score]
+    return Interval(own[score], low, high)
+
+
 def colours(results: Results) -> dict[str, str]:
     """One colour a model, the same in every figure and table."""
     return {model: COLOURS[i % len(COLOURS)] for i, model in enumerate(results["models"])}

@@ -7,8 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ostinato.report.caveats import FEW_RECORDINGS
-from ostinato.report.findings import findings, headline
+from ostinato.report.caveats import FEW_RECORDINGS, LEAKING, LOOKED_BEFORE
+from ostinato.report.findings import (
+    OVER_FITTING,
+    OVER_FITTING_ALONE,
+    WEAKEST,
+    findings,
+    headline,
+)
 from ostinato.report.reading import (
     Results,
     accuracy,
@@ -97,12 +103,13 @@ def print_summary(results: Results, console: Console) -> None:
         If the results are of another schema.
     """
     console.print(summary_table(results))
-    if examined(results) != "test":
+    if examined(results) != "test" and not results["split"]["leaks"]:
         console.print(Text("Validation figures: for choosing, not a result."))
     console.print(Text(headline(results)))
     found = findings(results)
-    for finding in [finding for finding in found if finding.topic == "answer"][-2:]:
-        console.print(Text(finding.sentences[0]))
     for finding in found:
-        if finding.question == FEW_RECORDINGS:
+        if finding.question in (OVER_FITTING, OVER_FITTING_ALONE, WEAKEST):
+            console.print(Text(finding.sentences[0]))
+    for finding in found:
+        if finding.question in (LEAKING, FEW_RECORDINGS, LOOKED_BEFORE):
             console.print(Text(f"{finding.question}. {finding.answer}"))

@@ -8,6 +8,7 @@
 ``artist-folds``      5 folds with no artist on two sides, to choose with: no test part
 ``artist-folds-all``  the same over GTZAN's test part as well: to compare splits with
 ``song-folds``        10 stratified folds, artists on both sides: for comparison with the literature
+``segment-random``    pieces of recordings dealt at random: it leaks, and is refused unless allowed
 ``FILE.tsv``          a split that was saved (:func:`save_split`), or written by hand
 ====================  ==============================================================================
 
@@ -42,13 +43,25 @@ from ostinato.splits.fold import (
     check_fold,
     check_split,
     shared_artists,
+    shared_recordings,
 )
 from ostinato.splits.lists import PUBLISHED, missing, published, strict
+from ostinato.splits.segments import (
+    N_SEGMENTS,
+    SEGMENT_RANDOM,
+    refuse_leak,
+    segment_random,
+    segmented,
+    segmented_split,
+    thinned,
+)
 
 __all__ = [
     "HOLDOUT_SHARES",
+    "N_SEGMENTS",
     "PARTS",
     "PUBLISHED",
+    "SEGMENT_RANDOM",
     "SPLITS",
     "Fold",
     "LeakError",
@@ -62,11 +75,17 @@ __all__ = [
     "holdout",
     "load_split",
     "published",
+    "refuse_leak",
     "save_split",
+    "segment_random",
+    "segmented",
+    "segmented_split",
     "shared_artists",
+    "shared_recordings",
     "song_folds",
     "split_corpus",
     "strict",
+    "thinned",
 ]
 
 _MAKERS: dict[str, Callable[[Corpus, int], Split]] = {
@@ -78,11 +97,12 @@ _MAKERS: dict[str, Callable[[Corpus, int], Split]] = {
     "artist-folds-all": lambda corpus, seed: artist_folds(corpus, seed=seed, examined_too=True),
     "song-folds": lambda corpus, seed: song_folds(corpus, seed=seed),
 }
+#: The honest ones; ``segment-random`` is no choice among them.
 SPLITS = ("auto", *_MAKERS)
 
 
 def check_name(name: str) -> None:
-    """Refuse what is neither a split of :data:`SPLITS` nor an existing file ``*.tsv``.
+    """Refuse what is no split of :data:`SPLITS`, not ``segment-random``, and no file ``*.tsv``.
 
     Raises
     ------
@@ -91,7 +111,7 @@ def check_name(name: str) -> None:
     if name.endswith(SUFFIX):
         if not Path(name).is_file():
             raise UsageError(f"split: there is no file {name}.")
-    elif name not in SPLITS:
+    elif name not in (*SPLITS, SEGMENT_RANDOM):
         raise UsageError(
             f"split: expected one of {', '.join(SPLITS)}, or a file {SUFFIX}; got '{name}'."
         )
@@ -117,9 +137,12 @@ def split_corpus(corpus: Corpus, name: str = "auto", *, seed: int = 0) -> Split:
     DataError
         If the corpus does not fit the split.
     LeakError
-        If one recording would stand on two sides, or an artist whom the split keeps apart.
+        If one recording would stand on two sides, or an artist whom the split keeps apart; always
+        for ``segment-random``, which :func:`segment_random` makes.
     """
     check_name(name)
+    if name == SEGMENT_RANDOM:
+        refuse_leak()
     if name.endswith(SUFFIX):
         return load_split(Path(name), corpus)
     if name == "auto":

@@ -102,7 +102,7 @@ def artist_folds(
     """
     parts = PARTS if examined_too else ("train", "valid")
     name = "artist-folds-all" if examined_too else "artist-folds"
-    chosen = _listed(corpus, parts)
+    chosen = listed(corpus, parts)
     groups = _linked(chosen)
     notes = unknown_artists(corpus, [r.id for r in chosen])
     return _folds(
@@ -123,7 +123,7 @@ def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0) -> Split:
     DataError
         If a genre has fewer different recordings than there are folds.
     """
-    chosen = _listed(corpus, PARTS)
+    chosen = listed(corpus, PARTS)
     groups = _numbers([r.recording for r in chosen])
     note = (
         "For comparison with the literature only: artists stand on both sides of every fold, so a "
@@ -135,7 +135,7 @@ def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0) -> Split:
     )  # fmt: skip
 
 
-def _listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
+def listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
     """Of GTZAN the tracks that these parts of ``fault-filtered`` name; of all else everything."""
     if missing(corpus, "fault-filtered"):
         return list(corpus.recordings)

@@ -53,12 +53,16 @@ class Split:
         What a reader of the figures must know, a sentence each.
     artists : {"apart", "mixed"}
         What the split promises about artists who are known (:data:`Artists`).
+    leaks : bool
+        Whether one recording may stand on two sides: a demonstration of what that does
+        (:mod:`ostinato.splits.segments`), and never a comparison of models.
     """
 
     name: str
     folds: tuple[Fold, ...]
     notes: tuple[str, ...] = ()
     artists: Artists = "mixed"
+    leaks: bool = False
 
     def digest(self) -> str:
         """Short SHA-256 of who stands where: part of a run's identity."""
@@ -75,11 +79,13 @@ def check_split(corpus: Corpus, split: Split) -> Split:
         As :func:`check_fold`.
     """
     for fold in split.folds:
-        check_fold(corpus, fold, artists=split.artists)
+        check_fold(corpus, fold, artists=split.artists, leaks=split.leaks)
     return split
 
 
-def check_fold(corpus: Corpus, fold: Fold, *, artists: Artists = "mixed") -> None:
+def check_fold(
+    corpus: Corpus, fold: Fold, *, artists: Artists = "mixed", leaks: bool = False
+) -> None:
     """Refuse a fold in which one recording stands on two sides, or that leaves nothing to learn.
 
     Parameters
@@ -88,6 +94,8 @@ def check_fold(corpus: Corpus, fold: Fold, *, artists: Artists = "mixed") -> Non
     fold : Fold
     artists : {"apart", "mixed"}
         Whether an artist on two sides is refused as well.
+    leaks : bool
+        Whether one recording on two sides is let pass, as a demonstration; the same row never is.
 
     Raises
     ------
@@ -101,7 +109,8 @@ def check_fold(corpus: Corpus, fold: Fold, *, artists: Artists = "mixed") -> Non
     for part in PARTS:
         for i in corpus.positions(fold.part(part)):
             recording = corpus.recordings[i]
-            side, other = where.setdefault(recording.recording, (part, recording.id))
+            key = recording.id if leaks else recording.recording
+            side, other = where.setdefault(key, (part, recording.id))
             if side != part:
                 raise LeakError(
                     f"'{other}' ({side}) and '{recording.id}' ({part}) hold the same recording: "
@@ -149,6 +158,22 @@ def shared_artists(corpus: Corpus, fold: Fold) -> dict[str, int]:
     return {
         "valid": sum(a in known["train"] for a in artists["valid"]),
         "test": sum(a in known["train"] | known["valid"] for a in artists["test"]),
+    }
+
+
+def shared_recordings(corpus: Corpus, fold: Fold) -> dict[str, int]:
+    """How many rows of a later part are of a recording that stands in an earlier part too.
+
+    0 for every split but one that leaks: what :func:`shared_artists` is for artists.
+    """
+    keys = {
+        part: [corpus.recordings[i].recording for i in corpus.positions(fold.part(part))]
+        for part in PARTS
+    }
+    learnt, chosen = set(keys["train"]), set(keys["valid"])
+    return {
+        "valid": sum(key in learnt for key in keys["valid"]),
+        "test": sum(key in learnt or key in chosen for key in keys["test"]),
     }
 
 

@@ -11,54 +11,22 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ostinato import __version__
 from ostinato.config import StudyConfig
 from ostinato.datasets.corpus import Corpus
-from ostinato.evaluation import paired
+from ostinato.evaluation import intervals, paired
+from ostinato.evaluation.intervals import MetricIntervals
 from ostinato.evaluation.metrics import Metrics, evaluate
-from ostinato.evaluation.significance import Clusters, Term, bootstrap
+from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
 from ostinato.models import family
+from ostinato.results.confidence import confidence
+from ostinato.results.missed import missed
+from ostinato.results.pool import Pool, Records, Verdicts
 from ostinato.runs import Probabilities
-from ostinato.splits import PARTS, Fold, Split, artist_free, shared_artists
+from ostinato.splits import PARTS, Fold, Split, artist_free, shared_artists, shared_recordings
 
 SCHEMA = 1
-
-# By model, then seed, then fold.
-Records = Mapping[str, Sequence[Sequence[dict[str, Any]]]]
-Verdicts = Mapping[str, Sequence[Sequence[Probabilities]]]
-
-
-class Pool:
-    """One part of a split, its folds end to end.
-
-    Attributes
-    ----------
-    part : str
-    positions : int array [shape=(n,)]
-        Rows of the corpus. A recording stands more than once where it is in the part of several
-        folds (train).
-    labels : int array [shape=(n,)]
-    clusters : Clusters
-    """
-
-    def __init__(self, corpus: Corpus, split: Split, part: str) -> None:
-        ids = itertools.chain.from_iterable(fold.part(part) for fold in split.folds)
-        self.part = part
-        self.positions = corpus.positions(ids)
-        self.labels = corpus.labels[self.positions]
-        artists = corpus.artists
-        self.clusters = Clusters.by_artist(self.labels, [artists[i] for i in self.positions])
-
-    def probabilities(self, folds: Sequence[Probabilities]) -> NDArray[np.float64]:
-        """Of one seed, folds end to end [shape=(n, n_genres)]."""
-        return np.concatenate([fold[self.part] for fold in folds if self.part in fold])
-
-    def term(self, model: str, seeds: Sequence[Sequence[Probabilities]]) -> Term:
-        """Which verdicts of a model were right."""
-        said = np.stack([self.probabilities(folds).argmax(axis=1) for folds in seeds])
-        return Term(said == self.labels, self.clusters, model)
 
 
 def collect(
@@ -86,7 +54,7 @@ def collect(
     return {
         "schema": SCHEMA,
         "ostinato": __version__,
-        "title": config.title or f"{', '.join(family(m).label for m in config.models)} compared",
+        "title": _title(config, split),
         "config": config.to_dict(),
         "data": _data(corpus),
         "split": _split(corpus, split, pools, judged),
@@ -96,9 +64,15 @@ def collect(
             | _artist_free(corpus, split, pools, terms[name])
             for name in config.models
         },
+        "missed": {"part": judged[-1], **missed(corpus, pools[judged[-1]], verdicts)},
         "comparisons": _comparisons(terms, pools[judged[-1]]),
         "gap_comparisons": _gap_comparisons(terms),
     }
+
+
+def _title(config: StudyConfig, split: Split) -> str:
+    title = config.title or f"{', '.join(family(m).label for m in config.models)} compared"
+    return f"{title}: a leaking split" if split.leaks else title
 
 
 def predictions_csv(corpus: Corpus, split: Split, verdicts: Verdicts) -> str:
@@ -142,12 +116,16 @@ def _split(
     majority = {part: float(np.bincount(pools[part].labels).max()) for part in judged}
     return {
         "name": split.name,
+        "leaks": split.leaks,
         "notes": list(split.notes),
         "folds": [
             {
                 "parts": {part: _census(corpus, fold, part) for part in pools},
                 "shared_artists": {
                     part: n for part, n in shared_artists(corpus, fold).items() if part in pools
+                },
+                "shared_recordings": {
+                    part: n for part, n in shared_recordings(corpus, fold).items() if part in pools
                 },
             }
             for fold in split.folds
@@ -221,10 +199,17 @@ def _model(
         "parameters": runs[0]["parameters"],
         "seconds": float(np.mean([run["seconds"] for run in runs])),
     }
+    spans = {
+        part: intervals.evaluate(
+            pools[part].labels, pools[part].said(verdicts), pools[part].clusters, corpus.genres
+        )
+        for part in judged
+    }
     for part in pools:
         accuracies = [m.accuracy for m in metrics[part]]
-        result[f"{part}_accuracy"] = bootstrap([terms[part]]).to_dict() | {"seeds": accuracies}
-        result[f"{part}_macro_f1"] = _over_seeds([m.macro_f1 for m in metrics[part]])
+        result[f"{part}_accuracy"] = _accuracy(terms[part], pools[part]) | {"seeds": accuracies}
+        macro = spans[part].macro_f1.to_dict() if part in spans else {}
+        result[f"{part}_macro_f1"] = macro | _over_seeds([m.macro_f1 for m in metrics[part]])
     gaps = [
         t.accuracy - v.accuracy for t, v in zip(metrics["train"], metrics["valid"], strict=True)
     ]
@@ -234,10 +219,11 @@ def _model(
         "gap": gap.to_dict() | {"seeds": gaps},
         "gap_last_epoch": _over_seeds(last),
         "ensemble": {part: _ensemble(pools[part], verdicts) for part in judged},
-        "per_genre": {part: _per_genre(metrics[part]) for part in judged},
+        "per_genre": {part: _per_genre(metrics[part], spans[part]) for part in judged},
         "confusion": {
             part: np.mean([m.confusion for m in metrics[part]], axis=0).tolist() for part in judged
         },
+        "confidence": confidence(pools["valid"], pools[judged[-1]], verdicts),
     }
     dropped = ("ostinato", "family", "parameters")
     result["runs"] = [{k: v for k, v in run.items() if k not in dropped} for run in runs]
@@ -276,16 +262,26 @@ def _ensemble(pool: Pool, seeds: Sequence[Sequence[Probabilities]]) -> dict[str,
     return {"accuracy": interval.mean, "low": interval.low, "high": interval.high}
 
 
-def _per_genre(metrics: Sequence[Metrics]) -> dict[str, Any]:
-    """Mean precision, recall and F1 of every genre over the seeds."""
-    return {
-        genre: {
-            key: float(np.mean([getattr(m.per_genre[genre], key) for m in metrics]))
-            for key in ("precision", "recall", "f1")
-        }
-        | {"support": facts.support}
-        for genre, facts in metrics[0].per_genre.items()
-    }
+def _accuracy(term: Term, pool: Pool) -> dict[str, Any]:
+    """With its interval by artist, and beside it the one that takes tracks for independent."""
+    found = bootstrap([term])
+    beside = wilson(found.mean, np.unique(pool.positions).size)
+    return found.to_dict() | {"wilson": {"low": beside.low, "high": beside.high}}
+
+
+def _per_genre(metrics: Sequence[Metrics], spans: MetricIntervals) -> dict[str, Any]:
+    """Mean precision, recall and F1 of every genre over the seeds, with intervals by artist."""
+    found: dict[str, Any] = {}
+    for genre, facts in metrics[0].per_genre.items():
+        own = spans.per_genre[genre]
+        scores = {"precision": own.precision, "recall": own.recall, "f1": own.f1}
+        found[genre] = (
+            {key: float(np.mean([getattr(m.per_genre[genre], key) for m in metrics]))
+             for key in scores}
+            | {"support": facts.support, "artists": own.artists}
+            | {"intervals": {key: [span.low, span.high] for key, span in scores.items()}}
+        )  # fmt: skip
+    return found
 
 
 def _comparisons(terms: Mapping[str, Mapping[str, Term]], pool: Pool) -> list[dict[str, Any]]:

@@ -1,0 +1,185 @@
+"""Who has looked at a test part: ``test-ledger.csv``, beside the runs.
+
+Every study that examines a test part appends a row a model: which part, which recipe, when, which
+figure. A test part tells the truth to the first recipe; whoever examines many and keeps the best is
+flattered. The ledger counts, and the report says the count.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ostinato.errors import DataError
+from ostinato.files import WriteError
+
+LEDGER = "test-ledger.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """One model of one study, examined on a test part.
+
+    Attributes
+    ----------
+    when : str
+        ISO time.
+    test_part : str
+        Digest of the recordings and their genres.
+    recordings : int
+        How many those are.
+    data, split, study, model : str
+        Names; ``study`` is that of its folder.
+    recipe : str
+        Digest of all that decides the figure but the seeds.
+    seeds : int
+    accuracy, low, high : float
+        Mean over the seeds with its 95 % interval.
+    """
+
+    when: str
+    test_part: str
+    recordings: int
+    data: str
+    split: str
+    study: str
+    model: str
+    recipe: str
+    seeds: int
+    accuracy: float
+    low: float
+    high: float
+
+
+COLUMNS = tuple(field.name for field in fields(Examination))
+
+
+def read_ledger(path: Path) -> list[dict[str, str]]:
+    """The rows of a ledger, in order; none where there is no file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is no ledger.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The ledger {path} cannot be read: {error}.") from error
+    header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
+    if tuple(header) != COLUMNS:
+        raise DataError(
+            f"The ledger {path}: expected the columns {', '.join(COLUMNS)}, got "
+            f"{', '.join(header) or 'nothing'}; move it away, and a new one is begun."
+        )
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(COLUMNS):
+            raise DataError(
+                f"The ledger {path}, line {number}: expected {len(COLUMNS)} fields, got "
+                f"{len(row)}; mend that line, or move the file away."
+            )
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def earlier_recipes(rows: Sequence[Mapping[str, str]], test_part: str, own: Collection[str]) -> int:
+    """How many other recipes were examined on this part before the first of one's own was."""
+    others = set()
+    for row in rows:
+        if row["test_part"] != test_part:
+            continue
+        if row["recipe"] in own:
+            break
+        others.add(row["recipe"])
+    return len(others)
+
+
+def examinations(
+    results: Mapping[str, Any], *, test_part: str, recipes: Mapping[str, str], study: str
+) -> list[Examination]:
+    """What a study's results say of its test part, a row a model.
+
+    Parameters
+    ----------
+    results : mapping
+        As in ``results.json``, with a test part.
+    test_part : str
+        Digest of the part.
+    recipes : mapping of str to str
+        Digest of each model's recipe.
+    study : str
+        Name of its folder.
+    """
+    folds = results["split"]["folds"]
+    return [
+        Examination(
+            when=max(run["finished"] for run in model["runs"]),
+            test_part=test_part,
+            recordings=sum(fold["parts"]["test"]["n"] for fold in folds),
+            data=results["data"]["name"],
+            split=results["split"]["name"],
+            study=study,
+            model=name,
+            recipe=recipes[name],
+            seeds=len(model["test_accuracy"]["seeds"]),
+            accuracy=model["test_accuracy"]["mean"],
+            low=model["test_accuracy"]["low"],
+            high=model["test_accuracy"]["high"],
+        )
+        for name, model in results["models"].items()
+    ]
+
+
+def test_part_digest(genre_of: Mapping[str, str]) -> str:
+    """Short SHA-256 of a test part: its recordings with their genres."""
+    return hashlib.sha256(json.dumps(sorted(genre_of.items())).encode()).hexdigest()[:12]
+
+
+def append(path: Path, examinations: Sequence[Examination]) -> None:
+    """Add those that the ledger does not hold yet (same part, recipe and number of seeds).
+
+    Rows are written in one call at the end of the file, so that two studies that end together lose
+    none.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_ledger`.
+    WriteError
+        If the file cannot be written.
+    """
+    known = {_key(row) for row in read_ledger(path)}
+    new = [e for e in examinations if _key(_as_text(e)) not in known]
+    if not new:
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            if os.fstat(handle).st_size == 0:
+                writer.writerow(COLUMNS)
+            writer.writerows(_as_text(e).values() for e in new)
+            os.write(handle, text.getvalue().encode())
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise WriteError(f"Cannot write the ledger {path}: {error.strerror}.") from error
+
+
+def _as_text(examination: Examination) -> dict[str, str]:
+    values: dict[str, Any] = asdict(examination)
+    return {k: f"{v:.6f}" if isinstance(v, float) else str(v) for k, v in values.items()}
+
+
+def _key(row: Mapping[str, str]) -> tuple[str, str, str]:
+    return row["test_part"], row["recipe"], row["seeds"]
