@@ -138,7 +138,7 @@ def examinations(
     ]
 
 
-def test_part_digest(genre_of: Mapping[str, str]) -> str:
+def part_digest(genre_of: Mapping[str, str]) -> str:
     """Short SHA-256 of a test part: its recordings with their genres."""
     return hashlib.sha256(json.dumps(sorted(genre_of.items())).encode()).hexdigest()[:12]
 

@@ -32,8 +32,8 @@ from ostinato.ledger import (
     append,
     earlier_recipes,
     examinations,
+    part_digest,
     read_ledger,
-    test_part_digest,
 )
 from ostinato.results import collect, predictions_csv
 from ostinato.runs import (
@@ -262,7 +262,7 @@ def _enter(plan: Plan, results: dict[str, Any], looked: list[dict[str, str]]) ->
     """Enter the examination of a test part into the ledger beside the study's folder."""
     recipes = {task.recipe.family: task.recipe.digest() for task in plan.tasks}
     genre = {r.id: r.genre for r in plan.corpus.recordings}
-    part = test_part_digest({name: genre[name] for fold in plan.split.folds for name in fold.test})
+    part = part_digest({name: genre[name] for fold in plan.split.folds for name in fold.test})
     folder = plan.folder.absolute()
     entries = examinations(results, test_part=part, recipes=recipes, study=folder.name)
     append(folder.parent / LEDGER, entries)
