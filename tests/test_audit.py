@@ -133,7 +133,7 @@ class TestGtzan:
         self, gtzan: Corpus, found: AuditResult
     ) -> None:
         assert straddling(found.pairs, split_corpus(gtzan, "fault-filtered")) == ()
-        across = straddling(found.pairs, split_corpus(gtzan, "holdout"))
+        across = straddling(found.pairs, split_corpus(gtzan, "song-holdout"))
         kinds = {(p.a, p.b): p.kind for p in found.pairs}
         assert across
         assert {kinds[s.a, s.b] for s in across} == {"near"}  # a split cannot part exact ones

@@ -86,7 +86,17 @@ def test_version_and_help(call) -> None:
     assert call("--version")[:2] == (0, f"ostinato {__version__}\n")
     status, out, _ = call("study", "--help")
     assert status == 0
-    for word in ("--data", "--models", "--split", "--seeds", "--no-test", "--out", "Examples"):
+    for word in (
+        "--data",
+        "--models",
+        "--split",
+        "--shares",
+        "--repeats",
+        "--seeds",
+        "--no-test",
+        "--out",
+        "Examples",
+    ):
         assert word in out
     assert "Example" in call("fetch", "--help")[1]
 
@@ -135,6 +145,10 @@ def test_a_study_of_a_folder_names_what_it_passes_over(call, tiny, tmp_path) -> 
         (["--models", "gru"], 2, "Expected models of lstm, residual-lstm, conv-lstm; got 'gru'"),
         (["--models", "lstm,lstm"], 2, "each once"),
         (["--split", "segments"], 2, "split: expected one of"),
+        (["--split", "artist-holdout"], 2, "split: expected one of"),
+        (["--shares", "80/20"], 2, "percentages of train, valid, test with sum 100"),
+        (["--shares", "80/10/10"], 2, "but the split is 'fault-filtered'"),
+        (["--repeats", "2"], 2, "repeats: only folds that are drawn"),
         (["nothing.toml"], 2, "Cannot read the study nothing.toml"),
         (["--data", "no/such/folder"], 2, "no/such/folder"),
         (["--data", "empty"], 1, "empty"),

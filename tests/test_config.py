@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ostinato.config import StudyConfig, load_config, overridden
+from ostinato.config import StudyConfig, load_config, overridden, parse_shares
 from ostinato.errors import UsageError
+from ostinato.splits import SPLITS
+from ostinato.sweep import is_sweep
 
 
 def write(folder: Path, text: str) -> Path:
@@ -50,6 +52,19 @@ def test_a_setting_left_out_is_the_default(tmp_path) -> None:
         ("models = ['lstm', 'lstm']", "each once"),
         ("split = 'random'", "split: expected one of .*; got 'random'"),
         ("split = 'none.tsv'", r"split: there is no file none\.tsv"),
+        ("repeats = 0", "repeats: expected 1 or more, got 0"),
+        ("repeats = 2", "repeats: only folds that are drawn, artist-folds, .*split is 'auto'"),
+        ("repeats = 2\nsplit = 'holdout'", "drawn 2 times, but the split is 'holdout'"),
+        ("shares = {train = 0.8, valid = 0.2}", "positive shares of train, valid, test with sum 1"),
+        ("shares = {train = 'most'}", r"shares\.train: .*number; got 'most'"),
+        (
+            "split = 'strict'\nshares = {train = 0.8, valid = 0.1, test = 0.1}",
+            "only holdout and song-holdout are drawn to sizes .*, but the split is 'strict'",
+        ),
+        (
+            "split = 'song-folds'\nshares = {train = 0.8, valid = 0.1, test = 0.1}",
+            "the split is 'song-folds'",
+        ),
         ("[settings.gru]\nwidth = 5", "got 'gru'"),
         ("[settings.lstm]\nwidth = 'wide'", r"settings\.lstm\.width: .*integer; got 'wide'"),
         ("[settings.conv-lstm]\nkernel = 4", "odd kernel, got 4"),
@@ -64,6 +79,36 @@ def test_a_wrong_setting_is_refused_by_name(tmp_path, text: str, sentence: str) 
     assert caught.value.exit_status == 2
 
 
+@pytest.mark.parametrize("split", ["auto", "holdout", "song-holdout"])
+def test_sizes_are_read_back(tmp_path, split: str) -> None:
+    shares = {"train": 0.8, "valid": 0.1, "test": 0.1}
+    config = load_config(write(tmp_path, StudyConfig(split=split, shares=shares).to_toml()))
+    assert config.shares == shares
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_default_sizes_may_be_written_out_beside_any_split(tmp_path, split: str) -> None:
+    """A study's own config.toml does."""
+    config = load_config(write(tmp_path, StudyConfig(split=split).to_toml()))
+    assert config.shares == {"train": 0.6, "valid": 0.2, "test": 0.2}
+
+
+def test_percentages_are_shares() -> None:
+    for text in ("80/10/10", " 80 / 10/10.0"):
+        assert parse_shares(text) == {"train": 0.8, "valid": 0.1, "test": 0.1}
+    assert parse_shares("60/20/20") == StudyConfig().shares
+
+
+@pytest.mark.parametrize(
+    "text", ["", "80/20", "80/10/5", "100/0/0", "120/-10/-10", "80-10-10", "a/b/c", "nan/10/10",
+             "10/nan/10", "inf/1/1", "0.8/0.1/0.1", "80/10/5/5"],
+)  # fmt: skip
+def test_percentages_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="percentages of train, valid, test with sum 100") as said:
+        parse_shares(text)
+    assert f"got '{text}'" in str(said.value)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
     with pytest.raises(UsageError, match=r"Cannot read the study .*none\.toml: No such file"):
         load_config(tmp_path / "none.toml")
@@ -76,7 +121,7 @@ def test_options_override_and_absent_ones_do_not() -> None:
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("studies/**/*.toml")))
 def test_the_studies_that_come_with_the_project_are_valid(path: Path) -> None:
-    assert load_config(path).models
+    assert is_sweep(path) or load_config(path).models  # those with variants: test_sweep.py
 
 
 def test_there_are_studies_that_come_with_the_project() -> None:

@@ -23,13 +23,13 @@ from ostinato.splits import (
     Split,
     artist_folds,
     artist_free,
-    artist_holdout,
     check_fold,
     holdout,
     load_split,
     save_split,
     shared_artists,
     song_folds,
+    song_holdout,
     split_corpus,
 )
 from tests.report.fake_results import fake_results
@@ -131,7 +131,7 @@ class TestPromise:
     def test_which_splits_promise_it(self, whole: Corpus) -> None:
         promise = {name: split_corpus(whole, name).artists for name in SPLITS}
         apart = {name for name, artists in promise.items() if artists == "apart"}
-        assert apart == {"strict", "artist-holdout", "artist-folds", "artist-folds-all"}
+        assert apart == {"strict", "holdout", "artist-folds", "artist-folds-all"}
 
 
 class TestFoldsToCompare:
@@ -167,7 +167,7 @@ class TestFoldsToCompare:
     def test_the_same_artist_and_title_never_stand_on_two_sides(self, whole: Corpus) -> None:
         """79 pairs of GTZAN share both: excerpts of one piece, if not of one recording."""
         key = {r.id: (r.artist, r.title) for r in whole.recordings if r.artist and r.title}
-        for name in ("artist-folds", "artist-folds-all", "artist-holdout", "strict"):
+        for name in ("artist-folds", "artist-folds-all", "holdout", "strict"):
             for fold in split_corpus(whole, name).folds:
                 assert disjoint([{key[i] for i in fold.part(p) if i in key} for p in PARTS])
 
@@ -179,7 +179,11 @@ class TestFoldsToCompare:
     @pytest.mark.parametrize("n_artists", [1, 4])
     def test_fewer_artists_than_folds(self, name: str, n_artists: int) -> None:
         corpus = by_artists({"a": [6] * n_artists, "b": [2] * 9})
-        sentence = rf"'a': expected at least 5 artists .*'{name}', got {n_artists}; use --split"
+        instead = "holdout" if n_artists >= 3 else "song-holdout"
+        sentence = (
+            rf"'a': expected at least 5 artists .*'{name}', got {n_artists}; "
+            rf"use --split {instead}\.$"
+        )
         with pytest.raises(DataError, match=sentence):
             split_corpus(corpus, name)
 
@@ -189,7 +193,7 @@ class TestFoldsToCompare:
             folds(plain({"a": 9}), n_folds=1)
 
     def test_without_artists_it_says_what_it_could_not_guard_against(self) -> None:
-        for name in ("artist-folds", "artist-folds-all", "artist-holdout"):
+        for name in ("artist-folds", "artist-folds-all", "holdout"):
             split = split_corpus(plain({"a": 20, "b": 20}), name)
             assert len(split.notes) == 1
             assert "No artist is known" in split.notes[0]
@@ -198,10 +202,10 @@ class TestFoldsToCompare:
         assert split_corpus(by_artists({"a": [2] * 9}), "artist-folds").notes == ()
 
 
-class TestArtistHoldout:
+class TestHoldout:
     def test_gtzan(self, whole: Corpus) -> None:
         for seed in range(3):
-            (fold,) = split_corpus(whole, "artist-holdout", seed=seed).folds
+            (fold,) = split_corpus(whole, "holdout", seed=seed).folds
             assert sorted(i for part in PARTS for i in fold.part(part)) == sorted(whole.ids)
             for part, share in zip(PARTS, (60, 20, 20), strict=True):
                 counts = genres(whole, fold.part(part))
@@ -211,21 +215,40 @@ class TestArtistHoldout:
     def test_three_artists_are_enough(self, counts: list[int]) -> None:
         corpus = by_artists({"a": counts, "b": [1] * 10})
         for seed in range(3):
-            (fold,) = split_corpus(corpus, "artist-holdout", seed=seed).folds
+            (fold,) = split_corpus(corpus, "holdout", seed=seed).folds
             assert all(len(artists(corpus, fold.part(p))) >= 1 for p in PARTS)
             assert genres(corpus, fold.train)["a"] == max(counts)
 
     @pytest.mark.parametrize("n", [1, 2])
     def test_fewer_are_not(self, n: int) -> None:
         corpus = by_artists({"a": [9] * n, "b": [1] * 10})
-        with pytest.raises(
-            DataError, match=rf"'a': expected at least three artists.*got {n}; .*ho"
-        ):
-            split_corpus(corpus, "artist-holdout")
+        sentence = rf"'a': expected at least three artists.*got {n}; .*use --split song-holdout\.$"
+        with pytest.raises(DataError, match=sentence):
+            split_corpus(corpus, "holdout")
+        assert split_corpus(corpus, "song-holdout").name == "song-holdout", "the advice is good"
+
+    def test_without_artists_too_few_recordings_are_not_called_artists(self) -> None:
+        with pytest.raises(DataError, match=r"'a': expected at least three different rec.*got 2"):
+            split_corpus(plain({"a": 2, "b": 9}), "holdout")
+        with pytest.raises(DataError, match=r"'a': expected at least 5 different .*--split song-h"):
+            split_corpus(plain({"a": 4, "b": 9}), "artist-folds")
+
+    @settings(max_examples=60, deadline=None)
+    @given(corpus=collections(known=False), seed=st.integers(0, 99))
+    def test_without_artists_it_puts_everybody_where_song_holdout_does(self, corpus, seed) -> None:
+        try:
+            (fold,) = song_holdout(corpus, seed=seed).folds
+        except DataError:
+            with pytest.raises(DataError):
+                holdout(corpus, seed=seed)
+            return
+        split = holdout(corpus, seed=seed)
+        assert split.folds == (fold,)
+        assert "No artist is known" in split.notes[0]
 
     def test_another_seed_gives_another_split(self, whole: Corpus) -> None:
-        assert len({artist_holdout(whole, seed=s).digest() for s in (0, 1, 2)}) == 3
-        assert artist_holdout(whole, seed=1) == artist_holdout(whole, seed=1)
+        assert len({holdout(whole, seed=s).digest() for s in (0, 1, 2)}) == 3
+        assert holdout(whole, seed=1) == holdout(whole, seed=1)
 
     @settings(max_examples=60, deadline=None)
     @given(
@@ -240,34 +263,10 @@ class TestArtistHoldout:
     ) -> None:
         corpus = by_artists({"abc"[g]: sizes for g, sizes in enumerate(counts)})
         wanted = {p: n / sum(shares) for p, n in zip(PARTS, shares, strict=True)}
-        (fold,) = artist_holdout(corpus, seed=seed, shares=wanted).folds
+        (fold,) = holdout(corpus, seed=seed, shares=wanted).folds
         check_fold(corpus, fold, artists="apart")
         for part in PARTS:
             assert genres(corpus, fold.part(part)).keys() == set(corpus.genres)
-
-
-class TestShares:
-    @pytest.mark.parametrize("make", [holdout, artist_holdout])
-    def test_are_kept(self, make) -> None:
-        shares = {"train": 0.8, "valid": 0.1, "test": 0.1}
-        (fold,) = make(plain({"a": 50, "b": 20}), shares=shares).folds
-        assert [len(fold.part(part)) for part in PARTS] == [56, 7, 7]
-
-    @pytest.mark.parametrize("make", [holdout, artist_holdout])
-    @pytest.mark.parametrize(
-        "shares",
-        [
-            {"train": 0.8, "valid": 0.2},
-            {"train": 1.0, "valid": 0.0, "test": 0.0},
-            {"train": 0.6, "valid": 0.2, "test": 0.3},
-            {"train": 60, "valid": 20, "test": 20},
-            {"train": float("nan"), "valid": 0.2, "test": 0.2},
-            {"train": 0.5, "valid": 0.2, "test": 0.2, "rest": 0.1},
-        ],
-    )
-    def test_that_are_none_are_refused(self, make, shares: dict[str, float]) -> None:
-        with pytest.raises(UsageError, match="positive shares of train, valid, test with sum 1"):
-            make(plain({"a": 50}), shares=shares)
 
 
 class TestFile:
@@ -293,10 +292,16 @@ class TestFile:
         assert len(lines) == 4 + 929 + 1
 
     @settings(max_examples=100, deadline=None)
-    @given(corpus=collections(), name=st.sampled_from(SPLITS), seed=st.integers(0, 9))
-    def test_any_split_survives(self, corpus, name: str, seed: int, tmp_path_factory) -> None:
+    @given(
+        corpus=collections(),
+        name=st.sampled_from(SPLITS),
+        seed=st.integers(0, 9),
+        repeats=st.integers(1, 3),
+    )
+    def test_any_split_survives(self, corpus, name, seed, repeats, tmp_path_factory) -> None:
+        n = repeats if "folds" in name else 1
         try:
-            split = split_corpus(corpus, name, seed=seed)
+            split = split_corpus(corpus, name, seed=seed, repeats=n)
         except DataError:
             return
         path = tmp_path_factory.mktemp("s") / "x.tsv"
@@ -328,7 +333,14 @@ class TestFile:
 
     @pytest.mark.parametrize(
         "text",
-        [GOOD, "# by hand\n" + GOOD, GOOD.replace("\n", "\r\n"), "\ufeff" + GOOD, GOOD + "\n"],
+        [
+            GOOD,
+            "# by hand\n" + GOOD,
+            "# repeats: 1\n" + GOOD,
+            GOOD.replace("\n", "\r\n"),
+            "\ufeff" + GOOD,
+            GOOD + "\n",
+        ],
     )
     def test_written_by_hand(self, text: str, tmp_path: Path) -> None:
         split = self.load(tmp_path, text)
@@ -364,6 +376,9 @@ class TestFile:
             (GOOD + "d\t0\ttest\n", r"cannot be used: 'a' \(train\) and 'd' \(test\) hold the sa"),
             (HEAD + "a\t0\ttrain\n", "cannot be used: .*1 train and 0 valid"),
             ("# artists: some\n" + GOOD, "'# artists:' to be apart, mixed; got 'some'"),
+            ("# repeats: 2\n" + GOOD, "cannot be used: Expected repeats that divide the 1 folds"),
+            ("# repeats: twice\n" + GOOD, "'# repeats:' to be a whole number .*got 'twice'"),
+            ("# repeats: 0\n" + GOOD, "'# repeats:' to be a whole number .*got '0'"),
             ("# name: ../up\n" + GOOD, r"a name of letters.* got '\.\./up'"),
             (GOOD.encode("utf-16"), "is not text in UTF-8"),
         ],

@@ -18,6 +18,7 @@ from ostinato.config import StudyConfig, load_config
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.paired import sign_flip
 from ostinato.evaluation.significance import Clusters
+from ostinato.results.pool import Pool
 from ostinato.splits import load_split
 from ostinato.study import load_results, plan_study, run_study
 from ostinato.training import fit as fit_module
@@ -250,6 +251,31 @@ def test_artist_folds_pool_the_held_out_recordings_of_all_folds(tmp_path) -> Non
     assert "test_accuracy" not in results["models"]["lstm"]
 
 
+def test_sizes_and_repeats_that_are_asked_for_reach_the_split() -> None:
+    sizes = replace(CONFIG, shares={"train": 0.4, "valid": 0.2, "test": 0.4})
+    (fold,) = plan_study(sizes, CORPUS).split.folds
+    assert [len(fold.part(part)) for part in ("train", "valid", "test")] == [12, 6, 12]
+    folds = replace(CONFIG, split="artist-folds", split_seed=3, repeats=2)
+    plan = plan_study(folds, CORPUS)
+    assert len(plan.tasks) == 2 * 2 * 10, "models, seeds, folds"
+    single = [plan_study(replace(folds, split_seed=s, repeats=1), CORPUS).split for s in (3, 4)]
+    assert plan.split.folds == single[0].folds + single[1].folds
+    folders = {plan_study(c, CORPUS).folder for c in (CONFIG, sizes, folds)}
+    assert len(folders) == 3, "other sizes and other folds are other studies"
+
+
+def test_a_recording_held_out_twice_is_one_cluster_whoever_made_it() -> None:
+    """Else repeats would pass for so many more recordings, and intervals would be too narrow."""
+    recordings = [replace(r, artist=None) for r in CORPUS.recordings[::2]]
+    corpus = replace(CORPUS, recordings=recordings, frames=CORPUS.frames[::2])
+    config = replace(CONFIG, split="artist-folds")
+    for repeats in (1, 3):
+        split = plan_study(replace(config, repeats=repeats), corpus).split
+        pool = Pool(corpus, split, "valid")
+        assert len(pool.positions) == 15 * repeats
+        assert len(pool.clusters.strata) == 15
+
+
 def test_the_split_of_a_study_can_be_asked_for_again(done, monkeypatch) -> None:
     """split.tsv is a split: with it the study is the same, down to its finished runs."""
     monkeypatch.setattr(study, "execute", lambda *a, **k: pytest.fail("trained again"))
@@ -275,8 +301,9 @@ def test_the_artist_free_part_of_the_test_part(tmp_path) -> None:
             replace(r, artist=r.id if int(r.id[-1]) > 3 else r.artist) for r in CORPUS.recordings
         ],
     )
-    result = run(tmp_path, corpus=corpus)
-    (fold,) = plan_study(CONFIG, corpus).split.folds
+    config = replace(CONFIG, split="song-holdout")
+    result = run(tmp_path, config, corpus)
+    (fold,) = plan_study(config, corpus).split.folds
     artist = {r.id: r.artist for r in corpus.recordings}
     met = {artist[i] for i in fold.train + fold.valid}
     free = {i for i in fold.test if artist[i] not in met}
@@ -300,7 +327,7 @@ def test_the_artist_free_part_of_the_test_part(tmp_path) -> None:
 
 
 def test_where_artists_are_apart_there_is_no_other_figure(tmp_path) -> None:
-    config = replace(CONFIG, split="artist-holdout", seeds=1, models=("lstm",))
+    config = replace(CONFIG, split="holdout", seeds=1, models=("lstm",))
     facts = run(tmp_path, config).results["models"]["lstm"]
     assert "test_accuracy" in facts
     assert "test_accuracy_artist_free" not in facts

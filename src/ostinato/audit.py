@@ -46,7 +46,7 @@ from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, Frames
-from ostinato.splits import PARTS, Split, check_name, split_corpus
+from ostinato.splits import PARTS, Split, check_settings, split_corpus
 
 NEAR = 0.5
 """Similarity from which a pair is reported."""
@@ -348,6 +348,6 @@ def _check_threshold(threshold: float) -> None:
 def _split_of(
     folder: Path, name: str, cache: FrameCache, n_jobs: int | None, progress: Progress | None
 ) -> Split:
-    check_name(name)  # before anything is heard
+    check_settings(name)  # before anything is heard
     corpus = load_collection(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
     return split_corpus(corpus, name)

@@ -71,10 +71,25 @@ def study(
         str | None,
         typer.Option(
             help="fault-filtered (GTZAN's published lists), strict (the same without training "
-            "tracks by artists of the test part), holdout (60/20/20), artist-holdout (no artist on "
-            "two sides), artist-folds (to choose with), artist-folds-all, song-folds (to compare), "
-            "a saved FILE.tsv, or auto, the default: fault-filtered where the data have it, else "
-            "holdout."
+            "tracks by artists of the test part), holdout (60/20/20, no artist on two sides), "
+            "song-holdout (artists on both sides), artist-folds (to choose with), "
+            "artist-folds-all, song-folds (to compare), a saved FILE.tsv, or auto, the default: "
+            "fault-filtered where the data have it, else holdout."
+        ),
+    ] = None,
+    shares: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRAIN/VALID/TEST",
+            help="Sizes of holdout and song-holdout in percent. By default 60/20/20.",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            help="How many times artist-folds, artist-folds-all or song-folds are drawn. By "
+            "default once.",
+            min=1,
         ),
     ] = None,
     seeds: Annotated[
@@ -144,6 +159,8 @@ def study(
         "data": data,
         "models": _listed(models),
         "split": split,
+        "shares": settings.parse_shares(shares) if shares is not None else None,
+        "repeats": repeats,
         "seeds": seeds,
         "test": test,
         "allow_leak": allow_leak or None,

@@ -6,6 +6,7 @@ A setting with a wrong name, type or value is refused by name; nothing is ignore
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import UsageError
 from ostinato.models import FAMILIES, family
-from ostinato.splits import SEGMENT_RANDOM, check_name, refuse_leak
+from ostinato.splits import HOLDOUT_SHARES, PARTS, SEGMENT_RANDOM, check_settings, refuse_leak
 from ostinato.training.settings import TrainingSettings
 
 T = TypeVar("T")
@@ -48,6 +49,10 @@ class StudyConfig:
         takes all. For splits to be compared, their models must learn from as much.
     allow_leak : bool
         Run ``segment-random`` all the same, as a demonstration.
+    shares : dict of str to float
+        Sizes of ``holdout`` and ``song-holdout``: of train, valid and test, with sum 1.
+    repeats : int
+        How many times folds are drawn, with split seeds ``split_seed``, ``split_seed`` + 1, ...
     seeds : int
         Trainings a model, with seeds 0, 1, ...
     test : bool
@@ -70,6 +75,8 @@ class StudyConfig:
     segments: int = 1
     train_size: int | None = None
     allow_leak: bool = False
+    shares: dict[str, float] = field(default_factory=lambda: dict(HOLDOUT_SHARES))
+    repeats: int = 1
     seeds: int = 3
     test: bool = True
     coefficients: int = 40
@@ -84,7 +91,7 @@ class StudyConfig:
             )
         for name in (*self.models, *self.settings):
             family(name)
-        check_name(self.split)
+        check_settings(self.split, shares=self.shares, repeats=self.repeats)
         if self.split == SEGMENT_RANDOM and not self.allow_leak:
             refuse_leak()
         for name in ("segments", "train_size"):
@@ -116,6 +123,26 @@ class StudyConfig:
     def to_toml(self) -> str:
         """As TOML that :func:`load_config` reads back; TOML leaves out what is None."""
         return tomli_w.dumps({k: v for k, v in self.to_dict().items() if v is not None})
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Shares of train, valid and test from percentages: ``"80/10/10"``.
+
+    Raises
+    ------
+    UsageError
+        If these are not three positive numbers with sum 100.
+    """
+    try:
+        percent = [float(number) for number in text.split("/")]
+    except ValueError:
+        percent = []
+    if len(percent) != len(PARTS) or not min(percent) > 0 or not math.isclose(sum(percent), 100):
+        raise UsageError(
+            f"shares: expected percentages of {', '.join(PARTS)} with sum 100, such as 80/10/10; "
+            f"got '{text}'."
+        )
+    return {part: n / 100 for part, n in zip(PARTS, percent, strict=True)}
 
 
 def load_config(path: Path) -> StudyConfig:

@@ -188,7 +188,13 @@ def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, 
         split = segment_random(corpus, n, seed=config.split_seed)
         n_train = (config.train_size or 0) * n  # pieces, where the other splits have recordings
     else:
-        split = split_corpus(corpus, config.split, seed=config.split_seed)
+        split = split_corpus(
+            corpus,
+            config.split,
+            seed=config.split_seed,
+            shares=config.shares,
+            repeats=config.repeats,
+        )
         n_train = config.train_size or 0
         if n_train:
             split = thinned(corpus, split, n_train, seed=config.split_seed)

@@ -40,7 +40,12 @@ class Pool:
         self.positions = corpus.positions(itertools.chain.from_iterable(members))
         self.folds = np.repeat(np.arange(len(members)), [len(ids) for ids in members])
         self.labels = corpus.labels[self.positions]
-        artists = corpus.artists
+        # Held out once a drawing, a recording of unknown artist is one cluster all the same.
+        unknown = corpus.ids if split.repeats > 1 else (None,) * len(corpus)
+        artists = [
+            known if known is not None else other
+            for known, other in zip(corpus.artists, unknown, strict=True)
+        ]
         self.clusters = Clusters.by_artist(self.labels, [artists[i] for i in self.positions])
 
     def probabilities(self, folds: Sequence[Probabilities]) -> NDArray[np.float64]:

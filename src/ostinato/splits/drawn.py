@@ -6,6 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from ostinato.datasets import gtzan
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.errors import DataError, UsageError, require
-from ostinato.splits.fold import PARTS, Artists, Fold, Split, unknown_artists
+from ostinato.splits.fold import PARTS, Fold, Split, unknown_artists
 from ostinato.splits.lists import missing
 
 #: What is counted, and what helps where there is too little of it to have some in each part.
 _ADVICE = {
     "different recordings": "copies of one sound count once, and a recording in several genres "
     "goes to one part with all of them",
-    "artists": "an artist stands in one part with all recordings: use --split holdout",
+    "artists": "an artist stands in one part with all recordings; where artists may stand on two "
+    "sides, use --split song-holdout",
 }
 HOLDOUT_SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
 
@@ -28,10 +30,40 @@ HOLDOUT_SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
 def holdout(
     corpus: Corpus, *, seed: int = 0, shares: Mapping[str, float] = HOLDOUT_SHARES
 ) -> Split:
-    """60/20/20 of each genre's different recordings, at least one of them in each part.
+    """60/20/20 of each genre's different recordings; no artist, as far as known, on two sides.
 
     Files that hold the same recording go to one part and count as one recording, so that no part
-    is the same sound many times over. Artists are not kept apart.
+    is the same sound many times over. Each genre's parts are as near to their shares as its artists
+    allow; the artists with most recordings come to train. A recording of unknown artist is an
+    artist of its own: where no artist is known, everybody stands where :func:`song_holdout` puts
+    them, and the notes say what could not be guarded against.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    seed : int
+    shares : dict of str to float
+        Of train, valid and test; positive, with sum 1.
+
+    Raises
+    ------
+    UsageError
+        If the shares are not such.
+    DataError
+        If a genre has fewer than three artists, or so many that stand in other genres as well that
+        one of its parts would be empty.
+    """
+    known = any(r.artist is not None for r in corpus.recordings)
+    of = "artists" if known else "different recordings"
+    fold = _draw(corpus, _linked(corpus.recordings), seed=seed, shares=shares, of=of)
+    notes = unknown_artists(corpus, corpus.ids)
+    return Split(name="holdout", folds=(fold,), notes=notes, artists="apart")
+
+
+def song_holdout(
+    corpus: Corpus, *, seed: int = 0, shares: Mapping[str, float] = HOLDOUT_SHARES
+) -> Split:
+    """As :func:`holdout`, with artists on both sides: an easier task, asked for by name.
 
     Parameters
     ----------
@@ -50,34 +82,16 @@ def holdout(
     """
     groups = _numbers([r.recording for r in corpus.recordings])
     fold = _draw(corpus, groups, seed=seed, shares=shares, of="different recordings")
-    return Split(name="holdout", folds=(fold,))
-
-
-def artist_holdout(
-    corpus: Corpus, *, seed: int = 0, shares: Mapping[str, float] = HOLDOUT_SHARES
-) -> Split:
-    """As :func:`holdout`, with no artist on two sides, as far as artists are known.
-
-    Each genre's parts are as near to their shares as its artists allow, counted in different
-    recordings; the artists with most recordings come to train. A recording of unknown artist is an
-    artist of its own.
-
-    Raises
-    ------
-    UsageError
-        If the shares are not three positive numbers with sum 1.
-    DataError
-        If a genre has fewer than three artists, or so many that stand in other genres as well that
-        one of its parts would be empty.
-    """
-    groups = _linked(corpus.recordings)
-    fold = _draw(corpus, groups, seed=seed, shares=shares, of="artists")
-    notes = unknown_artists(corpus, corpus.ids)
-    return Split(name="artist-holdout", folds=(fold,), notes=notes, artists="apart")
+    return Split(name="song-holdout", folds=(fold,))
 
 
 def artist_folds(
-    corpus: Corpus, *, n_folds: int = 5, seed: int = 0, examined_too: bool = False
+    corpus: Corpus,
+    *,
+    n_folds: int = 5,
+    seed: int = 0,
+    repeats: int = 1,
+    examined_too: bool = False,
 ) -> Split:
     """Folds to choose a recipe with: no artist, and no recording, on two sides.
 
@@ -91,26 +105,30 @@ def artist_folds(
     corpus : Corpus
     n_folds : int
     seed : int
+    repeats : int
+        Draw so many times, with seeds ``seed``, ``seed`` + 1, ...: ``n_folds`` folds each, one
+        after the other (for the corrected resampled t of Nadeau and Bengio 2003).
     examined_too : bool
         On GTZAN, over the tracks of the test part as well (929): ``artist-folds-all``, to compare
         splits with. Whoever chooses by it has seen the test part.
 
     Raises
     ------
+    UsageError
+        If fewer than two folds, or no drawing, are asked for.
     DataError
         If a genre has fewer artists than there are folds.
     """
     parts = PARTS if examined_too else ("train", "valid")
     name = "artist-folds-all" if examined_too else "artist-folds"
     chosen = listed(corpus, parts)
-    groups = _linked(chosen)
     notes = unknown_artists(corpus, [r.id for r in chosen])
-    return _folds(
-        name, chosen, groups, of="artists", n=n_folds, seed=seed, notes=notes, artists="apart"
-    )
+    split = Split(name=name, folds=(), notes=notes, artists="apart", repeats=repeats)
+    of = "artists" if any(r.artist is not None for r in chosen) else "different recordings"
+    return _folds(split, chosen, _linked(chosen), of=of, n=n_folds, seed=seed)
 
 
-def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0) -> Split:
+def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0, repeats: int = 1) -> Split:
     """The stratified folds of the literature, copies of a recording kept together: a comparison.
 
     Artists stand on both sides, so figures are those of a task that is easier than to hear the
@@ -118,8 +136,16 @@ def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0) -> Split:
     ``fault-filtered``. Each fold's held-out recordings are its ``valid`` part; there is no test
     part.
 
+    Parameters
+    ----------
+    corpus : Corpus
+    n_folds, seed, repeats : int
+        As of :func:`artist_folds`.
+
     Raises
     ------
+    UsageError
+        If fewer than two folds, or no drawing, are asked for.
     DataError
         If a genre has fewer different recordings than there are folds.
     """
@@ -129,10 +155,22 @@ def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0) -> Split:
         "For comparison with the literature only: artists stand on both sides of every fold, so a "
         "model may know the artist rather than the genre."
     )
-    return _folds(
-        "song-folds", chosen, groups, of="different recordings", n=n_folds, seed=seed,
-        notes=(note,), artists="mixed",
-    )  # fmt: skip
+    split = Split(name="song-folds", folds=(), notes=(note,), repeats=repeats)
+    return _folds(split, chosen, groups, of="different recordings", n=n_folds, seed=seed)
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Refuse what are not positive shares of train, valid and test with sum 1.
+
+    Raises
+    ------
+    UsageError
+    """
+    fits = set(shares) == set(PARTS) and all(shares[part] > 0 for part in PARTS)
+    if not fits or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
+        raise UsageError(
+            f"Expected positive shares of {', '.join(PARTS)} with sum 1, got {dict(shares)}."
+        )
 
 
 def listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
@@ -145,35 +183,53 @@ def listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
 
 
 def _folds(
-    name: str,
+    split: Split,
     chosen: Sequence[Recording],
     groups: NDArray[np.int64],
     *,
     of: str,
     n: int,
     seed: int,
-    notes: tuple[str, ...],
-    artists: Artists,
 ) -> Split:
-    """Folds of whole groups, genres balanced as far as groups allow."""
+    """The split with folds of whole groups, genres balanced as far as groups allow."""
+    name, repeats = split.name, split.repeats
     selection = require("sklearn.model_selection", extra="train", needed_for=f"The split '{name}'")
     if n < 2:
         raise UsageError(f"The split '{name}': expected two folds or more, got {n}.")
+    if repeats < 1:
+        raise UsageError(f"The split '{name}': expected 1 repeat or more, got {repeats}.")
     ids = np.array([r.id for r in chosen])
     genres = np.array([r.genre for r in chosen])
     for genre in np.unique(genres):
         n_groups = np.unique(groups[genres == genre]).size
         if n_groups < n:
+            instead = "holdout" if n_groups >= len(PARTS) and of == "artists" else "song-holdout"
             raise DataError(
                 f"Genre '{genre}': expected at least {n} {of} for the {n} folds of '{name}', got "
-                f"{n_groups}; use --split holdout."
+                f"{n_groups}; use --split {instead}."
             )
-    folder = selection.StratifiedGroupKFold(n, shuffle=True, random_state=seed)
     folds = tuple(
         Fold(train=tuple(ids[train].tolist()), valid=tuple(ids[valid].tolist()))
-        for train, valid in folder.split(ids, genres, groups)
+        for drawing in range(seed, seed + repeats)
+        for train, valid in selection.StratifiedGroupKFold(
+            n, shuffle=True, random_state=drawing
+        ).split(ids, genres, groups)
     )
-    return Split(name=name, folds=folds, notes=notes, artists=artists)
+    drawn = replace(split, folds=folds)
+    return replace(drawn, notes=split.notes + _regrouped(drawn, seed)) if repeats > 1 else drawn
+
+
+def _regrouped(split: Split, seed: int) -> tuple[str, ...]:
+    """What a reader must know of folds that were drawn more than once."""
+    n = split.repeats
+    drawn = (
+        f"The folds are drawn {n} times, with seeds {seed} to {seed + n - 1}: each recording is "
+        f"held out {n} times."
+    )
+    different = {frozenset(frozenset(f.valid) for f in folds) for folds in split.drawings()}
+    if len(different) == n:
+        return (drawn,)
+    return (drawn, f"Only {len(different)} of the {n} drawings differ: the groups allow few.")
 
 
 def _draw(
@@ -190,7 +246,7 @@ def _draw(
     which so come to train, where the room is: a figure should not count one sound, or one artist,
     many times.
     """
-    _check_shares(shares)
+    check_shares(shares)
     members = [np.flatnonzero(groups == g).tolist() for g in range(int(groups.max()) + 1)]
     sizes = [_sizes([corpus.recordings[i] for i in where]) for where in members]
     room, left = _room(sizes, shares, of)
@@ -246,14 +302,6 @@ def _sizes(recordings: Sequence[Recording]) -> dict[str, int]:
     """Different recordings of each genre, genres in order."""
     different = {(r.genre, r.recording) for r in recordings}
     return dict(sorted(Counter(genre for genre, _ in different).items()))
-
-
-def _check_shares(shares: Mapping[str, float]) -> None:
-    fits = set(shares) == set(PARTS) and all(shares[part] > 0 for part in PARTS)
-    if not fits or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
-        raise UsageError(
-            f"Expected positive shares of {', '.join(PARTS)} with sum 1, got {dict(shares)}."
-        )
 
 
 def _numbers(keys: Sequence[str]) -> NDArray[np.int64]:

@@ -15,12 +15,13 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.files import write_text
-from ostinato.splits.fold import ARTISTS, PARTS, Artists, Fold, Split, check_split
+from ostinato.splits.fold import ARTISTS, PARTS, Fold, Split, check_split
 
 COLUMNS = ["recording", "fold", "part"]
 SUFFIX = ".tsv"
@@ -35,7 +36,9 @@ def save_split(split: Split, path: Path) -> None:
         If the file cannot be written.
     """
     text = io.StringIO()
-    facts = [("name", split.name), ("artists", split.artists), *(("note", n) for n in split.notes)]
+    facts = [("name", split.name), ("artists", split.artists)]
+    facts += [("repeats", str(split.repeats))] if split.repeats > 1 else []
+    facts += [("note", note) for note in split.notes]
     for key, value in facts:
         text.write(f"# {key}: {' '.join(value.split())}\n")
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
@@ -71,24 +74,25 @@ def load_split(path: Path, corpus: Corpus) -> Split:
         raise DataError(f"The split {path} is not text in UTF-8: {error}.") from error
     lines = text.split("\n")
     n_facts = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    name, artists, notes = _facts(path, lines[:n_facts])
-    folds = _folds(path, "\n".join(lines[n_facts:]), n_facts, corpus)
-    split = Split(name=name, folds=folds, notes=notes, artists=artists)
+    facts = _facts(path, lines[:n_facts])
+    split = replace(facts, folds=_folds(path, "\n".join(lines[n_facts:]), n_facts, corpus))
     try:
         return check_split(corpus, split)
     except DataError as error:
         raise type(error)(f"The split {path} cannot be used: {error}") from error
 
 
-def _facts(path: Path, lines: list[str]) -> tuple[str, Artists, tuple[str, ...]]:
-    """Name, promise and notes. Lines that say something else are anybody's remarks."""
-    name, promise, notes = path.stem, "apart", []
+def _facts(path: Path, lines: list[str]) -> Split:
+    """A split without folds yet. Lines that say something else are anybody's remarks."""
+    name, promise, repeats, notes = path.stem, "apart", "1", []
     for line in lines:
         key, _, value = (word.strip() for word in line.lstrip("#").partition(":"))
         if key == "name":
             name = value
         elif key == "artists":
             promise = value
+        elif key == "repeats":
+            repeats = value
         elif key == "note":
             notes.append(value)
     # It becomes the name of a folder.
@@ -97,9 +101,16 @@ def _facts(path: Path, lines: list[str]) -> tuple[str, Artists, tuple[str, ...]]
             f"The split {path}: expected a name of letters, digits, spaces, '.', '_' and '-', got "
             f"'{name}'."
         )
+    if not re.fullmatch("[1-9][0-9]{0,8}", repeats):
+        raise DataError(
+            f"The split {path}: expected '# repeats:' to be a whole number from 1 on; got "
+            f"'{repeats}'."
+        )
     for known in ARTISTS:
         if promise == known:
-            return name, known, tuple(notes)
+            return Split(
+                name=name, folds=(), notes=tuple(notes), artists=known, repeats=int(repeats)
+            )
     raise DataError(
         f"The split {path}: expected '# artists:' to be {', '.join(ARTISTS)}; got '{promise}'."
     )

@@ -56,6 +56,9 @@ class Split:
     leaks : bool
         Whether one recording may stand on two sides: a demonstration of what that does
         (:mod:`ostinato.splits.segments`), and never a comparison of models.
+    repeats : int
+        How many times the folds were drawn: the first ``len(folds) / repeats`` of them are the
+        first drawing, and so on. Each holds the same recordings out, every one once.
     """
 
     name: str
@@ -63,6 +66,12 @@ class Split:
     notes: tuple[str, ...] = ()
     artists: Artists = "mixed"
     leaks: bool = False
+    repeats: int = 1
+
+    def drawings(self) -> tuple[tuple[Fold, ...], ...]:
+        """The folds of each drawing: one drawing, unless they were drawn repeatedly."""
+        size = len(self.folds) // self.repeats
+        return tuple(self.folds[k * size : (k + 1) * size] for k in range(self.repeats))
 
     def digest(self) -> str:
         """Short SHA-256 of who stands where: part of a run's identity."""
@@ -77,10 +86,30 @@ def check_split(corpus: Corpus, split: Split) -> Split:
     ------
     LeakError, DataError
         As :func:`check_fold`.
+    DataError
+        If the folds are no ``repeats`` drawings of equally many folds, each of which holds the same
+        recordings out.
     """
     for fold in split.folds:
         check_fold(corpus, fold, artists=split.artists, leaks=split.leaks)
+    _check_repeats(split)
     return split
+
+
+def _check_repeats(split: Split) -> None:
+    n, repeats = len(split.folds), split.repeats
+    if repeats < 1 or n % repeats:
+        raise DataError(f"Expected repeats that divide the {n} folds, got {repeats}.")
+    if repeats == 1:
+        return  # whoever wrote the folds promised no drawing of all
+    held_out = [sorted(i for fold in folds for i in fold.valid) for folds in split.drawings()]
+    for k, ids in enumerate(held_out):
+        if len(set(ids)) < len(ids) or ids != held_out[0]:
+            size = n // repeats
+            raise DataError(
+                f"Expected each of {repeats} drawings of {size} folds to hold the same recordings "
+                f"out, every one once: folds {k * size} to {(k + 1) * size - 1} do not."
+            )
 
 
 def check_fold(
