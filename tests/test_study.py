@@ -18,6 +18,7 @@ from ostinato.config import StudyConfig, load_config
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.paired import sign_flip
 from ostinato.evaluation.significance import Clusters
+from ostinato.report.findings import findings
 from ostinato.results.pool import Pool
 from ostinato.splits import load_split
 from ostinato.study import load_results, plan_study, run_study
@@ -438,3 +439,29 @@ def test_lstm_and_residual_lstm_begin_a_seed_with_the_same_weights(tmp_path, mon
     run(tmp_path, replace(CONFIG, seeds=1))
     a, b = begun.values()
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_repeated_folds_are_compared_by_the_corrected_t_of_their_differences(tmp_path) -> None:
+    """From the runs alone: seeds averaged within a fold, then Nadeau and Bengio's variance."""
+    config = replace(CONFIG, split="artist-folds", repeats=2, test=False)
+    results = run(tmp_path, config).results
+    (pair,) = results["comparisons"]
+    found = pair["corrected_t"]
+    assert (found["folds"], found["repeats"], found["df"]) == (10, 2, 9)
+
+    def by_fold(name: str) -> np.ndarray:
+        accuracy = np.zeros((2, 10))
+        for one in results["models"][name]["runs"]:
+            accuracy[one["seed"], one["fold"]] = one["parts"]["valid"]["accuracy"]
+        return accuracy.mean(axis=0)
+
+    differences = by_fold(pair["a"]) - by_fold(pair["b"])
+    assert found["difference"]["mean"] == pytest.approx(differences.mean())
+    sizes = [f["parts"] for f in results["split"]["folds"]]
+    ratio = np.mean([s["valid"]["n"] for s in sizes]) / np.mean([s["train"]["n"] for s in sizes])
+    error = differences.std(ddof=1) * np.sqrt(1 / 10 + ratio)
+    assert found["t"] == pytest.approx(differences.mean() / error)
+    spoken = [f for f in findings(results) if "larger than chance" in f.question]
+    assert "Over 10 folds of 2 drawings" in spoken[0].answer
+    plain = run(tmp_path / "once", replace(config, repeats=1)).results
+    assert plain["comparisons"][0]["corrected_t"] is None

@@ -17,6 +17,7 @@ from ostinato.report.reading import (
     check_schema,
     confidences,
     confused_pairs,
+    corrected_t,
     difference,
     examined,
     few_artists,
@@ -149,6 +150,14 @@ def _larger_than_chance(results: Results) -> Finding:
         )
     adjusted = ", adjusted for all pairs (Holm)" if others else ""
     sentences.append(f"p: sign-flip test by {'artist' if known else 'recording'}{adjusted}.")
+    resampled = corrected_t(results, first, second)
+    if resampled:
+        span = points_span(resampled)
+        sentences.append(
+            f"Over {resampled.folds} folds of {resampled.repeats} drawings, corrected for what "
+            f"they share: {points(resampled.mean)} points, 95% interval {span}, "
+            f"{p_value(resampled.p)} (corrected resampled t)."
+        )
     if n_seeds(results) == 1:
         sentences.append(
             "With one seed this is about these trained networks: the chance of another training "

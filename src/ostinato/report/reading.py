@@ -52,6 +52,15 @@ class Difference(Interval):
         return Difference(-self.mean, -self.high, -self.low, self.p_holm, self.apart)
 
 
+@dataclass(frozen=True)
+class Resampled(Interval):
+    """A difference over repeated folds, with its corrected resampled t test."""
+
+    p: float
+    folds: int
+    repeats: int
+
+
 def check_schema(results: Results) -> None:
     """Refuse results of another schema.
 
@@ -122,6 +131,25 @@ def difference(results: Results, a: str, b: str) -> Difference:
     apart = _leaves_out_0(found) and p_holm < ALPHA
     pair = Difference(found.mean, found.low, found.high, p_holm, apart)
     return pair if entry["a"] == a else pair.turned()
+
+
+def corrected_t(results: Results, a: str, b: str) -> Resampled | None:
+    """Accuracy of ``a`` minus that of ``b`` over repeated folds; None where they were drawn once.
+
+    Raises
+    ------
+    DataError
+        If the study did not compare them.
+    """
+    part = examined(results)
+    entry = _entry([c for c in results["comparisons"] if c["part"] == part], a, b)
+    found = entry.get("corrected_t")
+    if found is None:
+        return None
+    mean, low, high = (float(found["difference"][key]) for key in ("mean", "low", "high"))
+    if entry["a"] != a:
+        mean, low, high = -mean, -high, -low
+    return Resampled(mean, low, high, float(found["p"]), found["folds"], found["repeats"])
 
 
 def gap_difference(results: Results, a: str, b: str) -> Difference:

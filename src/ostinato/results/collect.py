@@ -11,10 +11,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ostinato import __version__
 from ostinato.config import StudyConfig
 from ostinato.datasets.corpus import Corpus
+from ostinato.errors import DataError
 from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.intervals import MetricIntervals
 from ostinato.evaluation.metrics import Metrics, evaluate
@@ -65,7 +67,7 @@ def collect(
             for name in config.models
         },
         "missed": {"part": judged[-1], **missed(corpus, pools[judged[-1]], verdicts)},
-        "comparisons": _comparisons(terms, pools[judged[-1]]),
+        "comparisons": _comparisons(terms, pools[judged[-1]], split),
         "gap_comparisons": _gap_comparisons(terms),
     }
 
@@ -117,6 +119,7 @@ def _split(
     return {
         "name": split.name,
         "leaks": split.leaks,
+        "repeats": split.repeats,
         "notes": list(split.notes),
         "folds": [
             {
@@ -284,7 +287,9 @@ def _per_genre(metrics: Sequence[Metrics], spans: MetricIntervals) -> dict[str, 
     return found
 
 
-def _comparisons(terms: Mapping[str, Mapping[str, Term]], pool: Pool) -> list[dict[str, Any]]:
+def _comparisons(
+    terms: Mapping[str, Mapping[str, Term]], pool: Pool, split: Split
+) -> list[dict[str, Any]]:
     """Every pair of models on a part, the better first: the difference, and tests of it."""
     correct = {name: by_part[pool.part].correct for name, by_part in terms.items()}
     return [
@@ -296,9 +301,33 @@ def _comparisons(terms: Mapping[str, Mapping[str, Term]], pool: Pool) -> list[di
             "p": pair.sign_flip.p,
             "p_holm": pair.p_holm,
             "mcnemar": asdict(pair.mcnemar) if pair.mcnemar else None,
+            "corrected_t": _corrected_t(correct[pair.a], correct[pair.b], pool, split),
         }
         for pair in paired.evaluate(correct, pool.clusters)
     ]
+
+
+def _corrected_t(
+    a: NDArray[np.bool_], b: NDArray[np.bool_], pool: Pool, split: Split
+) -> dict[str, Any] | None:
+    """The test over folds that were drawn repeatedly; None where they were drawn once.
+
+    Seeds are averaged within a fold: they are no folds of their own.
+    """
+    if split.repeats == 1:
+        return None
+    by_row = a.mean(axis=0) - b.mean(axis=0)  # (row,)
+    sizes = np.bincount(pool.folds)
+    differences = np.bincount(pool.folds, by_row) / sizes
+    try:
+        found = paired.corrected_t(
+            differences,
+            n_train=float(np.mean([len(fold.train) for fold in split.folds])),
+            n_test=float(sizes.mean()),
+        )
+    except DataError:  # the same difference in every fold: nothing to measure it by
+        return None
+    return asdict(found) | {"folds": len(split.folds), "repeats": split.repeats}
 
 
 def _gap_comparisons(terms: Mapping[str, Mapping[str, Term]]) -> list[dict[str, Any]]:
