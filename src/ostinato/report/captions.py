@@ -46,7 +46,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "trust": (
         "Probabilities",
         "Temperature and thresholds are chosen on recordings other than those they are judged on "
-        "here. Above the diagonal a model is surer than it says, below it less.",
+        "here. Above the diagonal a model is right more often than it says, below it less often.",
     ),
     "confusions": (
         "Commonest errors",

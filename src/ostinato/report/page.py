@@ -253,17 +253,17 @@ def _sure(results: Results, name: str) -> dict[str, Any]:
     answers = []
     for entry in own["abstaining"]:
         if entry["threshold"] is None or entry["precision"] is None:
-            answers.append("no threshold")
+            answers.append(("none", "no threshold"))
         else:
-            answers.append(f"{percent(entry['coverage'])}, {percent(entry['precision'])} right")
+            answers.append((percent(entry["coverage"]), f"{percent(entry['precision'])} right"))
     after, before = own["after"], own["before"]
     return {
         "label": label(results, name),
         "colour": colours(results)[name],
         "temperature": f"{own['temperature']:.2f}",
-        "scores": [f"{before[key]:.3f} → {after[key]:.3f}" for key in ("nll", "brier", "ece")],
+        "scores": [(f"{before[key]:.3f}", f"{after[key]:.3f}") for key in ("nll", "brier", "ece")],
         "range": f"{after['ece_low']:.3f} to {after['ece_high']:.3f}",
-        "wished": [percent(entry["wished"]) for entry in own["abstaining"]],
+        "wished": [f"{100 * entry['wished']:.0f}%" for entry in own["abstaining"]],
         "answers": answers,
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ostinato.report.canvas import FAINT, SOFT, keys, place, titled
 from ostinato.report.reading import Results, colours, confidences, examined, label, n_seeds
-from ostinato.report.words import NOUNS, over_seeds, percent
+from ostinato.report.words import NOUNS, over_seeds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ def trust(results: Results) -> Figure:
         )
     best = min(found, key=lambda model: found[model]["after"]["ece"])
     figure = titled(
-        f"Stated probabilities are off by {percent(found[best]['after']['ece'])} on average "
+        f"Stated probabilities are {100 * found[best]['after']['ece']:.1f} points off on average "
         f"({label(results, best)})",
         f"{part.capitalize()} part, {over_seeds(n_seeds(results))}, after temperature. Left: on "
         "the diagonal a probability is true; bars: 95% intervals that take recordings as "
