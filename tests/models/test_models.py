@@ -10,12 +10,13 @@ from ostinato import models
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 from ostinato.modelfile import ModelInfo
-from ostinato.models.conv_lstm import ConvLSTM2d, ConvLSTMSettings
+from ostinato.models.conv_lstm import ConvLSTMSettings
 from ostinato.models.layers import FrameNormalisation, TextureWindows
 from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10
 NAMES = tuple(models.FAMILIES)
+RECURRENT = ("lstm", "residual-lstm", "conv-lstm", "conv-lstm-1d")
 
 
 def make(name: str, **settings: object) -> torch.nn.Module:
@@ -28,12 +29,8 @@ def make(name: str, **settings: object) -> torch.nn.Module:
     )
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
 def test_there_are_families_to_test() -> None:
-    assert NAMES == ("lstm", "residual-lstm", "conv-lstm")
+    assert set(RECURRENT) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,74 +112,50 @@ def test_a_residual_lstm_whose_layers_say_nothing_passes_its_input_on() -> None:
     assert torch.allclose(deep.eval()(x), shallow.eval()(x), atol=1e-6)
 
 
-def test_conv_lstm_has_as_many_parameters_as_the_lstm_within_a_tenth() -> None:
-    """At the study's own number of coefficients."""
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_families_have_as_many_parameters_as_the_lstm_within_a_tenth(name: str) -> None:
+    """At the study's own number of coefficients, so that none wins by its size."""
     n_features = FeatureSpec().n_features
-    counts = [
+    count, of_lstm = (
         models.count_parameters(
             models.build(
-                name, n_features=n_features, n_genres=10, settings=models.family(name).settings()
+                k, n_features=n_features, n_genres=10, settings=models.family(k).settings()
             )
         )
-        for name in NAMES
-    ]
-    assert counts[0] == counts[1]
-    assert abs(counts[2] - counts[0]) <= 0.1 * counts[0]
+        for k in (name, "lstm")
+    )
+    assert abs(count - of_lstm) <= 0.1 * of_lstm
 
 
-def test_conv_lstm_on_one_cell_is_torchs_lstm() -> None:
-    """1x1 kernels on a 1x1 space: matrix products. PyTorch's gate order is i, f, g, o."""
-    torch.manual_seed(1)
-    layer = ConvLSTM2d(3, 5, kernel=1)
-    reference = torch.nn.LSTM(3, 5, batch_first=True)
-    with torch.no_grad():
-        reference.weight_ih_l0.copy_(layer.from_input.weight[:, :, 0, 0])
-        reference.weight_hh_l0.copy_(layer.from_hidden.weight[:, :, 0, 0])
-        reference.bias_ih_l0.copy_(layer.from_input.bias)
-        reference.bias_hh_l0.zero_()
-    x = torch.randn(2, 7, 3, requires_grad=True)
-    ours = layer(x[..., None, None])[..., 0, 0]
-    theirs = reference(x)[0]
-    assert torch.allclose(ours, theirs, atol=1e-6)
-    (grad_ours,) = torch.autograd.grad(ours.square().sum(), x)
-    (grad_theirs,) = torch.autograd.grad(theirs.square().sum(), x)
-    assert torch.allclose(grad_ours, grad_theirs, atol=1e-5)
-
-
-def test_conv_lstm_equals_a_cell_written_with_loops() -> None:
-    """Equations (3) of Shi et al. 2015 without peepholes, in NumPy."""
-    torch.manual_seed(2)
-    K_in, K, N, P, F = 2, 3, 4, 3, 5
-    layer = ConvLSTM2d(K_in, K, kernel=3)
-    x = torch.randn(1, N, K_in, P, F)
-    w = layer.from_input.weight.detach().double().numpy()
-    u = layer.from_hidden.weight.detach().double().numpy()
-    b = layer.from_input.bias.detach().double().numpy()
-
-    def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-        padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
-        out = np.zeros((kernel.shape[0], P, F))
-        for k, p, f in np.ndindex(out.shape):
-            out[k, p, f] = (kernel[k] * padded[:, p : p + 3, f : f + 3]).sum()
-        return out
-
-    h = c = np.zeros((K, P, F))
-    for t in range(N):
-        gates = convolve(x[0, t].double().numpy(), w) + convolve(h, u) + b[:, None, None]
-        i, f, g, o = np.split(gates, 4)
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        h = sigmoid(o) * np.tanh(c)
-    np.testing.assert_allclose(layer(x)[0, -1].detach().numpy(), h, atol=1e-5)
-
-
-def test_conv_lstm_forget_gates_begin_open() -> None:
-    layer = ConvLSTM2d(1, 4, kernel=3)
-    assert torch.equal(layer.from_input.bias[4:8], torch.ones(4))
+def test_lstm_and_residual_lstm_have_as_many_parameters() -> None:
+    assert models.count_parameters(make("lstm")) == models.count_parameters(make("residual-lstm"))
 
 
 def test_conv_lstm_takes_a_window_shorter_than_a_patch() -> None:
     model = make("conv-lstm", patch=8, texture_frames=4).eval()
     assert model(torch.randn(1, 20, N_FEATURES)).shape == (1, N_GENRES)
+
+
+@pytest.mark.parametrize("name", ["conv-lstm", "conv-lstm-1d"])
+def test_peepholes_are_an_option_that_training_uses(name: str) -> None:
+    model = make(name, peepholes=True)
+    model(torch.randn(8, 128, N_FEATURES)).square().sum().backward()
+    assert all(layer.peepholes.grad.any() for layer in model.layers)
+
+
+def test_peepholes_refuse_a_window_shorter_than_the_patch_they_were_made_for() -> None:
+    model = make("conv-lstm", patch=8, texture_frames=4, peepholes=True).eval()
+    with pytest.raises(UsageError, match=r"states over \(8, 20\) places.*got \(5, 20\)"):
+        model(torch.randn(1, 20, N_FEATURES))
+
+
+def test_conv_lstm_1d_takes_frames_or_texture_windows_as_steps() -> None:
+    """A texture window of one frame is the frame itself: one channel, and a step a frame."""
+    x = torch.randn(2, 36, N_FEATURES)
+    frames, texture = make("conv-lstm-1d", texture_frames=1), make("conv-lstm-1d", texture_frames=6)
+    assert torch.equal(frames.lines(x), x[:, :, None])
+    assert torch.equal(texture.eval().lines(x).flatten(2), texture.texture(x))
+    assert frames.eval()(x).shape == (2, N_GENRES)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +166,14 @@ def test_conv_lstm_takes_a_window_shorter_than_a_patch() -> None:
         ("lstm", {"dropout": 1.0}, "dropout"),
         ("lstm", {"texture_frames": 2}, "at least 3 frames"),
         ("conv-lstm", {"kernel": 4}, "odd kernel"),
+        ("conv-lstm", {"kernel": 5}, "at most 3, the most that 2 texture windows of a patch can"),
+        ("conv-lstm", {"kernel": 21, "patch": 11}, "at most 19, the most that 10 coefficients"),
+        ("conv-lstm-1d", {"kernel": 4}, "odd kernel"),
+        ("conv-lstm-1d", {"kernel": 21}, "at most 19, the most that 10 coefficients of the last"),
+        ("conv-lstm-1d", {"channels": (3, 0)}, "at least one channel"),
+        ("conv-lstm-1d", {"dropout": 1}, "dropout"),
+        ("conv-lstm-1d", {"texture_frames": 2}, "at least 3 frames"),
+        ("conv-lstm-1d", {"texture_frames": 0}, "at least 3 frames"),
         ("conv-lstm", {"channels": ()}, "at least one layer"),
         ("conv-lstm", {"patch": 0}, "patches"),
         ("conv-lstm", {"channel_dropout": -0.1}, "channel_dropout"),
@@ -206,7 +187,7 @@ def test_settings_that_make_no_model_are_refused(
 
 
 def test_an_unknown_family_and_settings_of_another_one_are_refused() -> None:
-    with pytest.raises(UsageError, match="lstm, residual-lstm, conv-lstm; got 'transformer'"):
+    with pytest.raises(UsageError, match=r"lstm, residual-lstm, conv-lstm.*; got 'transformer'"):
         models.family("transformer")
     with pytest.raises(UsageError, match="expected settings of LSTMSettings"):
         models.build("lstm", n_features=20, n_genres=10, settings=ConvLSTMSettings())

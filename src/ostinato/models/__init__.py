@@ -18,6 +18,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.files import replacing
 from ostinato.modelfile import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTMClassifier, ConvLSTMSettings
+from ostinato.models.conv_lstm_1d import ConvLSTM1dClassifier, ConvLSTM1dSettings
 from ostinato.models.layers import GenreModel, count_parameters
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
@@ -60,6 +61,7 @@ FAMILIES: dict[str, Family] = {
     "lstm": Family("LSTM", LSTMSettings, LSTMClassifier),
     "residual-lstm": Family("ResLSTM", LSTMSettings, ResidualLSTMClassifier),
     "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, ConvLSTMClassifier),
+    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, ConvLSTM1dClassifier),
 }
 
 

@@ -15,11 +15,11 @@ import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ostinato.errors import UsageError
+from ostinato.models.conv_lstm_layers import ConvLSTM2d
 from ostinato.models.layers import (
     TEXTURE,
     FrameNormalisation,
@@ -38,9 +38,13 @@ class ConvLSTMSettings:
     channels : tuple of int
         Channels of each layer.
     kernel : int
-        Side of the square kernels, odd.
+        Side of the square kernels, odd; no wider than neighbours of a place of a patch lie apart,
+        so at most ``2 * patch - 1``.
     patch : int
         Texture windows of a patch.
+    peepholes : bool
+        Whether gates see the cell, by a weight for every channel and place (Shi et al. 2015). A
+        window must then hold a whole patch.
     dropout : float
         Before the head, in [0, 1).
     channel_dropout : float
@@ -56,6 +60,7 @@ class ConvLSTMSettings:
     channels: tuple[int, ...] = (8, 16)
     kernel: int = 3
     patch: int = 2
+    peepholes: bool = False
     dropout: float = 0.5
     channel_dropout: float = 0.4
     texture_frames: int = 18
@@ -67,53 +72,40 @@ class ConvLSTMSettings:
                 "Expected at least one layer of at least one channel, and patches of at least one "
                 f"texture window; got channels {self.channels}, patch {self.patch}."
             )
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise UsageError(f"Expected an odd kernel, got {self.kernel}.")
+        check_kernel(self.kernel, self.patch, "texture windows of a patch")
         for name in ("dropout", "channel_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
         check_pooling(self.pooling)
 
 
-class ConvLSTM2d(nn.Module):
-    """One layer: (B, N, K_in, P, F) -> the hidden states (B, N, K_out, P, F).
+def layer_spaces(n_features: int, depth: int, kernel: int) -> tuple[int, ...]:
+    """Coefficients that each of the layers sees: all of them, and half after the first layer.
 
-    Gates in PyTorch's order i, f, g, o; one bias, 1 for the forget gate (Jozefowicz et al. 2015);
-    no peepholes. The input's convolutions of all steps are done at once.
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Channels.
-    kernel : int
-        Side, odd; borders are padded with zeros.
+    Raises
+    ------
+    UsageError
+        If the kernel is too wide for one of them.
     """
+    spaces = (n_features,) + (depth - 1) * (n_features // 2,)
+    check_kernel(kernel, spaces[-1], "coefficients of the last layer")
+    return spaces
 
-    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
-        super().__init__()
-        self.n_out = n_out
-        self.from_input = nn.Conv2d(n_in, 4 * n_out, kernel, padding=kernel // 2)
-        self.from_hidden = nn.Conv2d(n_out, 4 * n_out, kernel, padding=kernel // 2, bias=False)
-        with torch.no_grad():
-            assert self.from_input.bias is not None
-            self.from_input.bias[n_out : 2 * n_out] = 1.0
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Run over all steps, from a state of zeros."""
-        B = len(x)
-        steps = x.transpose(0, 1).flatten(0, 1)  # (N B, K_in, P, F)
-        # Channels last is the faster layout, and split() lets the gradients of all steps be joined
-        # once; indexing them one by one would add up as many tensors as there are steps.
-        steps = steps.contiguous(memory_format=torch.channels_last)
-        states: list[Tensor] = []
-        cell: Tensor | None = None
-        for gates in torch.split(self.from_input(steps), B):  # (B, 4 K_out, P, F)
-            now = gates if cell is None else gates + self.from_hidden(states[-1])
-            i, f, g, o = torch.split(now, self.n_out, dim=1)  # each (B, K_out, P, F)
-            new = torch.sigmoid(i) * torch.tanh(g)
-            cell = new if cell is None else torch.sigmoid(f) * cell + new
-            states.append(torch.sigmoid(o) * torch.tanh(cell))
-        return torch.stack(states, dim=1)  # (B, N, K_out, P, F)
+def check_kernel(kernel: int, n_places: int, places: str) -> None:
+    """Refuse a kernel that is even, or of which a part never sees anything but the border.
+
+    Raises
+    ------
+    UsageError
+    """
+    if kernel < 1 or kernel % 2 == 0:
+        raise UsageError(f"Expected an odd kernel, got {kernel}.")
+    if kernel > 2 * n_places - 1:
+        raise UsageError(
+            f"Expected a kernel of at most {2 * n_places - 1}, the most that {n_places} {places} "
+            f"can fill, got {kernel}."
+        )
 
 
 class ConvLSTMClassifier(GenreModel):
@@ -132,13 +124,20 @@ class ConvLSTMClassifier(GenreModel):
         self.normalise = FrameNormalisation(n_features)
         self.texture = TextureWindows(n_features, settings.texture_frames)
         sizes = (len(TEXTURE), *settings.channels)
+        spaces = layer_spaces(n_features, len(settings.channels), settings.kernel)
         self.layers = nn.ModuleList(
-            ConvLSTM2d(n_in, n_out, settings.kernel) for n_in, n_out in itertools.pairwise(sizes)
+            ConvLSTM2d(
+                n_in,
+                n_out,
+                settings.kernel,
+                peepholes=settings.peepholes,
+                space=(settings.patch, space),
+            )
+            for (n_in, n_out), space in zip(itertools.pairwise(sizes), spaces, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for n_out in settings.channels)
         self.between = nn.Dropout2d(settings.channel_dropout)
-        n_places = n_features // 2 if len(settings.channels) > 1 else n_features
-        self.pool = make_pool(settings.pooling, settings.channels[-1] * n_places)
+        self.pool = make_pool(settings.pooling, settings.channels[-1] * spaces[-1])
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(self.pool.width, n_genres)
 
@@ -147,7 +146,7 @@ class ConvLSTMClassifier(GenreModel):
         x = self.patches(self.texture(self.normalise(x)))  # (B, N, 3, P, F)
         B, N = x.shape[:2]
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            x = norm(layer(x).flatten(0, 1))  # (B N, K, P, F)
+            x = norm(layer(x)[0].flatten(0, 1))  # (B N, K, P, F)
             if i == 0 and len(self.layers) > 1:
                 x = functional.max_pool2d(x, (1, 2))  # (B N, K, P, F / 2)
             if i < len(self.layers) - 1:

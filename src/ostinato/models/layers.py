@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from ostinato.errors import UsageError
 
+State = tuple[Tensor, Tensor]
+"""What a recurrent layer carries from step to step: h, the hidden state, and c, the cell."""
+
 TexturePart = Literal["mean", "deviation", "change"]
 TEXTURE: tuple[TexturePart, ...] = ("mean", "deviation", "change")
 
@@ -88,3 +91,21 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
 def count_parameters(module: nn.Module) -> int:
     """How many numbers training adjusts."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def check_state(state: State | None, *shapes: tuple[int, ...]) -> None:
+    """Refuse a state whose h and c are not of these shapes; one shape stands for both.
+
+    Raises
+    ------
+    UsageError
+    """
+    if state is None:
+        return
+    wanted = shapes * 2 if len(shapes) == 1 else shapes
+    got = tuple(tuple(part.shape) for part in state)
+    if got != wanted:
+        raise UsageError(
+            "Expected a state of shapes "
+            f"{' and '.join(map(str, wanted))}, got {' and '.join(map(str, got))}."
+        )
