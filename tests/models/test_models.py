@@ -106,7 +106,7 @@ def test_a_residual_lstm_whose_layers_say_nothing_passes_its_input_on() -> None:
     shared = {k: v for k, v in deep.state_dict().items() if k in shallow.state_dict()}
     shallow.load_state_dict(shared)
     for model in (deep, shallow):
-        for parameter in model.layers.parameters():
+        for parameter in model.stack.layers.parameters():
             torch.nn.init.zeros_(parameter)
     x = torch.randn(2, 128, N_FEATURES)
     assert torch.allclose(deep.eval()(x), shallow.eval()(x), atol=1e-6)

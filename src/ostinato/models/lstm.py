@@ -9,13 +9,20 @@ Axes: B batch, T frames, F features, S steps, H width, G genres.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.layers import FrameNormalisation, GenreModel, TextureWindows
+from ostinato.models.layers import (
+    FrameNormalisation,
+    GenreModel,
+    State,
+    TextureWindows,
+    check_state,
+)
 from ostinato.models.pooling import PoolKind, check_pooling, make_pool
 
 
@@ -31,6 +38,8 @@ class LSTMSettings:
         Layers, at least 1.
     bidirectional : bool
         Read each window forwards and backwards.
+    layer_norm : bool
+        Normalise the input of every layer, and the last one's output.
     dropout : float
         After the input projection, each layer, and the pooling, in [0, 1).
     texture_frames : int
@@ -44,6 +53,7 @@ class LSTMSettings:
     width: int = 32
     depth: int = 3
     bidirectional: bool = True
+    layer_norm: bool = True
     dropout: float = 0.3
     texture_frames: int = 18
     pooling: PoolKind = "mean-max"
@@ -57,6 +67,102 @@ class LSTMSettings:
         if not 0 <= self.dropout < 1:
             raise UsageError(f"Expected a dropout in [0, 1), got {self.dropout}.")
         check_pooling(self.pooling)
+
+
+class LSTMStack(nn.Module):
+    """LSTM layers one on the other, of one width: (B, S, H) -> (B, S, H).
+
+    Parameters
+    ----------
+    width : int
+        H; with ``bidirectional``, half of it runs each way.
+    depth : int
+        Layers.
+    bidirectional, layer_norm : bool
+        As in :class:`LSTMSettings`.
+    residual : bool
+        Whether each layer's output is added to its input, or takes its place.
+    dropout : float
+        After each layer.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        *,
+        bidirectional: bool = False,
+        layer_norm: bool = True,
+        residual: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.bidirectional = bidirectional
+        self.residual = residual
+
+        def norm() -> nn.Module:
+            return nn.LayerNorm(width) if layer_norm else nn.Identity()
+
+        self.norms = nn.ModuleList(norm() for _ in range(depth))
+        self.layers = nn.ModuleList(
+            nn.LSTM(
+                width,
+                width // 2 if bidirectional else width,
+                batch_first=True,
+                bidirectional=bidirectional,
+            )
+            for _ in range(depth)
+        )
+        self.final_norm = norm()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, state: Sequence[State] | None = None
+    ) -> tuple[Tensor, list[State]]:
+        """Run over all steps.
+
+        Parameters
+        ----------
+        x : tensor [shape=(B, S, H)]
+        state : sequence of pairs of tensors [each shape=(1, B, H)], optional
+            h and c of every layer to go on from, as an earlier call gave them; without it, 0.
+
+        Returns
+        -------
+        outputs : tensor [shape=(B, S, H)]
+        state : list of pairs of tensors
+            The last h and c of every layer; of both directions, one after the other, where the
+            layers run both ways.
+
+        Raises
+        ------
+        UsageError
+            If there is a state for layers that run both ways, or one of a wrong shape.
+        """
+        states = self._checked(x, state)
+        ends: list[State] = []
+        for norm, layer, start in zip(self.norms, self.layers, states, strict=True):
+            y, end = layer(norm(x), start)
+            y = self.dropout(y)  # (B, S, H)
+            x = x + y if self.residual else y
+            ends.append(end)
+        return self.final_norm(x), ends
+
+    def _checked(self, x: Tensor, state: Sequence[State] | None) -> Sequence[State | None]:
+        if state is None:
+            return [None] * len(self.layers)
+        if self.bidirectional:
+            raise UsageError(
+                "Expected no state, since layers that run both ways need the whole sequence at "
+                f"once, got one of {len(state)} layers."
+            )
+        if len(state) != len(self.layers):
+            raise UsageError(
+                f"Expected a state of {len(self.layers)} layers, got one of {len(state)}."
+            )
+        for part in state:
+            check_state(part, (1, len(x), x.shape[2]))
+        return state
 
 
 class LSTMClassifier(GenreModel):
@@ -77,17 +183,14 @@ class LSTMClassifier(GenreModel):
         self.normalise = FrameNormalisation(n_features)
         self.texture = TextureWindows(n_features, settings.texture_frames)
         self.project = nn.Linear(self.texture.n_features, width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(settings.depth))
-        self.layers = nn.ModuleList(
-            nn.LSTM(
-                width,
-                width // 2 if settings.bidirectional else width,
-                batch_first=True,
-                bidirectional=settings.bidirectional,
-            )
-            for _ in range(settings.depth)
+        self.stack = LSTMStack(
+            width,
+            settings.depth,
+            bidirectional=settings.bidirectional,
+            layer_norm=settings.layer_norm,
+            residual=self.residual,
+            dropout=settings.dropout,
         )
-        self.final_norm = nn.LayerNorm(width)
         self.pool = make_pool(settings.pooling, width, bidirectional=settings.bidirectional)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(self.pool.width, n_genres)
@@ -95,9 +198,6 @@ class LSTMClassifier(GenreModel):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.dropout(self.project(self.texture(self.normalise(x))))  # (B, S, H)
-        for norm, layer in zip(self.norms, self.layers, strict=True):
-            y = self.dropout(layer(norm(x))[0])  # (B, S, H)
-            x = x + y if self.residual else y
-        x = self.pool(self.final_norm(x))  # (B, pooled)
-        logits: Tensor = self.head(self.dropout(x))  # (B, G)
+        x, _ = self.stack(x)  # (B, S, H)
+        logits: Tensor = self.head(self.dropout(self.pool(x)))  # (B, G)
         return logits
