@@ -16,7 +16,7 @@ from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10
 NAMES = tuple(models.FAMILIES)
-RECURRENT = ("lstm", "residual-lstm", "conv-lstm", "conv-lstm-1d")
+RECURRENT = ("lstm", "residual-lstm", "residual-lstm-kim", "conv-lstm", "conv-lstm-1d")
 
 
 def make(name: str, **settings: object) -> torch.nn.Module:
@@ -165,6 +165,11 @@ def test_conv_lstm_1d_takes_frames_or_texture_windows_as_steps() -> None:
         ("lstm", {"depth": 0}, "depth"),
         ("lstm", {"dropout": 1.0}, "dropout"),
         ("lstm", {"texture_frames": 2}, "at least 3 frames"),
+        ("residual-lstm-kim", {"projection": 31}, "even widths"),
+        ("residual-lstm-kim", {"width": 0, "bidirectional": False}, "got width 0"),
+        ("residual-lstm-kim", {"depth": 0}, "depth"),
+        ("residual-lstm-kim", {"dropout": -1}, "dropout"),
+        ("residual-lstm-kim", {"pooling": "max"}, "got 'max'"),
         ("conv-lstm", {"kernel": 4}, "odd kernel"),
         ("conv-lstm", {"kernel": 5}, "at most 3, the most that 2 texture windows of a patch can"),
         ("conv-lstm", {"kernel": 21, "patch": 11}, "at most 19, the most that 10 coefficients"),

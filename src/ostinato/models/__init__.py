@@ -22,6 +22,7 @@ from ostinato.models.conv_lstm_1d import ConvLSTM1dClassifier, ConvLSTM1dSetting
 from ostinato.models.layers import GenreModel, count_parameters
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
+from ostinato.models.residual_lstm_kim import KimLSTMClassifier, KimLSTMSettings
 
 __all__ = [
     "FAMILIES",
@@ -61,6 +62,7 @@ FAMILIES: dict[str, Family] = {
     "lstm": Family("LSTM", LSTMSettings, LSTMClassifier),
     "residual-lstm": Family("ResLSTM", LSTMSettings, ResidualLSTMClassifier),
     "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, ConvLSTMClassifier),
+    "residual-lstm-kim": Family("ResLSTM (Kim)", KimLSTMSettings, KimLSTMClassifier),
     "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, ConvLSTM1dClassifier),
 }
 
