@@ -16,7 +16,10 @@ from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10
 NAMES = tuple(models.FAMILIES)
-RECURRENT = ("lstm", "residual-lstm", "residual-lstm-kim", "conv-lstm", "conv-lstm-1d")
+RECURRENT = (
+    "lstm", "residual-lstm", "residual-lstm-kim", "conv-lstm", "conv-lstm-1d",
+    "conv-lstm-residual",
+)  # fmt: skip
 
 
 def make(name: str, **settings: object) -> torch.nn.Module:

@@ -19,6 +19,10 @@ from ostinato.files import replacing
 from ostinato.modelfile import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTMClassifier, ConvLSTMSettings
 from ostinato.models.conv_lstm_1d import ConvLSTM1dClassifier, ConvLSTM1dSettings
+from ostinato.models.conv_lstm_residual import (
+    ConvLSTMResidualClassifier,
+    ConvLSTMResidualSettings,
+)
 from ostinato.models.layers import GenreModel, count_parameters
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
@@ -64,6 +68,9 @@ FAMILIES: dict[str, Family] = {
     "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, ConvLSTMClassifier),
     "residual-lstm-kim": Family("ResLSTM (Kim)", KimLSTMSettings, KimLSTMClassifier),
     "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, ConvLSTM1dClassifier),
+    "conv-lstm-residual": Family(
+        "BN-ResConvLSTM", ConvLSTMResidualSettings, ConvLSTMResidualClassifier
+    ),
 }
 
 

@@ -92,6 +92,19 @@ def layer_spaces(n_features: int, depth: int, kernel: int) -> tuple[int, ...]:
     return spaces
 
 
+def cut_patches(x: Tensor, length: int) -> Tensor:
+    """Cut texture windows (B, S, 3 F) into patches (B, N, 3, P, F) of some windows' length.
+
+    A sequence shorter than a patch is one patch of its own length; windows after the last whole
+    patch are left out.
+    """
+    B, S, _ = x.shape
+    P = min(length, S)
+    N = S // P
+    x = x[:, : N * P].reshape(B, N, P, len(TEXTURE), -1)
+    return x.transpose(2, 3)  # (B, N, 3, P, F)
+
+
 def check_kernel(kernel: int, n_places: int, places: str) -> None:
     """Refuse a kernel that is even, or of which a part never sees anything but the border.
 
@@ -157,13 +170,5 @@ class ConvLSTMClassifier(GenreModel):
         return logits
 
     def patches(self, x: Tensor) -> Tensor:
-        """Cut texture windows (B, S, 3 F) into patches (B, N, 3, P, F).
-
-        A sequence shorter than a patch is one patch of its own length; windows after the last
-        whole patch are left out.
-        """
-        B, S, _ = x.shape
-        P = min(self.patch, S)
-        N = S // P
-        x = x[:, : N * P].reshape(B, N, P, len(TEXTURE), -1)
-        return x.transpose(2, 3)  # (B, N, 3, P, F)
+        """Texture windows (B, S, 3 F) as patches (B, N, 3, P, F); see :func:`cut_patches`."""
+        return cut_patches(x, self.patch)

@@ -210,18 +210,20 @@ class ConvLSTM(nn.Module):
         gates = self.from_input(x)  # (B, 4 K, *space)
         if state is not None:
             gates = gates + self.from_hidden(state[0])
-        i, f, g, o = gates.split(self.n_out, dim=1)  # each (B, K, *space)
-        to_i, to_f, to_o = (None,) * 3 if self.peepholes is None else self.peepholes.unbind(0)
+        o, c = self.remember(gates, state)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def remember(self, gates: Tensor, state: State | None) -> State:
+        """Gates before their sigmoids (B, 4 K, *space) -> that of the output, and the new c."""
+        i, f, g, o = torch.split(gates, self.n_out, dim=1)  # each (B, K, *space)
         if state is None:
             c = torch.sigmoid(i) * torch.tanh(g)
         else:
             c = state[1]
-            if to_i is not None and to_f is not None:
-                i, f = i + to_i * c, f + to_f * c
+            if self.peepholes is not None:
+                i, f = i + self.peepholes[0] * c, f + self.peepholes[1] * c
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        if to_o is not None:
-            o = o + to_o * c
-        return torch.sigmoid(o) * torch.tanh(c), c
+        return (o if self.peepholes is None else o + self.peepholes[2] * c), c
 
     def check(self, x: Tensor, state: State | None) -> None:
         """Refuse an input or a state of a wrong shape.
