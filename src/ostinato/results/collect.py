@@ -156,8 +156,8 @@ def _fairness(config: StudyConfig, records: Records) -> dict[str, Any]:
         f"windows of {t.window_frames} frames; a track's verdict is the mean over its windows",
         f"AdamW, one-cycle learning rate up to {t.learning_rate:g}, weight decay "
         f"{t.weight_decay:g}, batches of {t.batch_size}",
-        f"noise {t.noise:g}, mixup {t.mixup:g}, label smoothing {t.label_smoothing:g}, weights "
-        f"averaged with decay {t.averaging:g}",
+        f"{t.augmentation()}, label smoothing {t.label_smoothing:g}, weights averaged with decay "
+        f"{t.averaging:g}",
         "no model has a setting of its own for training, and nothing is chosen on the valid part",
     ]
     differ = []

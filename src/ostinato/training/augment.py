@@ -1,12 +1,197 @@
 """Augmentation of windows of frames, on the batch.
 
-Axes: B batch, T frames, F features.
+Each augmentation is a pure function of the windows and of what was drawn for them, one number a
+window; :class:`FrameAugmentation` draws. What moves mel bands does so on log-mel frames directly
+and on MFCC by way of their bands: the inverse DCT, the change, the DCT again. All of these are
+linear in the coefficients, so the way there and back is one small matrix a window and not two
+transforms a frame.
+
+Axes: B batch, S frames of a longer window, T frames, F features, M mel bands.
+
+References
+----------
+D. S. Park et al., "SpecAugment: a simple data augmentation method for automatic speech
+recognition", Interspeech 2019 (masks).
+J. Schlüter, T. Grill, "Exploring data augmentation for improved singing voice detection with
+neural networks", ISMIR 2015 (stretching, shifting, tilting and level of mel spectrograms).
+H. Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.
+C. M. Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural Computation
+7(1), 1995.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec, log_mel_from_mfcc
+from ostinato.training.settings import TrainingSettings
+
+_LARGEST_SHARE = 0.99  # of a mask or a stretch that a weak genre's multiplier has made larger
+
+
+@dataclass(frozen=True)
+class MelBands:
+    """How the mel bands of a frame are read from its features.
+
+    Attributes
+    ----------
+    n_mels : int
+        M.
+    basis : float32 tensor [shape=(M, F)] or None
+        ``basis @ features`` are the bands; its columns are orthonormal, so that ``basis.T @ bands``
+        are the features. None where the features are the bands.
+    """
+
+    n_mels: int
+    basis: Tensor | None
+
+    @classmethod
+    def of(cls, spec: FeatureSpec) -> MelBands:
+        """Those of frames of this spec: the inverse DCT of MFCC, or the frames themselves."""
+        if spec.kind != "mfcc":
+            return cls(spec.n_mels, None)
+        units = np.eye(spec.n_coefficients, dtype=np.float32)
+        return cls(spec.n_mels, torch.from_numpy(log_mel_from_mfcc(units, spec.n_mels).T.copy()))
+
+    def features_of(self, bands: Tensor) -> Tensor:
+        """Features of one frame of these bands: (M,) -> (F,)."""
+        return bands if self.basis is None else self.basis.to(bands).T @ bands
+
+
+def stretch(x: Tensor, factors: Tensor, offsets: Tensor, *, length: int) -> Tensor:
+    """Play windows faster or slower, by linear interpolation between frames.
+
+    Frame t of the result is read at frame ``offset + t * factor`` of the window; beyond its ends
+    the first and the last frame are repeated.
+
+    Parameters
+    ----------
+    x : tensor [shape=(B, S, F)]
+    factors : tensor [shape=(B,)]
+        Above 1 is faster. Positive.
+    offsets : tensor [shape=(B,)]
+        Where reading begins, in frames.
+    length : int
+        T, of the result.
+
+    Returns
+    -------
+    tensor [shape=(B, T, F)]
+    """
+    B, S, _ = x.shape
+    steps = torch.arange(length, device=x.device)
+    where = (offsets[:, None] + factors[:, None] * steps).clamp(0, S - 1)  # (B, T)
+    low = where.long()
+    high = (low + 1).clamp_max(S - 1)
+    windows = torch.arange(B, device=x.device)[:, None]
+    share = (where - low).to(x.dtype)[:, :, None]  # (B, T, 1)
+    return torch.lerp(x[windows, low], x[windows, high], share)  # (B, T, F)
+
+
+def shift_bands(x: Tensor, shifts: Tensor, bands: MelBands) -> Tensor:
+    """Shift windows along the mel bands, by linear interpolation: a change of pitch.
+
+    A mel band is no fixed interval: of 128 Slaney bands to 11 kHz one is two semitones at 215 Hz, a
+    semitone at 430 Hz, and a little less than half a one from 1 kHz on. The outermost band is
+    repeated where nothing moves in.
+
+    Parameters
+    ----------
+    x : tensor [shape=(B, T, F)]
+    shifts : tensor [shape=(B,)]
+        In mel bands, upwards where positive; fractions are meant.
+    bands : MelBands
+
+    Returns
+    -------
+    tensor [shape=(B, T, F)]
+    """
+    B, T, F = x.shape
+    M = bands.n_mels
+    where = (torch.arange(M, device=x.device) - shifts[:, None]).clamp(0, M - 1)  # (B, M)
+    low = where.long()
+    high = (low + 1).clamp_max(M - 1)
+    share = (where - low).to(x.dtype)
+    if bands.basis is None:
+        low, high, share = (a[:, None].expand(B, T, F) for a in (low, high, share))
+        return torch.lerp(x.gather(2, low), x.gather(2, high), share)  # (B, T, F)
+    basis = bands.basis.to(x)
+    shifted = torch.lerp(basis[low], basis[high], share[:, :, None])  # (B, M, F)
+    return x @ (basis.T @ shifted).transpose(1, 2)  # (B, T, F)
+
+
+def tilt(x: Tensor, slopes: Tensor, bands: MelBands) -> Tensor:
+    """Add a line over the mel bands to every frame of a window: brighter, or duller.
+
+    Parameters
+    ----------
+    x : tensor [shape=(B, T, F)]
+    slopes : tensor [shape=(B,)]
+        What the highest band gains and the lowest one loses, in the units of log-mel frames.
+    bands : MelBands
+    """
+    line = torch.linspace(-1, 1, bands.n_mels, device=x.device, dtype=x.dtype)
+    return x + slopes[:, None, None] * bands.features_of(line)
+
+
+def gain(x: Tensor, levels: Tensor, bands: MelBands) -> Tensor:
+    """Change the level of a window: all bands of all frames by the same.
+
+    Of MFCC this is the zeroth coefficient. Frames are standardised over their excerpt, so that a
+    recording that was made louder has the same frames as before: what is learnt to be overlooked
+    is how loud a window is beside the rest of its excerpt.
+
+    Parameters
+    ----------
+    x : tensor [shape=(B, T, F)]
+    levels : tensor [shape=(B,)]
+        In the units of log-mel frames: deviations of the excerpt's cells, some 15 dB each.
+    bands : MelBands
+    """
+    ones = torch.ones(bands.n_mels, device=x.device, dtype=x.dtype)
+    return x + levels[:, None, None] * bands.features_of(ones)
+
+
+def mask_bands(
+    x: Tensor, firsts: Tensor, widths: Tensor, *, fill: Tensor, bands: MelBands
+) -> Tensor:
+    """Replace some neighbouring mel bands of every frame of a window (Park et al. 2019).
+
+    Parameters
+    ----------
+    x : tensor [shape=(B, T, F)]
+    firsts, widths : int64 tensor [shape=(B,)]
+        The lowest masked band, and how many are masked; 0 masks none.
+    fill : tensor [shape=(F,)]
+        Features of the frame whose bands are put in their place.
+    bands : MelBands
+    """
+    masked = _run(firsts, widths, bands.n_mels)  # (B, M)
+    if bands.basis is None:
+        return torch.where(masked[:, None], fill, x)
+    basis = bands.basis.to(x)
+    inside = basis.T @ (masked[:, :, None] * basis)  # (B, F, F), symmetric: onto masked bands
+    return x - (x - fill) @ inside  # (B, T, F)
+
+
+def mask_time(x: Tensor, firsts: Tensor, widths: Tensor, *, fill: Tensor) -> Tensor:
+    """Replace some neighbouring frames of a window (Park et al. 2019).
+
+    Parameters
+    ----------
+    x : tensor [shape=(B, T, F)]
+    firsts, widths : int64 tensor [shape=(B,)]
+        The first masked frame, and how many are masked; 0 masks none.
+    fill : tensor [shape=(F,)]
+        The frame that is put in their place.
+    """
+    return torch.where(_run(firsts, widths, x.shape[1])[:, :, None], fill, x)
 
 
 def add_noise(x: Tensor, deviation: Tensor) -> Tensor:
@@ -15,7 +200,7 @@ def add_noise(x: Tensor, deviation: Tensor) -> Tensor:
     Parameters
     ----------
     x : tensor [shape=(B, T, F)]
-    deviation : tensor [shape=(F,)]
+    deviation : tensor [shape=(F,) or (B, 1, F)]
         Of the noise, for each feature, in the units of the frames.
     """
     return x + deviation * torch.randn_like(x)
@@ -40,10 +225,112 @@ def mixup(x: Tensor, *, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
     """
     B = len(x)
     if alpha == 0:
-        return x, torch.arange(B), x.new_ones(B)
+        return x, torch.arange(B, device=x.device), x.new_ones(B)
     shape = torch.full((B,), alpha)
     share = torch.distributions.Beta(shape, shape).sample().to(x)
     share = torch.maximum(share, 1 - share)
     partners = torch.randperm(B, device=x.device)
     weight = share[:, None, None]
     return weight * x + (1 - weight) * x[partners], partners, share
+
+
+class FrameAugmentation:
+    """Draws the augmentations that settings turn on, and applies them to windows of frames.
+
+    In this order: stretch, pitch, tilt, gain, the mask of bands, the mask of frames. An
+    augmentation of strength 0 draws no random number, and leaves windows as they are, bit by bit.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    spec : FeatureSpec
+        Of the frames.
+    fill : tensor [shape=(F,)]
+        What masks put in: the mean of the training frames.
+    largest_strength : float
+        Largest of the strengths that windows will be given.
+
+    Raises
+    ------
+    UsageError
+        If pitch is to be shifted by as many mel bands as there are.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        spec: FeatureSpec,
+        fill: Tensor,
+        *,
+        largest_strength: float = 1.0,
+    ) -> None:
+        if settings.pitch >= spec.n_mels:
+            raise UsageError(
+                f"training.pitch: expected a shift of less than {spec.n_mels} mel bands, all that "
+                f"there are; got {settings.pitch:g}."
+            )
+        self.settings = settings
+        self.bands = MelBands.of(spec)
+        self.fill = fill
+        fastest = 1 + min(settings.stretch * largest_strength, _LARGEST_SHARE)
+        #: Frames that a window must be cut with: more than it keeps where it may be played faster.
+        self.source_frames = math.ceil((settings.window_frames - 1) * fastest) + 1
+
+    def __call__(self, x: Tensor, strengths: Tensor | None = None) -> Tensor:
+        """Augment windows: (B, source_frames, F) -> (B, window_frames, F).
+
+        Parameters
+        ----------
+        x : tensor [shape=(B, source_frames, F)]
+        strengths : tensor [shape=(B,)] or None
+            What all strengths are multiplied with, window by window; None is 1.
+        """
+        s, fill = self.settings, self.fill.to(x)
+        by = x.new_ones(len(x)) if strengths is None else strengths.to(x)
+        if s.stretch:
+            x = stretch(x, *self._speeds(by, x.shape[1]), length=s.window_frames)
+        if s.pitch:
+            x = shift_bands(x, s.pitch * by * _either_way(by), self.bands)
+        if s.tilt:
+            x = tilt(x, s.tilt * by * _either_way(by), self.bands)
+        if s.gain:
+            x = gain(x, s.gain * by * _either_way(by), self.bands)
+        if s.mask_bands:
+            firsts, widths = _some_run(_share(s.mask_bands, by), self.bands.n_mels)
+            x = mask_bands(x, firsts, widths, fill=fill, bands=self.bands)
+        if s.mask_time:
+            x = mask_time(x, *_some_run(_share(s.mask_time, by), x.shape[1]), fill=fill)
+        return x
+
+    def _speeds(self, by: Tensor, n_frames: int) -> tuple[Tensor, Tensor]:
+        """Factors, as often slower as faster, and offsets that keep within ``n_frames``."""
+        factors = (1 + _share(self.settings.stretch, by)) ** _either_way(by)
+        room = n_frames - 1 - (self.settings.window_frames - 1) * factors
+        return factors, room.clamp_min(0) * torch.rand_like(factors)
+
+
+def _share(strength: float, by: Tensor) -> Tensor:
+    """A strength below 1, multiplied for each window and kept below 1 [shape=(B,)]."""
+    return (strength * by).clamp_max(_LARGEST_SHARE)
+
+
+def _either_way(like: Tensor) -> Tensor:
+    """Uniform in (-1, 1) [shape=(B,)]."""
+    return 2 * torch.rand_like(like) - 1
+
+
+def _some_run(shares: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """First and number of neighbours to mask: 0 to ``share * n`` of ``n``, each as likely.
+
+    As in SpecAugment the width is drawn first, then the place, all places as likely.
+    """
+    widest = (shares * n + 1e-4).floor()  # 0.3 * 10 is 3, in float32 as well
+    widths = (torch.rand_like(shares) * (widest + 1)).long()
+    firsts = (torch.rand_like(shares) * (n - widths + 1)).long()
+    return firsts, widths
+
+
+def _run(firsts: Tensor, widths: Tensor, n: int) -> Tensor:
+    """Which of ``n`` neighbours are masked: bool (B, n)."""
+    i = torch.arange(n, device=firsts.device)
+    return (i >= firsts[:, None]) & (i < (firsts + widths)[:, None])

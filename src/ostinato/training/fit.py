@@ -32,7 +32,7 @@ from ostinato.errors import OstinatoError
 from ostinato.evaluation.metrics import evaluate
 from ostinato.files import replacing, write_text
 from ostinato.models.layers import GenreModel
-from ostinato.training.augment import add_noise, mixup
+from ostinato.training.augment import FrameAugmentation, add_noise, mixup
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, predict
 
@@ -56,7 +56,7 @@ def epoch_batches(n_tracks: int, batch_size: int) -> list[Tensor]:
 
 
 class GenreTraining(lightning.LightningModule):
-    """The training step: random crops, noise, mixup, smoothed cross-entropy, AdamW in one cycle."""
+    """The training step: random crops, augmented, smoothed cross-entropy, AdamW in one cycle."""
 
     def __init__(
         self, model: GenreModel, train: Tracks, settings: TrainingSettings, seed: int
@@ -66,6 +66,7 @@ class GenreTraining(lightning.LightningModule):
         self.train_tracks = train
         self.settings = settings
         self.seed = seed
+        self.augment = FrameAugmentation(settings, train.spec, model.normalise.mean)
         self.batches: list[Tensor] = []
 
     def train_dataloader(self) -> DataLoader[int]:
@@ -85,8 +86,9 @@ class GenreTraining(lightning.LightningModule):
         torch.manual_seed(_derived(self.seed, self.current_epoch, number))
         tracks = self.batches[number]
         labels = self.train_tracks.labels[tracks].to(self.device)
-        x = self.train_tracks.random_crops(tracks, self.settings.window_frames)  # (B, T, F)
-        x = add_noise(x.to(self.device), self.model.normalise.deviation * self.settings.noise)
+        x = self.train_tracks.random_crops(tracks, self.augment.source_frames)  # (B, S, F)
+        x = self.augment(x.to(self.device))  # (B, T, F)
+        x = add_noise(x, self.model.normalise.deviation * self.settings.noise)
         x, partners, share = mixup(x, alpha=self.settings.mixup)
         logits = self.model(x)
         smoothing = self.settings.label_smoothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,6 +31,18 @@ class TrainingSettings:
         Deviation of the Gaussian noise on every training frame, in deviations of the feature.
     mixup : float
         Both parameters of the Beta distribution of mixup (Zhang et al. 2018); 0 turns it off.
+    mask_time, mask_bands : float
+        Largest share of a window's frames, and of its mel bands, that are replaced by the mean of
+        the training frames (SpecAugment, Park et al. 2019), in [0, 1).
+    stretch : float
+        Windows are played up to ``1 + stretch`` times as fast, or as slow, in [0, 1).
+    pitch : float
+        Largest shift along the mel bands, up or down, in bands.
+    tilt : float
+        Largest rise of the highest mel band and fall of the lowest, or the other way, along a line;
+        in the units of log-mel frames, deviations of an excerpt.
+    gain : float
+        Largest change of a window's level, in the same units.
     averaging : float
         Decay a step of the exponential average of the weights, which is the model in the end, in
         [0, 1); 0 keeps the last step's weights.
@@ -51,6 +64,12 @@ class TrainingSettings:
     label_smoothing: float = 0.1
     noise: float = 0.3
     mixup: float = 0.2
+    mask_time: float = 0.0
+    mask_bands: float = 0.0
+    stretch: float = 0.0
+    pitch: float = 0.0
+    tilt: float = 0.0
+    gain: float = 0.0
     averaging: float = 0.99
     gradient_clip: float = 1.0
     window_frames: int = 144
@@ -63,15 +82,25 @@ class TrainingSettings:
             "window_frames", "window_hop", "curve_every",
         )  # fmt: skip
         for name in positive:
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(
                     f"training.{name}: expected a positive number, got {getattr(self, name)}."
                 )
-        for name in ("warmup", "label_smoothing", "averaging"):
+        below_one = (
+            "warmup", "label_smoothing", "averaging", "mask_time", "mask_bands", "stretch",
+        )  # fmt: skip
+        for name in below_one:
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(
                     f"training.{name}: expected a number in [0, 1), got {getattr(self, name)}."
                 )
-        for name in ("weight_decay", "noise", "mixup"):
-            if getattr(self, name) < 0:
+        for name in ("weight_decay", "noise", "mixup", "pitch", "tilt", "gain"):
+            if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"training.{name}: expected 0 or more, got {getattr(self, name)}.")
+
+    def augmentation(self) -> str:
+        """What is done to training windows, in words: ``"noise 0.3, mixup 0.2"``."""
+        names = ("noise", "mixup", "mask_time", "mask_bands", "stretch", "pitch", "tilt", "gain")
+        strengths = {name: getattr(self, name) for name in names}
+        told = [f"{name.replace('_', ' of ')} {v:g}" for name, v in strengths.items() if v]
+        return ", ".join(told) or "no augmentation"

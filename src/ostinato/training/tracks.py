@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.datasets.corpus import Corpus
+from ostinato.errors import DataError
+from ostinato.features import FeatureSpec, Frames
 from ostinato.models.layers import GenreModel
 from ostinato.windows import track_verdicts, window_starts
 
@@ -29,24 +31,36 @@ class Tracks:
     firsts, lengths : int64 tensor [shape=(N,)]
         Where each track begins, and how many frames it has.
     labels : int64 tensor [shape=(N,)]
+    spec : FeatureSpec
+        What the frames are.
     """
 
     frames: Tensor
     firsts: Tensor
     lengths: Tensor
     labels: Tensor
+    spec: FeatureSpec
 
     @classmethod
     def of(cls, corpus: Corpus, ids: tuple[str, ...]) -> Tracks:
-        """The tracks of a corpus with these ids, in this order."""
+        """The tracks of a corpus with these ids, in this order.
+
+        Raises
+        ------
+        DataError
+            If a frame holds a value that is no finite number: which recording, and which frame.
+        """
         positions = corpus.positions(ids)
         arrays = [np.asarray(corpus.frames[i], dtype=np.float32) for i in positions]
+        for name, array in zip(ids, arrays, strict=True):
+            check_finite(name, array)
         lengths = torch.tensor([len(a) for a in arrays])
         return cls(
             frames=torch.from_numpy(np.concatenate(arrays)),
             firsts=torch.cumsum(lengths, dim=0) - lengths,
             lengths=lengths,
             labels=torch.from_numpy(corpus.labels[positions]),
+            spec=corpus.spec,
         )
 
     def __len__(self) -> int:
@@ -85,6 +99,30 @@ class Tracks:
             [window_starts(n, length=length, hop=hop).size for n in self.lengths.tolist()],
             dtype=np.int64,
         )
+
+
+def check_finite(name: str, frames: Frames) -> None:
+    """Refuse frames of which a value is no finite number: one of them makes every weight NaN.
+
+    Parameters
+    ----------
+    name : str
+        Of the recording, for the error.
+    frames : float32 array [shape=(n_frames, F)]
+
+    Raises
+    ------
+    DataError
+    """
+    if np.isfinite(frames).all():
+        return
+    bad = np.flatnonzero(~np.isfinite(frames).all(axis=1))
+    value = next(v for v in frames[bad[0]].tolist() if not np.isfinite(v))
+    raise DataError(
+        f"Recording '{name}': expected frames of finite numbers, got {value} in frame "
+        f"{bad[0] + 1} of {len(frames)} ({len(bad)} such): compute its frames anew, or leave it "
+        "out."
+    )
 
 
 @torch.no_grad()
