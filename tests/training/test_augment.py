@@ -318,7 +318,7 @@ def test_bands_are_read_by_orthonormal_columns() -> None:
     x = windows()
     np.testing.assert_allclose(x @ basis.T, to_bands(x.numpy(), MFCC), atol=1e-5)
     smoothed = FeatureSpec(kind="log-mel-from-mfcc")
-    assert MelBands.of(smoothed) == MelBands(128, None)
+    assert MelBands.of(smoothed).basis is None
 
 
 # Bad input

@@ -3,8 +3,8 @@
 Each augmentation is a pure function of the windows and of what was drawn for them, one number a
 window; :class:`FrameAugmentation` draws. What moves mel bands does so on log-mel frames directly
 and on MFCC by way of their bands: the inverse DCT, the change, the DCT again. All of these are
-linear in the coefficients, so the way there and back is one small matrix a window and not two
-transforms a frame.
+linear in the coefficients, so the way there and back is one small matrix a window, from a table,
+and not two transforms a frame.
 
 Axes: B batch, S frames of a longer window, T frames, F features, M mel bands.
 
@@ -23,10 +23,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, log_mel_from_mfcc
@@ -35,9 +37,9 @@ from ostinato.training.settings import TrainingSettings
 _LARGEST_SHARE = 0.99  # of a mask or a stretch that a weak genre's multiplier has made larger
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MelBands:
-    """How the mel bands of a frame are read from its features.
+    """How the mel bands of a frame are read from its features, and changed in them.
 
     Attributes
     ----------
@@ -45,19 +47,35 @@ class MelBands:
         M.
     basis : float32 tensor [shape=(M, F)] or None
         ``basis @ features`` are the bands; its columns are orthonormal, so that ``basis.T @ bands``
-        are the features. None where the features are the bands.
+        are the features. None where the features are the bands, as are those below.
+    shifts : float32 tensor [shape=(2 M - 1, F, F)] or None
+        ``features @ shifts[M - 1 + n]`` are those of the bands moved up by n.
+    below : float32 tensor [shape=(M + 1, F, F)] or None
+        ``features @ below[m]`` are those of the lowest m bands, the others being 0.
     """
 
     n_mels: int
-    basis: Tensor | None
+    basis: Tensor | None = None
+    shifts: Tensor | None = None
+    below: Tensor | None = None
 
     @classmethod
+    @lru_cache(maxsize=8)
     def of(cls, spec: FeatureSpec) -> MelBands:
         """Those of frames of this spec: the inverse DCT of MFCC, or the frames themselves."""
+        M, F = spec.n_mels, spec.n_coefficients
         if spec.kind != "mfcc":
-            return cls(spec.n_mels, None)
-        units = np.eye(spec.n_coefficients, dtype=np.float32)
-        return cls(spec.n_mels, torch.from_numpy(log_mel_from_mfcc(units, spec.n_mels).T.copy()))
+            return cls(M)
+        basis = log_mel_from_mfcc(np.eye(F, dtype=np.float32), M).T.astype(np.float64)  # (M, F)
+        read_from = np.arange(M) - np.arange(1 - M, M)[:, None]  # (2 M - 1, M)
+        moved = basis[read_from.clip(0, M - 1)]  # (2 M - 1, M, F)
+        outer = basis[:, :, None] * basis[:, None]  # (M, F, F)
+        below = np.concatenate([np.zeros((1, F, F)), outer.cumsum(axis=0)])  # (M + 1, F, F)
+        shifts = (basis.T @ moved).transpose(0, 2, 1)  # (2 M - 1, F, F)
+        tensors = (
+            torch.from_numpy(a.astype(np.float32, order="C")) for a in (basis, shifts, below)
+        )
+        return cls(M, *tensors)
 
     def features_of(self, bands: Tensor) -> Tensor:
         """Features of one frame of these bands: (M,) -> (F,)."""
@@ -84,14 +102,10 @@ def stretch(x: Tensor, factors: Tensor, offsets: Tensor, *, length: int) -> Tens
     -------
     tensor [shape=(B, T, F)]
     """
-    B, S, _ = x.shape
+    B, S, F = x.shape
     steps = torch.arange(length, device=x.device)
     where = (offsets[:, None] + factors[:, None] * steps).clamp(0, S - 1)  # (B, T)
-    low = where.long()
-    high = (low + 1).clamp_max(S - 1)
-    windows = torch.arange(B, device=x.device)[:, None]
-    share = (where - low).to(x.dtype)[:, :, None]  # (B, T, 1)
-    return torch.lerp(x[windows, low], x[windows, high], share)  # (B, T, F)
+    return _read(x.reshape(B * S, F), where, S).view(B, length, F)
 
 
 def shift_bands(x: Tensor, shifts: Tensor, bands: MelBands) -> Tensor:
@@ -114,16 +128,15 @@ def shift_bands(x: Tensor, shifts: Tensor, bands: MelBands) -> Tensor:
     """
     B, T, F = x.shape
     M = bands.n_mels
-    where = (torch.arange(M, device=x.device) - shifts[:, None]).clamp(0, M - 1)  # (B, M)
-    low = where.long()
-    high = (low + 1).clamp_max(M - 1)
-    share = (where - low).to(x.dtype)
-    if bands.basis is None:
-        low, high, share = (a[:, None].expand(B, T, F) for a in (low, high, share))
-        return torch.lerp(x.gather(2, low), x.gather(2, high), share)  # (B, T, F)
-    basis = bands.basis.to(x)
-    shifted = torch.lerp(basis[low], basis[high], share[:, :, None])  # (B, M, F)
-    return x @ (basis.T @ shifted).transpose(1, 2)  # (B, T, F)
+    if bands.shifts is None:
+        columns = x.transpose(1, 2).reshape(B * M, T)
+        where = (torch.arange(M, device=x.device) - shifts[:, None]).clamp(0, M - 1)  # (B, M)
+        return _read(columns, where, M).view(B, M, T).transpose(1, 2)  # (B, T, F)
+    # Between two whole shifts every band is their mean, so the matrix of a fraction is it as well.
+    table = bands.shifts.to(x).view(2 * M - 1, F * F)
+    where = shifts.clamp(1 - M, M - 1)[:, None]  # (B, 1)
+    matrices = _read(table, where, 2 * M - 1, first=1 - M)  # (B, F * F)
+    return x @ matrices.view(B, F, F)  # (B, T, F)
 
 
 def tilt(x: Tensor, slopes: Tensor, bands: MelBands) -> Tensor:
@@ -172,12 +185,13 @@ def mask_bands(
         Features of the frame whose bands are put in their place.
     bands : MelBands
     """
-    masked = _run(firsts, widths, bands.n_mels)  # (B, M)
-    if bands.basis is None:
+    if bands.below is None:
+        masked = _run(firsts, widths, bands.n_mels)  # (B, M)
         return torch.where(masked[:, None], fill, x)
-    basis = bands.basis.to(x)
-    inside = basis.T @ (masked[:, :, None] * basis)  # (B, F, F), symmetric: onto masked bands
-    return x - (x - fill) @ inside  # (B, T, F)
+    below = bands.below.to(x)
+    inside = below[firsts + widths] - below[firsts]  # (B, F, F): onto the masked bands
+    outside = torch.eye(x.shape[2], device=x.device, dtype=x.dtype) - inside
+    return torch.baddbmm((fill @ inside)[:, None], x, outside)  # (B, T, F)
 
 
 def mask_time(x: Tensor, firsts: Tensor, widths: Tensor, *, fill: Tensor) -> Tensor:
@@ -328,6 +342,35 @@ def _some_run(shares: Tensor, n: int) -> tuple[Tensor, Tensor]:
     widths = (torch.rand_like(shares) * (widest + 1)).long()
     firsts = (torch.rand_like(shares) * (n - widths + 1)).long()
     return firsts, widths
+
+
+def _read(rows: Tensor, where: Tensor, n: int, *, first: int = 0) -> Tensor:
+    """Rows at fractional places, by linear interpolation, in one pass over the memory.
+
+    Parameters
+    ----------
+    rows : tensor [shape=(B * n, K) or (n, K)]
+        A run of rows for each window, end to end, or one for all of them.
+    where : tensor [shape=(B, T)]
+        From ``first`` to ``first + n - 1``.
+    first : int
+        Place of the first row of a run.
+
+    Returns
+    -------
+    tensor [shape=(B * T, K)]
+    """
+    low = where.floor()
+    share = (where - low).to(rows.dtype)  # before the offsets, which would cost it digits
+    pair = torch.stack([low, (low + 1).clamp_max(first + n - 1)], dim=2).long() - first  # (B, T, 2)
+    if len(rows) > n:
+        pair += n * torch.arange(len(where), device=rows.device)[:, None, None]
+    return functional.embedding_bag(
+        pair.flatten(0, 1),
+        rows,
+        per_sample_weights=torch.stack([1 - share, share], dim=2).flatten(0, 1),
+        mode="sum",
+    )
 
 
 def _run(firsts: Tensor, widths: Tensor, n: int) -> Tensor:
