@@ -251,8 +251,70 @@ def test_curves_are_written_as_csv_with_a_row_an_epoch(tmp_path) -> None:
 def test_a_loss_that_is_no_number_stops_training_in_words(tmp_path) -> None:
     model = new_model()
     torch.nn.init.constant_(model.head.weight, float("nan"))
-    with pytest.raises(TrainingError, match=r"loss is nan in epoch 1, step 1.*learning_rate"):
+    sentence = (
+        r"The loss is nan in epoch 1, step 1 of 2: training has diverged; lower "
+        r"training\.learning_rate \(0\.002\) or training\.gradient_clip \(1\); no epoch was "
+        r"finished\."
+    )
+    with pytest.raises(TrainingError, match=sentence):
         train(tmp_path, model=model)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize(
+    ("spoilt_step", "what", "kept"),
+    [
+        (5, r"The loss is nan in epoch 3, step 1 of 2", 2),
+        (6, r"The loss is nan in epoch 3, step 2 of 2", 2),
+        (-5, r"The loss is nan in epoch 3, step 2 of 2", 2),
+        (-6, r"A weight is no finite number in epoch 3, step 2 of 2", 2),
+    ],
+    ids=["first step", "last step", "weights after the first step", "weights after the last step"],
+)
+def test_a_training_that_diverges_keeps_the_last_good_epoch_and_can_go_on(
+    tmp_path, monkeypatch, spoilt_step: int, what: str, kept: int
+) -> None:
+    """Spoilt are the windows of a step, or (negative) the gradients that change the weights in it.
+
+    After the last step of an epoch the weights are kept: were they not looked at, the checkpoint
+    would be one from which nothing can be resumed.
+    """
+    whole, curves, _ = train(tmp_path / "whole")
+    model = new_model()
+    steps = 0
+
+    def spoiling(x, *, alpha):
+        nonlocal steps
+        steps += 1
+        if steps == spoilt_step:
+            x = x * float("nan")
+        if steps == -spoilt_step:
+            model.head.weight.register_hook(lambda gradient: gradient * float("nan"))
+        return mixup(x, alpha=alpha)
+
+    monkeypatch.setattr(fit_module, "mixup", spoiling)
+    with pytest.raises(TrainingError, match=rf"{what}: .*; last\.ckpt is that of epoch {kept}\."):
+        train(tmp_path / "spoilt", model=model)
+    monkeypatch.setattr(fit_module, "mixup", mixup)
+    checkpoint = torch.load(tmp_path / "spoilt" / CHECKPOINT, weights_only=True)
+    assert checkpoint["epoch"] == kept - 1
+    assert checkpoint["global_step"] == 2 * kept
+    assert all(v.isfinite().all() for v in checkpoint["state_dict"].values())
+    resumed, resumed_curves, _ = train(tmp_path / "spoilt")
+    assert without_seconds(resumed_curves) == without_seconds(curves)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[key], value), key
+
+
+def test_a_window_longer_than_every_training_track_is_refused(tmp_path) -> None:
+    longest = int(TRAIN.lengths.max())
+    sentence = (
+        rf"training\.window_frames: expected at most {longest} frames, the longest training track "
+        rf"\(3\.4 s\), got {longest + 1} \(3\.5 s\)\."
+    )
+    with pytest.raises(UsageError, match=sentence):
+        train(tmp_path, settings=replace(QUICK, window_frames=longest + 1))
+    train(tmp_path, settings=replace(QUICK, window_frames=longest, epochs=1))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

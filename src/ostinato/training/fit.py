@@ -28,7 +28,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from ostinato.errors import OstinatoError
+from ostinato.errors import OstinatoError, UsageError
 from ostinato.evaluation.metrics import evaluate
 from ostinato.files import replacing, write_text
 from ostinato.models.layers import GenreModel
@@ -98,11 +98,24 @@ class GenreTraining(lightning.LightningModule):
         )
         loss = (share * own + (1 - share) * other).mean()
         if not torch.isfinite(loss):
-            raise TrainingError(
-                f"The loss is {loss.item()} in epoch {self.current_epoch + 1}, step "
-                f"{self.global_step + 1}: training has diverged; lower training.learning_rate."
-            )
+            raise self._diverged(f"The loss is {loss.item()}", number)
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Refuse an epoch that ends with weights that are no numbers, before it is kept."""
+        if batch_idx + 1 == len(self.batches):
+            state = self.model.state_dict()
+            if not all(v.isfinite().all() for v in state.values() if v.is_floating_point()):
+                raise self._diverged("A weight is no finite number", batch_idx)
+
+    def _diverged(self, what: str, number: int) -> TrainingError:
+        n = self.current_epoch
+        kept = "no epoch was finished" if n == 0 else f"{CHECKPOINT} is that of epoch {n}"
+        return TrainingError(
+            f"{what} in epoch {n + 1}, step {number + 1} of {len(self.batches)}: training has "
+            f"diverged; lower training.learning_rate ({self.settings.learning_rate:g}) or "
+            f"training.gradient_clip ({self.settings.gradient_clip:g}); {kept}."
+        )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a one-cycle learning rate, stepped every batch."""
@@ -210,8 +223,12 @@ def fit(
     Raises
     ------
     TrainingError
-        If the loss is no number, or the checkpoint cannot be read.
+        If the loss or a weight is no number, or the checkpoint cannot be read. The checkpoint of
+        the last finished epoch is kept, and training can be resumed from it.
+    UsageError
+        If a window is longer than every training track.
     """
+    _check_window(train, settings)
     model.normalise.fit(train.frames)
     training = GenreTraining(model, train, settings, seed)
     keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder / CURVES)
@@ -245,6 +262,17 @@ def fit(
                 "and that run starts afresh."
             ) from error
     return keeper.curves, last.weights
+
+
+def _check_window(train: Tracks, settings: TrainingSettings) -> None:
+    """Refuse windows of which every one would be a track over and over."""
+    longest = int(train.lengths.max())
+    if settings.window_frames > longest:
+        raise UsageError(
+            f"training.window_frames: expected at most {longest} frames, the longest training "
+            f"track ({longest * train.spec.hop_seconds:.1f} s), got {settings.window_frames} "
+            f"({settings.window_frames * train.spec.hop_seconds:.1f} s)."
+        )
 
 
 class LastWeights(Callback):
