@@ -46,7 +46,7 @@ def cases(spec: FeatureSpec) -> dict[str, Callable[[], object]]:
     x = torch.randn(plain.batch_size, plain.window_frames, spec.n_features)
     labels = torch.randint(10, (plain.batch_size,))
     kind = models.family("lstm").settings
-    model = models.build("lstm", n_features=spec.n_features, n_genres=10, settings=kind())
+    model = models.build("lstm", spec=spec, n_genres=10, settings=kind())
     optimizer = torch.optim.AdamW(model.parameters())
 
     def step() -> None:

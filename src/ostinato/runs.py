@@ -172,7 +172,7 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
     torch.manual_seed(_run_seed(task))
     model = models.build(
         recipe.family,
-        n_features=corpus.spec.n_features,
+        spec=corpus.spec,
         n_genres=len(corpus.genres),
         settings=recipe.settings,
     )

@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ostinato import models
 from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
 from ostinato.models.conv_lstm_residual import (
     BNConvLSTM2d,
     ConvLSTMResidualClassifier,
@@ -211,7 +212,7 @@ def test_layers_that_say_nothing_pass_their_input_on() -> None:
 def test_the_shortcut_is_a_convolution_where_channels_differ() -> None:
     made = models.build(
         "conv-lstm-residual",
-        n_features=20,
+        spec=FeatureSpec(n_coefficients=20),
         n_genres=10,
         settings=ConvLSTMResidualSettings(channels=(3, 8, 8)),
     )

@@ -7,6 +7,7 @@ import torch
 
 from ostinato import models
 from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
 from ostinato.models.lstm import LSTMSettings, LSTMStack
 
 B, S, H = 3, 9, 6
@@ -67,7 +68,9 @@ def test_without_layer_norm_nothing_is_normalised_but_the_rest_begins_alike(name
     for layer_norm in (True, False):
         torch.manual_seed(0)
         settings = LSTMSettings(layer_norm=layer_norm)
-        made.append(models.build(name, n_features=20, n_genres=10, settings=settings))
+        made.append(
+            models.build(name, spec=FeatureSpec(n_coefficients=20), n_genres=10, settings=settings)
+        )
     with_norm, without = made
     rest = {k: v for k, v in with_norm.state_dict().items() if "norm" not in k or "normalise" in k}
     found = without.state_dict()

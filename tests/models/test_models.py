@@ -15,6 +15,7 @@ from ostinato.models.layers import FrameNormalisation, TextureWindows
 from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10
+SPEC = FeatureSpec(n_coefficients=N_FEATURES)
 NAMES = tuple(models.FAMILIES)
 RECURRENT = (
     "lstm", "residual-lstm", "residual-lstm-kim", "conv-lstm", "conv-lstm-1d",
@@ -26,7 +27,7 @@ def make(name: str, **settings: object) -> torch.nn.Module:
     torch.manual_seed(0)
     return models.build(
         name,
-        n_features=N_FEATURES,
+        spec=SPEC,
         n_genres=N_GENRES,
         settings=models.family(name).settings(**settings),
     )
@@ -118,12 +119,10 @@ def test_a_residual_lstm_whose_layers_say_nothing_passes_its_input_on() -> None:
 @pytest.mark.parametrize("name", RECURRENT)
 def test_recurrent_families_have_as_many_parameters_as_the_lstm_within_a_tenth(name: str) -> None:
     """At the study's own number of coefficients, so that none wins by its size."""
-    n_features = FeatureSpec().n_features
+    spec = FeatureSpec()
     count, of_lstm = (
         models.count_parameters(
-            models.build(
-                k, n_features=n_features, n_genres=10, settings=models.family(k).settings()
-            )
+            models.build(k, spec=spec, n_genres=10, settings=models.family(k).settings())
         )
         for k in (name, "lstm")
     )
@@ -198,7 +197,7 @@ def test_an_unknown_family_and_settings_of_another_one_are_refused() -> None:
     with pytest.raises(UsageError, match=r"lstm, residual-lstm, conv-lstm.*; got 'transformer'"):
         models.family("transformer")
     with pytest.raises(UsageError, match="expected settings of LSTMSettings"):
-        models.build("lstm", n_features=20, n_genres=10, settings=ConvLSTMSettings())
+        models.build("lstm", spec=SPEC, n_genres=10, settings=ConvLSTMSettings())
 
 
 def info(name: str, **settings: object) -> ModelInfo:
@@ -206,7 +205,7 @@ def info(name: str, **settings: object) -> ModelInfo:
         family=name,
         settings=settings,
         genres=tuple("abcdefghij"),
-        spec=FeatureSpec(n_coefficients=N_FEATURES),
+        spec=SPEC,
         window_frames=128,
         window_hop=64,
     )

@@ -31,7 +31,7 @@ def new_model(seed: int = 0, **settings: object) -> torch.nn.Module:
     kind = models.family("residual-lstm").settings
     defaults = {"width": 8, "depth": 2, "texture_frames": 4}
     return models.build(
-        "residual-lstm", n_features=4, n_genres=3, settings=kind(**defaults | settings)
+        "residual-lstm", spec=CORPUS.spec, n_genres=3, settings=kind(**defaults | settings)
     )
 
 

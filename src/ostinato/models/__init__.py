@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ostinato.errors import DataError, UsageError
+from ostinato.features import FeatureSpec
 from ostinato.files import replacing
 from ostinato.modelfile import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTMClassifier, ConvLSTMSettings
@@ -54,22 +55,29 @@ class Family:
     settings : type
         Its frozen dataclass.
     make : callable
-        ``(n_features, n_genres, settings) -> GenreModel``.
+        ``(spec, n_genres, settings) -> GenreModel``.
     """
 
     label: str
     settings: type[Any]
-    make: Callable[[int, int, Any], GenreModel]
+    make: Callable[[FeatureSpec, int, Any], GenreModel]
+
+
+def of_any_frames(
+    make: Callable[[int, int, Any], GenreModel],
+) -> Callable[[FeatureSpec, int, Any], GenreModel]:
+    """A family for which frames are numbers of any kind: it is told their width alone."""
+    return lambda spec, n_genres, settings: make(spec.n_features, n_genres, settings)
 
 
 FAMILIES: dict[str, Family] = {
-    "lstm": Family("LSTM", LSTMSettings, LSTMClassifier),
-    "residual-lstm": Family("ResLSTM", LSTMSettings, ResidualLSTMClassifier),
-    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, ConvLSTMClassifier),
-    "residual-lstm-kim": Family("ResLSTM (Kim)", KimLSTMSettings, KimLSTMClassifier),
-    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, ConvLSTM1dClassifier),
+    "lstm": Family("LSTM", LSTMSettings, of_any_frames(LSTMClassifier)),
+    "residual-lstm": Family("ResLSTM", LSTMSettings, of_any_frames(ResidualLSTMClassifier)),
+    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, of_any_frames(ConvLSTMClassifier)),
+    "residual-lstm-kim": Family("ResLSTM (Kim)", KimLSTMSettings, of_any_frames(KimLSTMClassifier)),
+    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, of_any_frames(ConvLSTM1dClassifier)),
     "conv-lstm-residual": Family(
-        "BN-ResConvLSTM", ConvLSTMResidualSettings, ConvLSTMResidualClassifier
+        "BN-ResConvLSTM", ConvLSTMResidualSettings, of_any_frames(ConvLSTMResidualClassifier)
     ),
 }
 
@@ -87,15 +95,15 @@ def family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def build(name: str, *, n_features: int, n_genres: int, settings: Any) -> GenreModel:
+def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> GenreModel:
     """An untrained model.
 
     Parameters
     ----------
     name : str
         Of the family.
-    n_features : int
-        Of a frame.
+    spec : FeatureSpec
+        The frames it is to see.
     n_genres : int
         Outputs.
     settings : dataclass
@@ -104,7 +112,8 @@ def build(name: str, *, n_features: int, n_genres: int, settings: Any) -> GenreM
     Raises
     ------
     UsageError
-        If there is no such family, or the settings are another family's.
+        If there is no such family, the settings are another family's, or they do not fit the
+        frames.
     """
     kind = family(name)
     if not isinstance(settings, kind.settings):
@@ -112,7 +121,7 @@ def build(name: str, *, n_features: int, n_genres: int, settings: Any) -> GenreM
             f"Model '{name}': expected settings of {kind.settings.__name__}, "
             f"got {type(settings).__name__}."
         )
-    return kind.make(n_features, n_genres, settings)
+    return kind.make(spec, n_genres, settings)
 
 
 def save(model: GenreModel, info: ModelInfo, folder: Path) -> None:
@@ -133,12 +142,7 @@ def load(folder: Path) -> tuple[GenreModel, ModelInfo]:
     info = ModelInfo.load(folder / INFO)
     try:
         settings = family(info.family).settings(**info.settings)
-        model = build(
-            info.family,
-            n_features=info.spec.n_features,
-            n_genres=len(info.genres),
-            settings=settings,
-        )
+        model = build(info.family, spec=info.spec, n_genres=len(info.genres), settings=settings)
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError, TypeError) as error:
         raise DataError(f"Cannot rebuild the model in {folder}: {error}.") from error
