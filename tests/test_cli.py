@@ -18,6 +18,7 @@ import soundfile
 
 from ostinato import __version__, cli, study
 from ostinato.errors import DataError
+from ostinato.features import FeatureSpec
 from ostinato.files import WriteError
 
 TINY = """
@@ -88,6 +89,7 @@ def test_version_and_help(call) -> None:
     assert status == 0
     for word in (
         "--data",
+        "--frames",
         "--models",
         "--split",
         "--shares",
@@ -139,11 +141,57 @@ def test_a_study_of_a_folder_names_what_it_passes_over(call, tiny, tmp_path) -> 
     assert "rare" in page
 
 
+def test_a_study_of_mel_bands_says_which_they_are(call, tiny, tmp_path) -> None:
+    for frames, described in (
+        ("log-mel-from-mfcc", "128 mel bands smoothed by 40 MFCC, every 77.5 ms"),
+        ("log-mel", "128 mel bands, every 77.5 ms"),
+    ):
+        music = tmp_path / "music"
+        if not music.is_dir():
+            make_collection(music, {"drone": 4, "hiss": 4})
+        status, _, err = call(
+            "study", tiny, "--data", music, "--frames", frames, "--jobs", "1",
+            "--cache", tmp_path / "cache", "--out", tmp_path / frames,
+        )  # fmt: skip
+        assert status == 0, err
+        results = json.loads((tmp_path / frames / "results.json").read_text())
+        assert results["data"]["frames"] == described
+        assert results["config"]["frames"] == frames
+        assert described in (tmp_path / frames / "report.html").read_text()
+
+
+def test_a_study_of_a_file_of_mel_frames(call, tiny, tmp_path) -> None:
+    ids = [f"{genre}.{i:05d}" for genre in ("blues", "pop") for i in (0, 15, 30, 45, 60, 75, 90)]
+    mel = np.random.default_rng(0).integers(0, 256, (len(ids), 128, 48), dtype=np.uint8)
+    genres = [name.split(".")[0] for name in ids]
+    np.savez(tmp_path / "mel.npz", mel=mel, track_id=np.array(ids), genre=np.array(genres))
+    for frames, width in (("mfcc", 60), ("log-mel", 128)):
+        text = tiny.read_text().replace(
+            "seeds = 1", f"seeds = 1\ncoefficients = 60\nframes = '{frames}'"
+        )
+        study_file = tmp_path / f"{frames}.toml"
+        study_file.write_text(text)
+        status, _, err = call(
+            "study", study_file, "--data", tmp_path / "mel.npz", "--split", "artist-holdout",
+            "--jobs", "1", "--out", tmp_path / frames,
+        )  # fmt: skip
+        assert status == 0, err
+        results = json.loads((tmp_path / frames / "results.json").read_text())
+        assert results["data"]["source"] == "mel.npz"
+        assert results["data"]["n_recordings"] == len(ids)
+        assert results["data"]["artists_known"]
+        weights = tmp_path / frames / "models" / "lstm" / "seed0-fold0" / "model.json"
+        assert FeatureSpec.from_dict(json.loads(weights.read_text())["spec"]).n_features == width
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
         (["--models", "gru"], 2, "Expected models of lstm, residual-lstm, conv-lstm, "),
         (["--models", "lstm,lstm"], 2, "each once"),
+        (["--frames", "mel"], 2, "frames: expected one of mfcc, log-mel-from-mfcc, log-mel"),
+        (["--frames", "log-mel"], 2, "give the audio (ostinato fetch gtzan, then --data DIR)"),
+        (["--data", "none.npz"], 2, "'none.npz', which does not exist"),
         (["--split", "segments"], 2, "split: expected one of"),
         (["--split", "artist-holdout"], 2, "split: expected one of"),
         (["--shares", "80/20"], 2, "percentages of train, valid, test with sum 100"),

@@ -43,6 +43,7 @@ def test_a_setting_left_out_is_the_default(tmp_path) -> None:
         ("[settings.lstm]\nwidht = 5", r"There is no setting 'settings\.lstm\.widht'"),
         ("seeds = 'five'", "seeds: input should be a valid integer; got 'five'"),
         ("seeds = 0", "seeds: expected 1 or more, got 0"),
+        ("frames = 'mel'", "frames: input should be 'mfcc', 'log-mel-from-mfcc' or 'log-mel'; got"),
         ("coefficients = 0", "coefficients: expected 1 or more, got 0"),
         ("[training]\nepochs = 1.5", r"training\.epochs: .*integer; got 1.5"),
         ("[training]\nepochs = 0", r"training\.epochs: expected a positive number, got 0"),
@@ -107,6 +108,25 @@ def test_percentages_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="percentages of train, valid, test with sum 100") as said:
         parse_shares(text)
     assert f"got '{text}'" in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "described"),
+    [
+        ({}, "40 MFCC from 128 mel bands"),
+        ({"coefficients": 13}, "13 MFCC from 128 mel bands"),
+        ({"frames": "log-mel-from-mfcc", "coefficients": 13}, "128 mel bands smoothed by 13 MFCC"),
+        ({"frames": "log-mel", "coefficients": 13}, "128 mel bands,"),
+    ],
+)
+def test_frames_and_coefficients_decide_what_models_see(settings, described: str) -> None:
+    assert StudyConfig(**settings).spec.describe().startswith(described)
+
+
+def test_the_number_of_coefficients_is_of_no_effect_on_mel_bands() -> None:
+    """Not even on the digest, or the cache would hold the same frames twice."""
+    one, other = (StudyConfig(frames="log-mel", coefficients=n).spec for n in (13, 40))
+    assert one.digest() == other.digest()
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path) -> None:

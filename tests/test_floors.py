@@ -72,6 +72,7 @@ LIGHT = (
     "ostinato.datasets.gtzan",
     "ostinato.datasets.cache",
     "ostinato.datasets.collection",
+    "ostinato.datasets.mel_file",
     "ostinato.datasets.download",
     "ostinato.splits",
     "ostinato.splits.drawn",

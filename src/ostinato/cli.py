@@ -59,8 +59,15 @@ def study(
     data: Annotated[
         str | None,
         typer.Option(
-            help="A folder of audio (a folder per genre, or GENRE.NAME.wav). By default gtzan, the "
-            "frames that ship with the package."
+            help="A folder of audio (a folder per genre, or GENRE.NAME.wav), or a file of GTZAN's "
+            "mel frames (.npz). By default gtzan, the frames that ship with the package."
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            help="What models see: mfcc, the default; log-mel, mel bands (not of the frames that "
+            "ship); or log-mel-from-mfcc, bands as smooth as the MFCC leave them."
         ),
     ] = None,
     models: Annotated[
@@ -157,6 +164,7 @@ def study(
 
     changes = {
         "data": data,
+        "frames": frames,
         "models": _listed(models),
         "split": split,
         "shares": settings.parse_shares(shares) if shares is not None else None,

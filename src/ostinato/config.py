@@ -10,17 +10,21 @@ import math
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
 from ostinato.models import FAMILIES, family
 from ostinato.splits import HOLDOUT_SHARES, PARTS, SEGMENT_RANDOM, check_settings, refuse_leak
 from ostinato.training.settings import TrainingSettings
 
 T = TypeVar("T")
+
+FrameKind = Literal["mfcc", "log-mel-from-mfcc", "log-mel"]
+FRAMES: tuple[FrameKind, ...] = get_args(FrameKind)
 
 DEFAULT_MODELS = ("lstm", "residual-lstm", "conv-lstm")
 
@@ -34,7 +38,11 @@ class StudyConfig:
     title : str
         Of the report.
     data : str
-        ``"gtzan"``, the frames that ship with the package, or a folder of audio.
+        ``"gtzan"``, the frames that ship with the package; a folder of audio; or a file of mel
+        frames (``.npz``).
+    frames : str
+        What the models see: ``"mfcc"``; ``"log-mel"``, mel bands; ``"log-mel-from-mfcc"``, the
+        bands that have these MFCC and no finer detail.
     models : tuple of str
         Families, in the order of the tables.
     split : str
@@ -58,7 +66,7 @@ class StudyConfig:
     test : bool
         False leaves the test part untouched: for choosing.
     coefficients : int
-        MFCC a frame.
+        MFCC a frame, or of which smoothed bands are made. Of no effect on ``"log-mel"``.
     training : TrainingSettings
         The same for every model.
     settings : dict of str to dict
@@ -69,6 +77,7 @@ class StudyConfig:
 
     title: str = ""
     data: str = "gtzan"
+    frames: FrameKind = "mfcc"
     models: tuple[str, ...] = DEFAULT_MODELS
     split: str = "auto"
     split_seed: int = 0
@@ -100,10 +109,19 @@ class StudyConfig:
                 raise UsageError(f"{name}: expected 1 or more, got {value}.")
         if self.seeds < 1:
             raise UsageError(f"seeds: expected 1 or more, got {self.seeds}.")
+        if self.frames not in FRAMES:
+            raise UsageError(f"frames: expected one of {', '.join(FRAMES)}; got '{self.frames}'.")
         if self.coefficients < 1:
             raise UsageError(f"coefficients: expected 1 or more, got {self.coefficients}.")
         for name in self.settings:
             self.model_settings(name)
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """What the frames are."""
+        if self.frames == "log-mel":
+            return FeatureSpec(kind=self.frames)
+        return FeatureSpec(kind=self.frames, n_coefficients=self.coefficients)
 
     def model_settings(self, name: str) -> Any:
         """The settings of a family: its defaults, with what this study changes.

@@ -24,8 +24,8 @@ from ostinato.datasets import gtzan
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.mel_file import load_mel_file
 from ostinato.errors import OstinatoError, UsageError
-from ostinato.features import FeatureSpec
 from ostinato.files import write_text
 from ostinato.ledger import (
     LEDGER,
@@ -111,7 +111,7 @@ def load_data(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """The corpus that a study is about: the shipped GTZAN frames, or a folder of audio.
+    """The corpus of a study: the shipped GTZAN frames, a folder of audio, or a file of mel frames.
 
     Parameters
     ----------
@@ -122,12 +122,22 @@ def load_data(
         Processes; None is one a core.
     progress : callable or None
         Called with (files done, files in all, name of the last).
+
+    Raises
+    ------
+    UsageError
+        If there are no such data, or they cannot give the frames asked for.
+    DataError
+        If they cannot be used.
     """
     if config.data == "gtzan":
-        return gtzan.load_gtzan(n_coefficients=config.coefficients)
+        return gtzan.load_gtzan(n_coefficients=config.coefficients, kind=config.frames)
+    path = Path(config.data)
+    if path.suffix == ".npz" and not path.is_dir():
+        return load_mel_file(path, spec=config.spec)
     return load_collection(
-        Path(config.data),
-        spec=FeatureSpec(kind="mfcc", n_coefficients=config.coefficients),
+        path,
+        spec=config.spec,
         cache=FrameCache(cache),
         n_jobs=jobs or joblib.cpu_count(),
         progress=progress,

@@ -209,7 +209,7 @@ def run_sweep(
 
 
 #: Settings that decide which corpus is loaded.
-_DATA = ("data", "coefficients")
+_DATA = ("data", "coefficients", "frames")
 
 
 def _counted(progress: Progress | None, where: str) -> Progress | None:

@@ -190,6 +190,21 @@ class TestShippedFrames:
         for a, b in zip(few.frames, corpus.frames, strict=True):
             np.testing.assert_array_equal(a, b[:, :13])
 
+    def test_smoothed_bands_are_the_inverse_dct_of_the_coefficients(self, corpus: Corpus) -> None:
+        """Said to be smoothed, by the spec that is told in reports."""
+        smooth = gtzan.load_gtzan(n_coefficients=13, kind="log-mel-from-mfcc")
+        assert smooth.spec.describe().startswith("128 mel bands smoothed by 13 MFCC")
+        assert smooth.recordings == corpus.recordings
+        padded = np.zeros((387, 128))
+        padded[:, :13] = corpus.frames[7][:, :13]
+        wanted = scipy.fft.idct(padded, axis=1, norm="ortho")
+        np.testing.assert_allclose(smooth.frames[7], wanted, atol=1e-4)
+
+    def test_true_mel_bands_do_not_ship_and_what_to_do_is_said(self) -> None:
+        sentence = r"true mel bands cannot be made; give the audio .*--data DIR.*log-mel-from-mfcc"
+        with pytest.raises(UsageError, match=sentence):
+            gtzan.load_gtzan(kind="log-mel")
+
     @pytest.mark.parametrize("n_coefficients", [0, -1, 129])
     def test_coefficients_that_do_not_ship_are_refused(self, n_coefficients: int) -> None:
         with pytest.raises(UsageError, match=f"got {n_coefficients}"):

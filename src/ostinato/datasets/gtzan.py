@@ -20,18 +20,19 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features import FeatureSpec, Frames, log_mel_from_mfcc
 
 GENRES = (
     "blues",
@@ -240,7 +241,11 @@ def _is_right(path: Path, checksum: Checksum) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == checksum.sha256
 
 
-def load_gtzan(*, n_coefficients: int | None = None) -> Corpus:
+def load_gtzan(
+    *,
+    n_coefficients: int | None = None,
+    kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc"] = "mfcc",
+) -> Corpus:
     """Return the 999 readable tracks with the frames that ship with the package.
 
     Parameters
@@ -248,25 +253,56 @@ def load_gtzan(*, n_coefficients: int | None = None) -> Corpus:
     n_coefficients : int, optional
         How many MFCC to keep, from the first; all that ship by default. MFCC are nested: the
         first k of many are the k of a transform that keeps k.
+    kind : {"mfcc", "log-mel-from-mfcc"}
+        The MFCC, or the mel bands that have these MFCC and no finer detail.
 
     Returns
     -------
     Corpus
-        Frames of shape ``(387, n_coefficients)``, one about every 77.5 ms, standardised over each
-        track; ``jazz.00054`` is in ``skipped``.
+        Frames of shape ``(387, n_coefficients)`` or ``(387, 128)``, one about every 77.5 ms,
+        standardised over each track; ``jazz.00054`` is in ``skipped``.
 
     Raises
     ------
     UsageError
-        If fewer than one or more coefficients than ship are asked for.
+        If fewer than one or more coefficients than ship are asked for, or true mel bands.
     DataError
         If a file of the package is damaged.
     """
-    ids, frames = _shipped_frames(n_coefficients)
-    by_id = {track.id: track for track in tracks()}
-    unknown = [name for name in ids if name not in by_id]
+    if kind == "log-mel":
+        raise UsageError(
+            "Frames 'log-mel': the GTZAN frames in the package are MFCC, of which true mel bands "
+            "cannot be made; give the audio (ostinato fetch gtzan, then --data DIR) or a file of "
+            "mel frames (--data FILE.npz), or take the smoothed bands: --frames log-mel-from-mfcc."
+        )
+    ids, mfcc = _shipped_frames(n_coefficients)
+    spec = FeatureSpec(kind=kind, n_coefficients=mfcc.shape[2])
+    frames = [one if kind == "mfcc" else log_mel_from_mfcc(one, spec.n_mels) for one in mfcc]
+    known = {track.id for track in tracks()}
+    unknown = [name for name in ids if name not in known]
     if unknown:
         raise _damaged(_FRAMES_FILE, f"track '{unknown[0]}' is not in {_TRACKS_FILE}")
+    with_frames = set(ids)
+    skipped = tuple(
+        Skipped(track.id, f"No frames of this track ship: {'; '.join(track.faults)}.")
+        for track in tracks()
+        if track.id not in with_frames
+    )
+    return gtzan_corpus(
+        ids, frames, spec=spec, source="frames shipped with the package", skipped=skipped
+    )
+
+
+def gtzan_corpus(
+    ids: Sequence[str],
+    frames: Sequence[Frames],
+    *,
+    spec: FeatureSpec,
+    source: str,
+    skipped: tuple[Skipped, ...] = (),
+) -> Corpus:
+    """Return tracks of the table as a corpus: what is known of each, with its frames."""
+    by_id = {track.id: track for track in tracks()}
     recordings = tuple(
         Recording(
             id=track.id,
@@ -278,18 +314,13 @@ def load_gtzan(*, n_coefficients: int | None = None) -> Corpus:
         )
         for track in (by_id[name] for name in ids)
     )
-    with_frames = set(ids)
     return Corpus(
         name="gtzan",
-        source="frames shipped with the package",
+        source=source,
         recordings=recordings,
         frames=tuple(frames),
-        spec=FeatureSpec(kind="mfcc", n_coefficients=frames.shape[2]),
-        skipped=tuple(
-            Skipped(track.id, f"No frames of this track ship: {'; '.join(track.faults)}.")
-            for track in tracks()
-            if track.id not in with_frames
-        ),
+        spec=spec,
+        skipped=skipped,
     )
 
 
