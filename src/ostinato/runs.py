@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from ostinato.splits import PARTS, Fold
 from ostinato.training.fit import CHECKPOINT, Curves, fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, predict
+from ostinato.training.weak import WEAK_GENRES, GenreWeight, track_weights, weigh_genres
 
 RUN = "run.json"
 RECIPE = "recipe.json"
@@ -169,13 +171,26 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
     # The test part is not even gathered when it is to stay untouched.
     parts = [p for p in PARTS if task.parts.part(p) and (p != "test" or recipe.test)]
     tracks = {part: Tracks.of(corpus, task.parts.part(part)) for part in parts}
-    torch.manual_seed(_run_seed(task))
-    model = models.build(
+    make_model = partial(
+        models.build,
         recipe.family,
         spec=corpus.spec,
         n_genres=len(corpus.genres),
         settings=recipe.settings,
     )
+    weak: dict[str, GenreWeight] = {}
+    if recipe.training.weak_genres:
+        weak = weigh_genres(
+            corpus,
+            task.parts.train,
+            make_model=make_model,
+            settings=recipe.training,
+            seed=_run_seed(task),
+            folder=task.folder,
+            accelerator=accelerator,
+        )
+    torch.manual_seed(_run_seed(task))
+    model = make_model()
     curves, last = fit(
         model,
         train=tracks["train"],
@@ -183,6 +198,7 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
         settings=recipe.training,
         seed=_run_seed(task),
         folder=task.folder,
+        weights=track_weights(weak, tracks["train"], corpus.genres) if weak else None,
         accelerator=accelerator,
     )
     window = {"length": recipe.training.window_frames, "hop": recipe.training.window_hop}
@@ -217,7 +233,10 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
             "gap": last_accuracy["train"] - last_accuracy["valid"],
         },
     }
+    if weak:
+        record["weak_genres"] = {genre: asdict(w) for genre, w in weak.items()}
     write_text(task.folder / RUN, json.dumps(record, indent=1) + "\n")
+    (task.folder / WEAK_GENRES).unlink(missing_ok=True)
     (task.folder / CHECKPOINT).unlink(missing_ok=True)
 
 

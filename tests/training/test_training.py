@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ostinato import models
 from ostinato.errors import DataError, UsageError
 from ostinato.files import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import add_noise, mixup
-from ostinato.training.fit import CHECKPOINT, TrainingError, epoch_batches, fit
+from ostinato.training.fit import CHECKPOINT, TrainingError, fit
 from ostinato.training.settings import TrainingSettings
-from ostinato.training.tracks import Tracks, predict
+from ostinato.training.tracks import Tracks, epoch_batches, predict
 from ostinato.windows import cut
 from tests.toy import QUICK, toy_corpus
 
@@ -90,6 +92,54 @@ def test_every_track_is_heard_once_an_epoch() -> None:
         sizes = [len(batch) for batch in batches]
         assert max(sizes) <= size
         assert max(sizes) - min(sizes) <= 1
+
+
+@given(
+    weights=st.lists(st.floats(0.01, 20), min_size=1, max_size=40),
+    size=st.integers(1, 16),
+    seed=st.integers(0, 1000),
+)
+def test_tracks_are_heard_as_often_as_their_weights_say(weights, size: int, seed: int) -> None:
+    """Of an expected 1.4 times, once or twice: systematic sampling leaves no more to chance."""
+    torch.manual_seed(seed)
+    batches = epoch_batches(len(weights), size, torch.tensor(weights))
+    counts = np.bincount(torch.cat(batches).numpy(), minlength=len(weights))
+    assert counts.sum() == len(weights), "an epoch is no longer than another"
+    expected = np.array(weights) / np.sum(weights) * len(weights)
+    assert (abs(counts - expected) < 1 + 1e-4).all()
+    assert max(len(b) for b in batches) <= size
+
+
+def test_over_many_epochs_weights_are_met_and_copies_are_spread() -> None:
+    torch.manual_seed(0)
+    weights = torch.tensor([0.5, 1.0, 3.0, 0.25, 0.25])
+    epochs = [torch.cat(epoch_batches(5, 2, weights)) for _ in range(4000)]
+    shares = np.bincount(torch.cat(epochs).numpy()) / len(epochs)
+    np.testing.assert_allclose(shares, weights, atol=0.03)
+    first_places = np.bincount(torch.stack(epochs)[:, 0].numpy()) / len(epochs)
+    np.testing.assert_allclose(first_places, weights / 5, atol=0.03)
+
+
+def test_tracks_of_more_weight_get_more_noise(tmp_path, monkeypatch) -> None:
+    deviations = []
+
+    def noting(x, deviation):
+        deviations.append(deviation)
+        return add_noise(x, deviation)
+
+    monkeypatch.setattr(fit_module, "add_noise", noting)
+    weights = torch.where(TRAIN.labels == 0, 2.0, 0.5)
+    fit(
+        new_model(), train=TRAIN, valid=VALID, settings=replace(QUICK, epochs=1), seed=0,
+        folder=tmp_path, weights=weights,
+    )  # fmt: skip
+    plain = QUICK.noise * TRAIN.frames.std(0)
+    found = torch.cat(deviations)[:, 0] / plain  # one a window
+    n_heavy = (found[:, 0] > 1).sum().item()
+    assert n_heavy == 10, "5 of 15 tracks with weight 2, of which each is heard twice"
+    torch.testing.assert_close(
+        found.unique(dim=0)[:, 0], torch.tensor([0.5, 2.0]), rtol=1e-4, atol=0
+    )
 
 
 def test_training_learns_genres_that_can_be_told_apart(tmp_path) -> None:
@@ -361,7 +411,16 @@ def test_noise_has_the_deviation_it_is_told_in_every_feature() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("epochs", 0), ("learning_rate", -1.0), ("warmup", 1.0), ("mixup", -0.1), ("averaging", 1.0)],
+    [
+        ("epochs", 0),
+        ("learning_rate", -1.0),
+        ("warmup", 1.0),
+        ("mixup", -0.1),
+        ("averaging", 1.0),
+        ("weak_genres", -0.5),
+        ("weak_genre_folds", 1),
+        ("weak_genre_epochs", 0),
+    ],
 )
 def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"training.{name}: expected"):

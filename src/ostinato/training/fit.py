@@ -34,7 +34,7 @@ from ostinato.files import replacing, write_text
 from ostinato.models.layers import GenreModel
 from ostinato.training.augment import FrameAugmentation, add_noise, mixup
 from ostinato.training.settings import TrainingSettings
-from ostinato.training.tracks import Tracks, predict
+from ostinato.training.tracks import Tracks, epoch_batches, predict
 
 CHECKPOINT = "last.ckpt"
 CURVES = "curves.csv"
@@ -50,23 +50,29 @@ class TrainingError(OstinatoError):
     """Training cannot go on: the loss is no number, or a checkpoint cannot be read."""
 
 
-def epoch_batches(n_tracks: int, batch_size: int) -> list[Tensor]:
-    """Every track once, in a random order and in batches of nearly equal size."""
-    return list(torch.randperm(n_tracks).tensor_split(-(-n_tracks // batch_size)))
-
-
 class GenreTraining(lightning.LightningModule):
     """The training step: random crops, augmented, smoothed cross-entropy, AdamW in one cycle."""
 
     def __init__(
-        self, model: GenreModel, train: Tracks, settings: TrainingSettings, seed: int
+        self,
+        model: GenreModel,
+        train: Tracks,
+        settings: TrainingSettings,
+        seed: int,
+        weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.train_tracks = train
         self.settings = settings
         self.seed = seed
-        self.augment = FrameAugmentation(settings, train.spec, model.normalise.mean)
+        self.weights = weights
+        self.augment = FrameAugmentation(
+            settings,
+            train.spec,
+            model.normalise.mean,
+            largest_strength=1.0 if weights is None else float(weights.max()),
+        )
         self.batches: list[Tensor] = []
 
     def train_dataloader(self) -> DataLoader[int]:
@@ -77,7 +83,8 @@ class GenreTraining(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Draw the epoch's order."""
         torch.manual_seed(_derived(self.seed, self.current_epoch))
-        self.batches = epoch_batches(len(self.train_tracks), self.settings.batch_size)
+        n_tracks, size = len(self.train_tracks), self.settings.batch_size
+        self.batches = epoch_batches(n_tracks, size, self.weights)
 
     def training_step(self, number: int) -> Tensor:
         """Mean loss of a batch of random windows."""
@@ -87,8 +94,10 @@ class GenreTraining(lightning.LightningModule):
         tracks = self.batches[number]
         labels = self.train_tracks.labels[tracks].to(self.device)
         x = self.train_tracks.random_crops(tracks, self.augment.source_frames)  # (B, S, F)
-        x = self.augment(x.to(self.device))  # (B, T, F)
-        x = add_noise(x, self.model.normalise.deviation * self.settings.noise)
+        strengths = None if self.weights is None else self.weights[tracks].to(self.device)  # (B,)
+        x = self.augment(x.to(self.device), strengths)  # (B, T, F)
+        noise = self.model.normalise.deviation * self.settings.noise  # (F,)
+        x = add_noise(x, noise if strengths is None else noise * strengths[:, None, None])
         x, partners, share = mixup(x, alpha=self.settings.mixup)
         logits = self.model(x)
         smoothing = self.settings.label_smoothing
@@ -194,6 +203,7 @@ def fit(
     settings: TrainingSettings,
     seed: int,
     folder: Path,
+    weights: Tensor | None = None,
     accelerator: str = "cpu",
 ) -> tuple[Curves, dict[str, Tensor]]:
     """Train a model in place; resume from ``folder/last.ckpt`` if it is there.
@@ -210,6 +220,9 @@ def fit(
         Of the order, the crops, mixup and dropout.
     folder : Path
         For ``last.ckpt`` and ``curves.csv``.
+    weights : tensor [shape=(N,)] or None
+        How often each training track is heard, and how strongly augmented (but for mixup, which
+        joins two), beside the others: mean 1 leaves the whole as it is. None is every track once.
     accelerator : str
         Of Lightning: ``"cpu"``, ``"gpu"``, ``"auto"``.
 
@@ -230,7 +243,7 @@ def fit(
     """
     _check_window(train, settings)
     model.normalise.fit(train.frames)
-    training = GenreTraining(model, train, settings, seed)
+    training = GenreTraining(model, train, settings, seed, weights)
     keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder / CURVES)
     last = LastWeights()
     trainer = _trainer(

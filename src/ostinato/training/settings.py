@@ -43,6 +43,12 @@ class TrainingSettings:
         in the units of log-mel frames, deviations of an excerpt.
     gain : float
         Largest change of a window's level, in the same units.
+    weak_genres : float
+        How much more genres of low recall on inner folds of the training part are sampled and
+        augmented: weights are ``(1 - recall) ** weak_genres`` (:mod:`ostinato.training.weak`); 0
+        turns it off.
+    weak_genre_folds, weak_genre_epochs : int
+        Of the trainings that find the recall.
     averaging : float
         Decay a step of the exponential average of the weights, which is the model in the end, in
         [0, 1); 0 keeps the last step's weights.
@@ -70,6 +76,9 @@ class TrainingSettings:
     pitch: float = 0.0
     tilt: float = 0.0
     gain: float = 0.0
+    weak_genres: float = 0.0
+    weak_genre_folds: int = 3
+    weak_genre_epochs: int = 20
     averaging: float = 0.99
     gradient_clip: float = 1.0
     window_frames: int = 144
@@ -79,7 +88,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         positive = (
             "epochs", "batch_size", "learning_rate", "gradient_clip",
-            "window_frames", "window_hop", "curve_every",
+            "window_frames", "window_hop", "curve_every", "weak_genre_epochs",
         )  # fmt: skip
         for name in positive:
             if not 0 < getattr(self, name) < math.inf:
@@ -94,13 +103,19 @@ class TrainingSettings:
                 raise UsageError(
                     f"training.{name}: expected a number in [0, 1), got {getattr(self, name)}."
                 )
-        for name in ("weight_decay", "noise", "mixup", "pitch", "tilt", "gain"):
+        for name in ("weight_decay", "noise", "mixup", "pitch", "tilt", "gain", "weak_genres"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"training.{name}: expected 0 or more, got {getattr(self, name)}.")
+        if self.weak_genre_folds < 2:
+            raise UsageError(
+                f"training.weak_genre_folds: expected 2 or more, got {self.weak_genre_folds}."
+            )
 
     def augmentation(self) -> str:
         """What is done to training windows, in words: ``"noise 0.3, mixup 0.2"``."""
         names = ("noise", "mixup", "mask_time", "mask_bands", "stretch", "pitch", "tilt", "gain")
         strengths = {name: getattr(self, name) for name in names}
         told = [f"{name.replace('_', ' of ')} {v:g}" for name, v in strengths.items() if v]
+        if self.weak_genres:
+            told.append(f"weak genres more often and more strongly, by {self.weak_genres:g}")
         return ", ".join(told) or "no augmentation"

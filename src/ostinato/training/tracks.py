@@ -101,6 +101,26 @@ class Tracks:
         )
 
 
+def epoch_batches(n_tracks: int, batch_size: int, weights: Tensor | None = None) -> list[Tensor]:
+    """An epoch's tracks in a random order and in batches of nearly equal size.
+
+    Parameters
+    ----------
+    n_tracks, batch_size : int
+    weights : tensor [shape=(n_tracks,)] or None
+        None: every track once. Else as many tracks, each as often as its weight says: of a track
+        whose share of all weights is worth 1.4 tracks, one or two (systematic sampling, Madow and
+        Madow 1944).
+    """
+    order = torch.randperm(n_tracks)
+    if weights is not None:
+        ends = weights[order].double().cumsum(0)
+        ticks = (torch.arange(n_tracks) + torch.rand(1).double()) * (ends[-1] / n_tracks)
+        order = order[torch.searchsorted(ends, ticks).clamp_max(n_tracks - 1)]
+        order = order[torch.randperm(n_tracks)]  # a track's copies need not share a batch
+    return list(order.tensor_split(-(-n_tracks // batch_size)))
+
+
 def check_finite(name: str, frames: Frames) -> None:
     """Refuse frames of which a value is no finite number: one of them makes every weight NaN.
 
