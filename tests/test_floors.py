@@ -74,6 +74,7 @@ LIGHT = (
     "ostinato.datasets.collection",
     "ostinato.datasets.mel_file",
     "ostinato.datasets.download",
+    "ostinato.datasets.listing",
     "ostinato.splits",
     "ostinato.splits.drawn",
     "ostinato.splits.file",

@@ -13,8 +13,9 @@ import joblib
 import numpy as np
 
 from ostinato.audio import AudioError, _decode
-from ostinato.datasets.collection import _printable, _scan, _walk
+from ostinato.datasets.collection import _scan, _walk
 from ostinato.datasets.corpus import Recording, Skipped
+from ostinato.datasets.listing import printable
 from ostinato.errors import DataError
 
 MOST_CLIPPED = 0.001
@@ -49,7 +50,7 @@ def files_below(folder: Path) -> tuple[list[Recording], list[Skipped]]:
     for name in names:
         path = str(folder / name)
         entries.append(
-            known.get(path) or Recording(id=_printable(name.as_posix()), genre="", path=path)
+            known.get(path) or Recording(id=printable(name.as_posix()), genre="", path=path)
         )
     return entries, closed
 

@@ -308,6 +308,15 @@ def test_one_genre_is_not_enough_and_the_error_tells_what_was_found(folder: Path
     assert "blues (3), jazz (1), pop (2)" in text
 
 
+def test_what_can_never_be_enough_is_said_before_anything_is_heard(folder: Path) -> None:
+    put(folder, *BLUES, "blues/d.wav", "jazz/a.wav", "jazz/b.wav")
+    steps: Progress = []
+    with pytest.raises(DataError, match=r"blues \(4\), jazz \(2\)"):
+        load(folder, progress=steps)
+    assert steps == []
+    assert not (folder.parent / "cache").exists()
+
+
 def test_the_error_counts_what_it_does_not_name(folder: Path) -> None:
     put(folder, *(f"{i:02d}. Song.wav" for i in range(20)))
     assert "11 (1), 8 more." in refused(folder)

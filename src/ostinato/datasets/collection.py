@@ -21,40 +21,21 @@ the replicas GTZAN is known for.
 
 from __future__ import annotations
 
-import itertools
 import os
 import stat
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from ostinato.audio import AUDIO_SUFFIXES
-from ostinato.datasets.cache import FrameCache, Heard, hear
+from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.gtzan import gtzan_id, tracks
+from ostinato.datasets.listing import Listing, Progress, hear_listing, printable
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 
-MIN_RECORDINGS = 3
-"""Different recordings a genre needs: one each to learn from, to choose by and to be judged on."""
-
-MIN_GENRES = 2
-
-Progress = Callable[[int, int, str], None]
-"""Called with recordings done, recordings in all, and the id of the one just done."""
-
 _LAYOUT = "a folder per genre, or files named GENRE.NAME.wav"
-_LISTED = 12  # genres an error names before it counts the others
-
-
-@dataclass(frozen=True)
-class _Contents:
-    """What a directory holds, before anything is heard; a path for each recording."""
-
-    recordings: Sequence[Recording]
-    paths: Sequence[Path]
-    skipped: Sequence[Skipped]
-    is_gtzan: bool
 
 
 def load_collection(
@@ -73,8 +54,8 @@ def load_collection(
     :func:`ostinato.datasets.cache.hear`). All frames are held in memory: some 60 kB for 30 s of
     sound at 40 coefficients.
 
-    A file that cannot be read is in ``skipped`` with the reason; a genre with fewer than
-    ``MIN_RECORDINGS`` different recordings is in ``left_out``, and its recordings are dropped.
+    A file that cannot be read is in ``skipped`` with the reason; a genre with fewer than three
+    different recordings is in ``left_out``, and its recordings are dropped.
 
     Parameters
     ----------
@@ -102,67 +83,11 @@ def load_collection(
     CacheError
         If the cache cannot be read or written.
     """
-    contents = _scan(folder)
-    n_done = itertools.count(1)
-
-    def done(position: int) -> None:
-        if progress:
-            progress(next(n_done), len(contents.paths), contents.recordings[position].id)
-
-    results = hear(contents.paths, spec=spec, cache=cache, n_jobs=n_jobs, done=done)
-    heard: list[tuple[Recording, Heard]] = []
-    skipped = list(contents.skipped)
-    for recording, result in zip(contents.recordings, results, strict=True):
-        if isinstance(result, Heard):
-            heard.append((recording, result))
-        else:
-            skipped.append(Skipped(recording.id, result))
-    if not heard:
-        reason = skipped[0].reason[0].lower() + skipped[0].reason[1:]
-        raise DataError(
-            f"None of the {len(skipped)} audio files in '{folder}' can be used; the first is "
-            f"'{skipped[0].id}': {reason}"
-        )
-    recordings = _grouped([r for r, _ in heard], [h.sha256 for _, h in heard])
-    left_out = _too_small(folder, contents.recordings, recordings, len(skipped))
-    kept = [i for i, recording in enumerate(recordings) if recording.genre not in left_out]
-    name = "gtzan" if contents.is_gtzan else _printable(folder.resolve().name)
-    return Corpus(
-        name=name or "collection",  # the root of a disk has no name
-        source=_printable(str(folder)),
-        recordings=tuple(recordings[i] for i in kept),
-        frames=tuple(heard[i][1].frames for i in kept),
-        spec=spec,
-        skipped=tuple(sorted(skipped, key=lambda s: s.id)),
-        left_out=left_out,
-    )
+    listing = _scan(folder)
+    return hear_listing(listing, spec=spec, cache=cache, n_jobs=n_jobs, progress=progress)
 
 
-def _too_small(
-    folder: Path, found: Sequence[Recording], usable: Sequence[Recording], n_skipped: int
-) -> dict[str, int]:
-    """Genres with too few different usable recordings, and how many they have."""
-    different: dict[str, set[str]] = {genre: set() for genre in sorted({r.genre for r in found})}
-    for recording in usable:
-        different[recording.genre].add(recording.recording)
-    counts = {genre: len(names) for genre, names in different.items()}
-    left_out = {genre: n for genre, n in counts.items() if n < MIN_RECORDINGS}
-    if len(counts) - len(left_out) < MIN_GENRES:
-        listed = [f"{genre} ({n})" for genre, n in list(counts.items())[:_LISTED]]
-        if len(counts) > _LISTED:
-            listed.append(f"{len(counts) - _LISTED} more")
-        unread = f"; {n_skipped} could not be used" if n_skipped else ""
-        raise DataError(
-            f"Expected at least {MIN_GENRES} genres with {MIN_RECORDINGS} or more different, "
-            f"readable recordings each in '{folder}' ({_LAYOUT}), got {', '.join(listed)}{unread}."
-        )
-    return left_out
-
-
-# What is there -----------------------------------------------------------------------------------
-
-
-def _scan(folder: Path) -> _Contents:
+def _scan(folder: Path) -> Listing:
     """Find the audio files of a collection and their genres, sorted by genre and id."""
     names, skipped, n_others = _walk(folder)
     if not names:
@@ -177,28 +102,36 @@ def _scan(folder: Path) -> _Contents:
         inside = next(name for name in names if len(name.parts) > depth + 1)
         raise DataError(
             f"'{folder}' mixes two layouts, so that genres would be a guess: expected {_LAYOUT}, "
-            f"got the folder '{_printable(inside.parts[depth])}' beside {len(loose)} loose files "
-            f"such as '{_printable(loose[0].name)}'; move either elsewhere."
+            f"got the folder '{printable(inside.parts[depth])}' beside {len(loose)} loose files "
+            f"such as '{printable(loose[0].name)}'; move either elsewhere."
         )
     found: list[tuple[Recording, Path]] = []
     for name in names:
         before, dot, _ = name.stem.partition(".")
         genre = name.parts[depth] if not loose else before if dot else None
-        identity = _printable(name.as_posix())
+        identity = printable(name.as_posix())
         if genre:
             path = folder / name
-            found.append((Recording(id=identity, genre=_printable(genre), path=str(path)), path))
+            found.append((Recording(id=identity, genre=printable(genre), path=str(path)), path))
         else:
             skipped.append(Skipped(identity, "Its name tells no genre: expected GENRE.NAME.wav."))
     if not found:
         raise DataError(
             f"No genres in '{folder}': expected {_LAYOUT}, got {len(names)} files such as "
-            f"'{_printable(names[0].name)}'."
+            f"'{printable(names[0].name)}'."
         )
     found.sort(key=lambda f: (f[0].genre, f[0].id))
     recordings, paths = [r for r, _ in found], [path for _, path in found]
     as_gtzan = _as_gtzan(folder, recordings, paths)
-    return _Contents(as_gtzan or recordings, paths, skipped, as_gtzan is not None)
+    own_name = printable(folder.resolve().name) or "collection"  # the root of a disk has no name
+    return Listing(
+        name="gtzan" if as_gtzan else own_name,
+        source=printable(str(folder)),
+        layout=_LAYOUT,
+        recordings=as_gtzan or recordings,
+        paths=paths,
+        skipped=skipped,
+    )
 
 
 def _walk(folder: Path) -> tuple[list[PurePath], list[Skipped], int]:
@@ -210,7 +143,9 @@ def _walk(folder: Path) -> tuple[list[PurePath], list[Skipped], int]:
     except OSError as error:
         raise _cannot_list(folder, error) from error
     if not is_folder:
-        raise UsageError(f"Expected a folder of audio, but '{folder}' is a file.")
+        raise UsageError(
+            f"Expected a folder of audio, or a table of it (.csv, .tsv), but '{folder}' is a file."
+        )
 
     closed: list[Skipped] = []
 
@@ -218,7 +153,7 @@ def _walk(folder: Path) -> tuple[list[PurePath], list[Skipped], int]:
         place = Path(error.filename)
         if place == folder:
             raise _cannot_list(folder, error) from error
-        name = _printable(place.relative_to(folder).as_posix())
+        name = printable(place.relative_to(folder).as_posix())
         closed.append(Skipped(name, f"The folder cannot be listed: {error.strerror}."))
 
     audio: list[PurePath] = []
@@ -283,31 +218,5 @@ def _is_audio(name: str) -> bool:
     return not _is_hidden(name) and PurePath(name).suffix.lower() in AUDIO_SUFFIXES
 
 
-def _printable(name: str) -> str:
-    r"""Text that any file can hold: bytes of a file name that are not UTF-8 become ``\udcff``."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _cannot_list(folder: Path, error: OSError) -> DataError:
     return DataError(f"The folder '{folder}' cannot be listed: {error.strerror or error}.")
-
-
-# Which recordings are one ------------------------------------------------------------------------
-
-
-def _grouped(recordings: Sequence[Recording], hashes: Sequence[str]) -> list[Recording]:
-    """Give one ``recording`` to all that hold the same sound."""
-    first: dict[tuple[str, str], int] = {}
-    parents = list(range(len(recordings)))
-
-    def root(i: int) -> int:
-        while parents[i] != i:
-            i = parents[i]
-        return i
-
-    for i, (recording, sha256) in enumerate(zip(recordings, hashes, strict=True)):
-        name = str(PurePath(recording.path or recording.id).with_suffix(""))
-        for key in (("recording", recording.recording), ("bytes", sha256), ("name", name)):
-            a, b = root(i), root(first.setdefault(key, i))
-            parents[max(a, b)] = min(a, b)
-    return [replace(r, recording=recordings[root(i)].recording) for i, r in enumerate(recordings)]

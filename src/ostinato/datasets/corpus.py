@@ -76,6 +76,8 @@ class Corpus:
         Files that could not be read, or are known to be corrupt.
     left_out : dict of str to int
         Genres with too few recordings to learn from, and how many recordings they had.
+    notes : tuple of str
+        What the owner should know of how it was read, a sentence each.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class Corpus:
     spec: FeatureSpec
     skipped: tuple[Skipped, ...] = ()
     left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.recordings:
