@@ -19,6 +19,7 @@ from ostinato.audit import NEAR, SPEC, AuditResult, Pair, audit, audit_folder, s
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.gtzan import load_gtzan
+from ostinato.datasets.table import load_table
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames, frames
 from ostinato.splits import Fold, Split, split_corpus
@@ -336,6 +337,36 @@ class TestFolder:
         for s in result.straddling:
             assert (s.a, s.b) in ids(result.pairs)
             assert s.a_part != s.b_part
+
+    def test_a_table_is_audited_as_it_is_split(self, tmp_path, listen) -> None:
+        """By its ids, with what it says of its files; files that it does not name are not heard."""
+        folder, rows = tmp_path / "music", ["id,path,genre,artist,title"]
+        for k, (genre, seeds) in enumerate((("a", range(4)), ("b", range(4, 8)))):
+            for seed in seeds:
+                wav(folder / f"{seed}.wav", music(seed, 8))
+                rows.append(f"song {seed},music/{seed}.wav,{genre},by {seed - 4 * k},T{seed}")
+        wav(folder / "again.wav", music(0, 8)[8000:] / 2)
+        wav(folder / "not named.wav", music(1, 8))
+        rows += ["song 0 again,music/again.wav,a,by nobody,T0", "gone,music/gone.wav,b,by 3,"]
+        table = tmp_path / "mine.csv"
+        table.write_text("\n".join(rows))
+        result = listen(table)
+        assert result.name == str(table)
+        assert ids(result.pairs) == {("song 0", "song 0 again")}
+        assert [(f.id, "No such file" in f.problem) for f in result.files] == [("gone", True)]
+        known = {e.id: (e.genre, e.artist, e.title) for e in result.entries}
+        assert len(known) == 9
+        assert known["song 5"] == ("b", "by 1", "T5")
+        sides = split_corpus(load_table(table, spec=SPEC, cache=FrameCache(tmp_path / "cache")))
+        again = listen(table, split="holdout")
+        assert (again.split, again.straddling) == ("holdout", straddling(result.pairs, sides))
+
+    def test_a_table_that_is_wrong_is_refused(self, tmp_path, listen) -> None:
+        (tmp_path / "mine.csv").write_text("path,artist\na.wav,Ada\n")
+        with pytest.raises(DataError, match=r"mine\.csv', line 1: expected a header .* genre"):
+            listen(tmp_path / "mine.csv")
+        with pytest.raises(UsageError, match="Cannot read the table"):
+            listen(tmp_path / "none.csv")
 
     def test_a_second_call_hears_from_the_cache(self, tmp_path, listen, monkeypatch) -> None:
         folder = tmp_path / "music"

@@ -184,6 +184,34 @@ def test_a_study_of_a_file_of_mel_frames(call, tiny, tmp_path) -> None:
         assert FeatureSpec.from_dict(json.loads(weights.read_text())["spec"]).n_features == width
 
 
+def test_a_study_of_a_table_keeps_its_artists_apart(call, tiny, tmp_path) -> None:
+    make_collection(tmp_path / "music", {"drone": 10, "hiss": 10})
+    rows = [
+        f"music/{genre}/track {i}.wav;{genre};{genre} artist {i // 2};1930"
+        for genre in ("drone", "hiss")
+        for i in range(10)
+    ]
+    table = tmp_path / "mine.csv"
+    table.write_text("\n".join(["Path;Genre;Artist;Year", *rows, "music/drone/no.wav;drone;;"]))
+    status, _, err = call(
+        "study", tiny, "--data", table, "--shares", "40/20/40", "--jobs", "1",
+        "--cache", tmp_path / "cache", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 0, err
+    assert err.count("Columns of the table that are not used: Year.") == 1
+    assert "Passed over: music/drone/no.wav" in err
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["data"]["name"] == "mine"
+    assert results["data"]["artists_known"]
+    assert results["config"]["shares"] == {"train": 0.4, "valid": 0.2, "test": 0.4}
+    assert results["split"]["name"] == "holdout"
+    (fold,) = results["split"]["folds"]
+    assert {part: facts["n"] for part, facts in fold["parts"].items()} == {
+        "train": 8, "valid": 4, "test": 8,
+    }  # fmt: skip
+    assert fold["shared_artists"] == {"valid": 0, "test": 0}
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
@@ -199,6 +227,9 @@ def test_a_study_of_a_file_of_mel_frames(call, tiny, tmp_path) -> None:
         (["--repeats", "2"], 2, "repeats: only folds that are drawn"),
         (["nothing.toml"], 2, "Cannot read the study nothing.toml"),
         (["--data", "no/such/folder"], 2, "no/such/folder"),
+        (["--data", "none.csv"], 2, "Cannot read the table 'none.csv'"),
+        (["--data", "two.tsv"], 1, "The table 'two.tsv', line 2: the genre is empty."),
+        (["--data", "far.csv"], 1, "None of the 1 files that the table 'far.csv' names is there"),
         (["--data", "empty"], 1, "empty"),
         (["--data", "one"], 1, "genre"),
     ],
@@ -206,6 +237,8 @@ def test_a_study_of_a_file_of_mel_frames(call, tiny, tmp_path) -> None:
 def test_a_wrong_call_is_one_sentence(call, tmp_path, arguments, status, sentence) -> None:
     (tmp_path / "empty").mkdir()
     make_collection(tmp_path / "one", {"drone": 4})
+    (tmp_path / "two.tsv").write_text("path\tgenre\nmusic/a.wav\t\n")
+    (tmp_path / "far.csv").write_text("path,genre\nmusic/a.wav,drone\n")
     before = {p for p in tmp_path.rglob("*") if "cache" not in p.parts}
     got, out, err = call("study", *arguments, "--cache", tmp_path / "cache")
     assert got == status

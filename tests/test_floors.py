@@ -75,6 +75,7 @@ LIGHT = (
     "ostinato.datasets.mel_file",
     "ostinato.datasets.download",
     "ostinato.datasets.listing",
+    "ostinato.datasets.table",
     "ostinato.splits",
     "ostinato.splits.drawn",
     "ostinato.splits.file",

@@ -1,4 +1,4 @@
-"""Files of a folder to be audited: which there are, and whether their samples are clipped.
+"""Files of a folder or table to be audited: which there are, and whether their samples are clipped.
 
 Private to :mod:`ostinato.audit`.
 """
@@ -16,6 +16,7 @@ from ostinato.audio import AudioError, _decode
 from ostinato.datasets.collection import _scan, _walk
 from ostinato.datasets.corpus import Recording, Skipped
 from ostinato.datasets.listing import printable
+from ostinato.datasets.table import is_table, read_table
 from ostinato.errors import DataError
 
 MOST_CLIPPED = 0.001
@@ -27,15 +28,18 @@ _FULL_SCALE = 0.999
 def files_below(folder: Path) -> tuple[list[Recording], list[Skipped]]:
     """All audio files below a folder, sorted, and the folders that cannot be listed.
 
-    Genres, artists and titles are known where the folder is laid out as a collection is.
+    Genres, artists and titles are known where the folder is laid out as a collection is, or where a
+    table stands in its place: then the files are those that it names.
 
     Raises
     ------
     UsageError
-        If the folder does not exist or is a file.
+        If the folder does not exist or is a file that is no table.
     DataError
-        If it cannot be listed, or holds no audio.
+        If it cannot be listed, or holds no audio; if the table is wrong.
     """
+    if is_table(folder):
+        return list(read_table(folder).recordings), []
     names, closed, n_others = _walk(folder)
     if not names:
         raise DataError(

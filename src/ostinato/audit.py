@@ -2,7 +2,7 @@
 
 Copies of one recording on two sides of a split make a figure that measures memory. Tables name some
 of them; the sound tells of the others. :func:`audit` takes a corpus with its frames,
-:func:`audit_folder` a directory of audio, with or without genres. Both give an
+:func:`audit_folder` a directory of audio, with or without genres, or a table of it. Both give an
 :class:`AuditResult`:
 
 exact
@@ -44,6 +44,7 @@ from ostinato._fingerprint import WINDOW_FRAMES, Index
 from ostinato.datasets.cache import FrameCache, Heard, hear
 from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.table import is_table, load_table
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, Frames
 from ostinato.splits import PARTS, Split, check_settings, split_corpus
@@ -118,7 +119,7 @@ class AuditResult:
     Attributes
     ----------
     name : str
-        ``"gtzan"``, or the folder.
+        ``"gtzan"``, or the folder or table.
     entries : tuple of Recording
         All that was compared, with genre (``""`` if unknown), artist and title.
     pairs : tuple of Pair
@@ -208,15 +209,16 @@ def audit_folder(
     """Find the audio files below a folder that hold the same sound, and those that hold none.
 
     Genres are not needed. Where the folder is laid out as a collection, its genres, and the artists
-    and titles of GTZAN, are told with the pairs.
+    and titles of GTZAN, are told with the pairs; so is what a table says.
 
     Parameters
     ----------
     folder : Path
+        Or a table (see :mod:`ostinato.datasets.table`), whose files are heard.
     cache : FrameCache
         Frames are kept there; files already heard for an audit are not heard again.
     split : str, optional
-        Name of a split (:data:`ostinato.splits.SPLITS`) of the folder as a collection, or a file.
+        Name of a split (:data:`ostinato.splits.SPLITS`) of the collection, or a file.
     threshold : float
     n_jobs : int, optional
         How many processes listen; one a processor core by default.
@@ -230,9 +232,9 @@ def audit_folder(
     Raises
     ------
     UsageError
-        If the folder does not exist, or an argument is out of its range.
+        If the folder or table does not exist, or an argument is out of its range.
     DataError
-        If there is no audio, or the folder cannot be split so.
+        If there is no audio, the table is wrong, or the collection cannot be split so.
     CacheError
         If the cache cannot be read or written.
     """
@@ -349,5 +351,6 @@ def _split_of(
     folder: Path, name: str, cache: FrameCache, n_jobs: int | None, progress: Progress | None
 ) -> Split:
     check_settings(name)  # before anything is heard
-    corpus = load_collection(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
+    load = load_table if is_table(folder) else load_collection
+    corpus = load(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
     return split_corpus(corpus, name)

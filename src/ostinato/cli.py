@@ -59,8 +59,10 @@ def study(
     data: Annotated[
         str | None,
         typer.Option(
-            help="A folder of audio (a folder per genre, or GENRE.NAME.wav), or a file of GTZAN's "
-            "mel frames (.npz). By default gtzan, the frames that ship with the package."
+            help="A folder of audio (a folder per genre, or GENRE.NAME.wav), a table (.csv, .tsv) "
+            "with the columns path, genre and, where known, artist, title, id, recording, or a "
+            "file of GTZAN's mel frames (.npz). By default gtzan, the frames that ship with the "
+            "package."
         ),
     ] = None,
     frames: Annotated[
@@ -143,6 +145,8 @@ def study(
       ostinato study
 
       ostinato study --data ~/music/by-genre --models lstm,residual-lstm --seeds 5
+
+      ostinato study --data ~/music/table.csv --shares 80/10/10
 
       ostinato study --split artist-folds --no-test      (to choose: no test track is heard)
 
@@ -257,9 +261,9 @@ def audit(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DIR|gtzan",
-            help="A folder of audio, with or without genres; or gtzan, the frames that ship with "
-            "the package.",
+            metavar="DIR|TABLE|gtzan",
+            help="A folder of audio, with or without genres; a table of it (.csv, .tsv); or gtzan, "
+            "the frames that ship with the package.",
         ),
     ],
     split: Annotated[
@@ -274,7 +278,7 @@ def audit(
         typer.Option(help="Similarity from which a pair is shown, at most 1. By default 0.5."),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Where frames of DIR are kept between calls.")
+        Path | None, typer.Option(help="Where frames of audio files are kept between calls.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(help="Processes that listen. By default one a core.", min=1)
@@ -339,6 +343,8 @@ def fetch(
 
 
 def _tell_what_is_missing(corpus: Any) -> None:
+    for note in corpus.notes:
+        messages.print(note, soft_wrap=True, markup=False)
     for skipped in corpus.skipped:
         messages.print(f"Passed over: {skipped.id}: {skipped.reason}", soft_wrap=True)
     for genre, n in corpus.left_out.items():

@@ -38,8 +38,9 @@ class StudyConfig:
     title : str
         Of the report.
     data : str
-        ``"gtzan"``, the frames that ship with the package; a folder of audio; or a file of mel
-        frames (``.npz``).
+        ``"gtzan"``, the frames that ship with the package; a folder of audio; a table of it
+        (``.csv``, ``.tsv``; see :mod:`ostinato.datasets.table`); or a file of mel frames
+        (``.npz``).
     frames : str
         What the models see: ``"mfcc"``; ``"log-mel"``, mel bands; ``"log-mel-from-mfcc"``, the
         bands that have these MFCC and no finer detail.

@@ -25,6 +25,7 @@ from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.mel_file import load_mel_file
+from ostinato.datasets.table import is_table, load_table
 from ostinato.errors import OstinatoError, UsageError
 from ostinato.files import write_text
 from ostinato.ledger import (
@@ -111,13 +112,13 @@ def load_data(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """The corpus of a study: the shipped GTZAN frames, a folder of audio, or a file of mel frames.
+    """The corpus of a study: shipped GTZAN frames, a folder or table of audio, or mel frames.
 
     Parameters
     ----------
     config : StudyConfig
     cache : Path or None
-        Where frames of a folder are kept; None is the user's cache folder.
+        Where frames of audio files are kept; None is the user's cache folder.
     jobs : int or None
         Processes; None is one a core.
     progress : callable or None
@@ -135,7 +136,8 @@ def load_data(
     path = Path(config.data)
     if path.suffix == ".npz" and not path.is_dir():
         return load_mel_file(path, spec=config.spec)
-    return load_collection(
+    load = load_table if is_table(path) else load_collection
+    return load(
         path,
         spec=config.spec,
         cache=FrameCache(cache),

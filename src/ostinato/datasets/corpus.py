@@ -24,7 +24,8 @@ class Recording:
     Attributes
     ----------
     id : str
-        Unique in the corpus: ``"blues.00000"``, or the path below the collection's folder.
+        Unique in the corpus: ``"blues.00000"``, the path below the collection's folder, or what a
+        table says.
     genre : str
     artist, title : str or None
         None where they are not known.
@@ -64,9 +65,10 @@ class Corpus:
     Attributes
     ----------
     name : str
-        ``"gtzan"``, or the name of the folder.
+        ``"gtzan"``, or the name of the folder or table.
     source : str
-        Where the frames come from, for the report: ``"shipped frames"`` or a folder.
+        Where the frames come from, for the report: ``"shipped frames"``, a folder or a
+        table.
     recordings : sequence of Recording
     frames : sequence of float32 array [shape=(n_frames, n_coefficients)]
         One a recording, in the same order. Recordings may differ in ``n_frames``.

@@ -1,0 +1,311 @@
+"""A table of audio files as a corpus: ``--data TABLE.csv``.
+
+::
+
+    path,genre,artist,title
+    disc 1/track 3.flac,blues,Robert Johnson,Cross Road Blues
+    /srv/music/a.mp3,jazz,Nina Simone,
+
+``path`` (absolute, or relative to the table's folder) and ``genre`` are required; ``id``,
+``artist``, ``title`` and ``recording`` may be there. Files with one value of ``recording`` hold the
+same sound; the id of another row will do. An empty cell says that it is not known. Columns may
+stand in any order, their names in capitals or not; other columns are not used, and a note says so.
+
+The file is UTF-8 with or without byte-order mark, ``.csv`` separated by commas or, as spreadsheets
+of some countries write it, semicolons; ``.tsv`` by tabs. Spaces around a cell do not count, nor do
+rows without content. Artists spelled alike but for capitals and spaces are one artist; genres so
+are an error.
+
+A table is taken at its word: ids are those it gives, or the paths as they stand in it, and nothing
+is looked up elsewhere, not even where files are named as GTZAN's are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from ostinato.datasets.cache import FrameCache
+from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.listing import Listing, Progress, hear_listing, printable
+from ostinato.errors import DataError, UsageError
+from ostinato.features import FeatureSpec
+
+REQUIRED = ("path", "genre")
+OPTIONAL = ("id", "artist", "title", "recording")
+SUFFIXES = (".csv", ".tsv")
+
+_LAYOUT = "a row a file, with its path and genre"
+_LISTED = 12  # columns a sentence names before it counts the others
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A file as a row of the table tells of it."""
+
+    line: int
+    cell: str  # its path, as written
+    path: Path
+    recording: Recording
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is that of a table: by its suffix, unless it is a folder's name."""
+    try:
+        return path.suffix.lower() in SUFFIXES and not path.is_dir()
+    except OSError:
+        return True  # reading it says what is wrong
+
+
+def load_table(
+    path: Path,
+    *,
+    spec: FeatureSpec,
+    cache: FrameCache,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Read the audio files that a table names, and compute the frames of each once.
+
+    Frames are computed, cached and held as by
+    :func:`ostinato.datasets.collection.load_collection`; files that cannot be read, or are not
+    there, are in ``skipped`` with the reason, genres with fewer than three different recordings in
+    ``left_out``.
+
+    Parameters
+    ----------
+    path : Path
+    spec : FeatureSpec
+    cache : FrameCache
+    n_jobs : int, optional
+        How many processes compute frames; one a processor core by default.
+    progress : callable, optional
+        Called after each recording, in no fixed order, with the number done, the number in all and
+        its id.
+
+    Returns
+    -------
+    Corpus
+        Sorted by genre and id, whatever the order of rows. ``name`` is the table's, less its
+        suffix.
+
+    Raises
+    ------
+    UsageError, DataError
+        As :func:`read_table`; if ``n_jobs`` is below 1; if no file can be read, or fewer than two
+        genres are left.
+    CacheError
+        If the cache cannot be read or written.
+    """
+    return hear_listing(read_table(path), spec=spec, cache=cache, n_jobs=n_jobs, progress=progress)
+
+
+def read_table(path: Path) -> Listing:
+    """Read a table of audio files, without opening any of them.
+
+    Raises
+    ------
+    UsageError
+        If the table cannot be read.
+    DataError
+        Naming the line: if it is not such a table (not UTF-8, a required column missing, a row of
+        another length, an empty path or genre), or contradicts itself (a path or an id twice, a
+        genre in two spellings). If none of the files is there.
+    """
+    text = _text(path)
+    delimiter = _delimiter(path, text)
+    lines = _lines(path, text, delimiter)
+    header_line, header = next(lines, (1, []))
+    names = _names(path, header_line, header)
+    rows = _one_spelling(path, [_row(path, line, row, names) for line, row in lines])
+    if not rows:
+        raise DataError(f"The table '{path}' names no file: expected {_LAYOUT}, got a header only.")
+    _check_unique(path, rows)
+    _check_there(path, rows)
+    unused = [name for name in header if name and name.casefold() not in (*REQUIRED, *OPTIONAL)]
+    rows.sort(key=lambda row: (row.recording.genre, row.recording.id))
+    return Listing(
+        name=_name(path),
+        source=printable(str(path)),
+        layout=_LAYOUT,
+        recordings=[row.recording for row in rows],
+        paths=[row.path for row in rows],
+        notes=(f"Columns of the table that are not used: {_some(unused)}.",) if unused else (),
+    )
+
+
+def _name(path: Path) -> str:
+    """Of the corpus: "gtzan" is for the collection whose published lists are known."""
+    stem = printable(path.stem)
+    return printable(path.name) if stem == "gtzan" else stem
+
+
+# From bytes to rows
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"Cannot read the table '{path}': {reason}.") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{_at(path, line)}, is not text in UTF-8: save the table in that encoding (in a "
+            "spreadsheet: CSV UTF-8)."
+        ) from None
+    before, zero, _ = text.partition("\0")
+    if zero:
+        line = before.count("\n") + 1
+        raise DataError(f"{_at(path, line)}, holds a zero byte: expected a table of text.")
+    return text
+
+
+def _delimiter(path: Path, text: str) -> str:
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    header = re.sub('"[^"]*"', "", text.lstrip().partition("\n")[0])  # less what stands in quotes
+    return ";" if header.count(";") > header.count(",") else ","
+
+
+def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, each with the number of the line that it begins in."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(f"{_at(path, line)}, is damaged: {error}.") from error
+        row = [cell.strip() for cell in row]
+        if any(row):
+            yield line, row
+
+
+def _names(path: Path, line: int, header: Sequence[str]) -> list[str]:
+    """Names of the columns in small letters."""
+    names = [name.casefold() for name in header]
+    if not set(REQUIRED) <= set(names):
+        raise DataError(
+            f"{_at(path, line)}: expected a header with the columns {' and '.join(REQUIRED)}, got "
+            f"{_some(header) or 'nothing'}."
+        )
+    for name in (*REQUIRED, *OPTIONAL):
+        if names.count(name) > 1:
+            raise DataError(f"{_at(path, line)}: the column {name} stands twice.")
+    return names
+
+
+# From rows to recordings
+
+
+def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Row:
+    if len(row) != len(names):
+        raise DataError(
+            f"{_at(path, line)}: expected {len(names)} fields as in the header, got {len(row)}; a "
+            "field that holds the separator stands in double quotes."
+        )
+    cells = dict(zip(names, row, strict=True))
+    for name in REQUIRED:
+        if not cells[name]:
+            raise DataError(f"{_at(path, line)}: the {name} is empty.")
+    words = {name: " ".join(cells.get(name, "").split()) for name in ("genre", *OPTIONAL)}
+    place = path.parent / cells["path"]
+    recording = Recording(
+        id=words["id"] or PurePath(cells["path"]).as_posix(),
+        genre=words["genre"],
+        artist=words["artist"] or None,
+        title=words["title"] or None,
+        recording=words["recording"],
+        path=str(place),
+    )
+    return _Row(line=line, cell=cells["path"], path=place, recording=recording)
+
+
+def _one_spelling(path: Path, rows: Sequence[_Row]) -> list[_Row]:
+    """The rows, each artist spelled as at first: capitals must not put one on two sides.
+
+    Genres are classes, and which spelling is meant is the owner's to say.
+    """
+    genres: dict[str, _Row] = {}
+    artists: dict[str, str] = {}
+    spelled = []
+    for row in rows:
+        recording = row.recording
+        first = genres.setdefault(_alike(recording.genre), row)
+        if first.recording.genre != recording.genre:
+            raise DataError(
+                f"The table '{path}' spells one genre in two ways: '{first.recording.genre}' in "
+                f"line {first.line} and '{recording.genre}' in line {row.line}."
+            )
+        if recording.artist is not None:
+            artist = artists.setdefault(_alike(recording.artist), recording.artist)
+            row = replace(row, recording=replace(recording, artist=artist))
+        spelled.append(row)
+    return spelled
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _check_unique(path: Path, rows: Sequence[_Row]) -> None:
+    """Refuse a path or an id that stands twice; with two genres it is a contradiction as well."""
+    seen: dict[tuple[str, str], _Row] = {}
+    for row in rows:
+        whole = os.path.normpath(row.path.absolute())
+        for what, key in (("path", whole), ("id", row.recording.id)):
+            other = seen.setdefault((what, key), row)
+            if other is row:
+                continue
+            shown = row.cell if what == "path" else key
+            a, b = other.recording.genre, row.recording.genre
+            if a != b:
+                raise DataError(
+                    f"The table '{path}' contradicts itself: the {what} '{shown}' has the genre "
+                    f"'{a}' in line {other.line} and '{b}' in line {row.line}."
+                )
+            raise DataError(
+                f"The table '{path}' has the {what} '{shown}' twice, in lines {other.line} and "
+                f"{row.line}: keep one of them."
+            )
+
+
+def _check_there(path: Path, rows: Sequence[_Row]) -> None:
+    """Refuse a table none of whose files is there: its paths are relative to another folder."""
+    if not any(_is_there(row.path) for row in rows):
+        raise DataError(
+            f"None of the {len(rows)} files that the table '{path}' names is there: relative paths "
+            f"are looked for in '{path.parent.absolute()}'; the first is '{rows[0].cell}' (line "
+            f"{rows[0].line})."
+        )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass  # there or not, why it cannot be read is told where it is opened
+    return True
+
+
+def _at(path: Path, line: int) -> str:
+    return f"The table '{path}', line {line}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
