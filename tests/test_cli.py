@@ -172,7 +172,7 @@ def test_a_study_of_a_file_of_mel_frames(call, tiny, tmp_path) -> None:
         study_file = tmp_path / f"{frames}.toml"
         study_file.write_text(text)
         status, _, err = call(
-            "study", study_file, "--data", tmp_path / "mel.npz", "--split", "artist-holdout",
+            "study", study_file, "--data", tmp_path / "mel.npz", "--split", "holdout",
             "--jobs", "1", "--out", tmp_path / frames,
         )  # fmt: skip
         assert status == 0, err

@@ -146,7 +146,7 @@ def test_a_track_weighs_what_its_genre_weighs() -> None:
 # In a study
 
 CONFIG = StudyConfig(
-    models=("lstm",), seeds=1, split="artist-holdout", training=replace(SETTINGS, epochs=2),
+    models=("lstm",), seeds=1, split="holdout", training=replace(SETTINGS, epochs=2),
     settings={"lstm": SMALL}, coefficients=4,
 )  # fmt: skip
 
