@@ -35,7 +35,11 @@ CORPUS = toy_corpus()
 SETTINGS = replace(QUICK, weak_genres=1.0, weak_genre_epochs=15, learning_rate=1e-2)
 SMALL = {"width": 8, "depth": 1, "texture_frames": 4}
 MODEL = partial(
-    models.build, "lstm", n_features=4, n_genres=3, settings=models.family("lstm").settings(**SMALL)
+    models.build,
+    "lstm",
+    spec=CORPUS.spec,
+    n_genres=3,
+    settings=models.family("lstm").settings(**SMALL),
 )
 
 
