@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ostinato import __version__, models
 from ostinato.datasets.corpus import Corpus
@@ -27,9 +28,13 @@ from ostinato.errors import DataError
 from ostinato.evaluation.metrics import evaluate
 from ostinato.files import write_text
 from ostinato.modelfile import ModelInfo
+from ostinato.models.baseline import SolvedModel
+from ostinato.models.layers import GenreModel
 from ostinato.splits import PARTS, Fold
-from ostinato.training.fit import CHECKPOINT, Curves, fit
+from ostinato.training.curves import Curves
+from ostinato.training.fit import CHECKPOINT, fit
 from ostinato.training.settings import TrainingSettings
+from ostinato.training.solve import solve
 from ostinato.training.tracks import Tracks, predict
 from ostinato.training.weak import WEAK_GENRES, GenreWeight, track_weights, weigh_genres
 
@@ -171,36 +176,7 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
     # The test part is not even gathered when it is to stay untouched.
     parts = [p for p in PARTS if task.parts.part(p) and (p != "test" or recipe.test)]
     tracks = {part: Tracks.of(corpus, task.parts.part(part)) for part in parts}
-    make_model = partial(
-        models.build,
-        recipe.family,
-        spec=corpus.spec,
-        n_genres=len(corpus.genres),
-        settings=recipe.settings,
-    )
-    weak: dict[str, GenreWeight] = {}
-    if recipe.training.weak_genres:
-        weak = weigh_genres(
-            corpus,
-            task.parts.train,
-            make_model=make_model,
-            settings=recipe.training,
-            seed=_run_seed(task),
-            folder=task.folder,
-            accelerator=accelerator,
-        )
-    torch.manual_seed(_run_seed(task))
-    model = make_model()
-    curves, last = fit(
-        model,
-        train=tracks["train"],
-        valid=tracks["valid"],
-        settings=recipe.training,
-        seed=_run_seed(task),
-        folder=task.folder,
-        weights=track_weights(weak, tracks["train"], corpus.genres) if weak else None,
-        accelerator=accelerator,
-    )
+    model, curves, last, weak = _trained(task, corpus, tracks, accelerator)
     window = {"length": recipe.training.window_frames, "hop": recipe.training.window_hop}
     probabilities = {part: predict(model, tracks[part], **window) for part in parts}
     metrics = {
@@ -238,6 +214,50 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
     write_text(task.folder / RUN, json.dumps(record, indent=1) + "\n")
     (task.folder / WEAK_GENRES).unlink(missing_ok=True)
     (task.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _trained(
+    task: Task, corpus: Corpus, tracks: Mapping[str, Tracks], accelerator: str
+) -> tuple[GenreModel, Curves, dict[str, Tensor], dict[str, GenreWeight]]:
+    """The model, its learning curves, the last step's weights, and the weak genres found."""
+    recipe, seed = task.recipe, _run_seed(task)
+    make_model = partial(
+        models.build,
+        recipe.family,
+        spec=corpus.spec,
+        n_genres=len(corpus.genres),
+        settings=recipe.settings,
+    )
+    torch.manual_seed(seed)
+    model = make_model()
+    train, valid = tracks["train"], tracks["valid"]
+    if isinstance(model, SolvedModel):
+        curves, last = solve(
+            model, train=train, valid=valid, settings=recipe.training, folder=task.folder
+        )
+        return model, curves, last, {}
+    weak: dict[str, GenreWeight] = {}
+    if recipe.training.weak_genres:
+        weak = weigh_genres(
+            corpus,
+            task.parts.train,
+            make_model=make_model,
+            settings=recipe.training,
+            seed=seed,
+            folder=task.folder,
+            accelerator=accelerator,
+        )
+    curves, last = fit(
+        model,
+        train=train,
+        valid=valid,
+        settings=recipe.training,
+        seed=seed,
+        folder=task.folder,
+        weights=track_weights(weak, train, corpus.genres) if weak else None,
+        accelerator=accelerator,
+    )
+    return model, curves, last, weak
 
 
 def write_predictions(

@@ -39,6 +39,7 @@ from ostinato.ledger import (
 from ostinato.results import collect, predictions_csv
 from ostinato.runs import (
     PREDICTIONS,
+    RUN,
     Recipe,
     Task,
     corpus_digest,
@@ -59,7 +60,7 @@ from ostinato.splits import (
     split_corpus,
     thinned,
 )
-from ostinato.training.fit import CURVES
+from ostinato.training.curves import CURVES
 
 SPLIT = "split.tsv"
 
@@ -370,7 +371,7 @@ def _watching(
             report_once()
 
     def report_once() -> None:
-        done = {task: _epochs_done(task) for task in waiting}
+        done = {task: _epochs_done(task, epochs) for task in waiting}
         at_work = [task.name for task, n in done.items() if 0 < n < epochs]
         progress(finished + sum(done.values()), total, ", ".join(at_work))
 
@@ -385,7 +386,9 @@ def _watching(
         report_once()
 
 
-def _epochs_done(task: Task) -> int:
+def _epochs_done(task: Task, epochs: int) -> int:
+    if (task.folder / RUN).exists():  # a model that is solved for has no epochs
+        return epochs
     try:
         return max((task.folder / CURVES).read_text(encoding="utf-8").count("\n") - 1, 0)
     except FileNotFoundError:

@@ -18,12 +18,15 @@ from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 from ostinato.files import replacing
 from ostinato.modelfile import ModelInfo
+from ostinato.models.baseline import BaselineClassifier, BaselineSettings
+from ostinato.models.cnn import CNNClassifier, CNNSettings
 from ostinato.models.conv_lstm import ConvLSTMClassifier, ConvLSTMSettings
 from ostinato.models.conv_lstm_1d import ConvLSTM1dClassifier, ConvLSTM1dSettings
 from ostinato.models.conv_lstm_residual import (
     ConvLSTMResidualClassifier,
     ConvLSTMResidualSettings,
 )
+from ostinato.models.crnn import CRNNClassifier, CRNNSettings
 from ostinato.models.layers import GenreModel, count_parameters
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
@@ -79,6 +82,9 @@ FAMILIES: dict[str, Family] = {
     "conv-lstm-residual": Family(
         "BN-ResConvLSTM", ConvLSTMResidualSettings, of_any_frames(ConvLSTMResidualClassifier)
     ),
+    "cnn": Family("CNN", CNNSettings, CNNClassifier),
+    "crnn": Family("CRNN", CRNNSettings, CRNNClassifier),
+    "baseline": Family("Baseline", BaselineSettings, BaselineClassifier),
 }
 
 

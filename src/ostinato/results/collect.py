@@ -174,6 +174,11 @@ def _fairness(config: StudyConfig, records: Records) -> dict[str, Any]:
             "ConvLSTM's layers convolve over patches of time and coefficients; its dropout is its "
             "own"
         )
+    if "baseline" in config.models:
+        differ.append(
+            "the baseline is solved for: it hears all windows of the training part once and "
+            "unaugmented, so its seeds are alike, and its learning curve is one point"
+        )
     return {
         "parameters": {name: records[name][0][0]["parameters"] for name in config.models},
         "same": same,

@@ -7,7 +7,6 @@ as one that was left alone, bit by bit on the same machine.
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import pickle
@@ -28,26 +27,21 @@ from torch.nn import functional
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from ostinato.errors import OstinatoError, UsageError
-from ostinato.evaluation.metrics import evaluate
-from ostinato.files import replacing, write_text
+from ostinato.files import replacing
 from ostinato.models.layers import GenreModel
 from ostinato.training.augment import FrameAugmentation, add_noise, mixup
+from ostinato.training.curves import (
+    CURVE_COLUMNS,
+    CURVES,
+    Curves,
+    TrainingError,
+    judge,
+    write_curves,
+)
 from ostinato.training.settings import TrainingSettings
-from ostinato.training.tracks import Tracks, epoch_batches, predict
+from ostinato.training.tracks import Tracks, check_window, epoch_batches
 
 CHECKPOINT = "last.ckpt"
-CURVES = "curves.csv"
-CURVE_COLUMNS = (
-    "epoch", "objective", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy",
-    "seconds",
-)  # fmt: skip
-
-Curves = dict[str, list[float | None]]
-
-
-class TrainingError(OstinatoError):
-    """Training cannot go on: the loss is no number, or a checkpoint cannot be read."""
 
 
 class GenreTraining(lightning.LightningModule):
@@ -178,13 +172,13 @@ class CurveKeeper(Callback):
         self.losses.clear()
         if epoch % self.settings.curve_every == 0 or epoch in (1, self.settings.epochs):
             for part, tracks in self.parts.items():
-                loss, accuracy = _judge(pl_module.model, tracks, self.settings)
+                loss, accuracy = judge(pl_module.model, tracks, self.settings)
                 row |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
         before = self.curves["seconds"][-1] if self.curves["seconds"] else 0.0
         row["seconds"] = (before or 0.0) + time.perf_counter() - self.started
         for name, value in row.items():
             self.curves[name].append(value)
-        write_text(self.path, _as_csv(self.curves))
+        write_curves(self.path, self.curves)
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
@@ -241,7 +235,7 @@ def fit(
     UsageError
         If a window is longer than every training track.
     """
-    _check_window(train, settings)
+    check_window(train, settings)
     model.normalise.fit(train.frames)
     training = GenreTraining(model, train, settings, seed, weights)
     keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder / CURVES)
@@ -275,17 +269,6 @@ def fit(
                 "and that run starts afresh."
             ) from error
     return keeper.curves, last.weights
-
-
-def _check_window(train: Tracks, settings: TrainingSettings) -> None:
-    """Refuse windows of which every one would be a track over and over."""
-    longest = int(train.lengths.max())
-    if settings.window_frames > longest:
-        raise UsageError(
-            f"training.window_frames: expected at most {longest} frames, the longest training "
-            f"track ({longest * train.spec.hop_seconds:.1f} s), got {settings.window_frames} "
-            f"({settings.window_frames * train.spec.hop_seconds:.1f} s)."
-        )
 
 
 class LastWeights(Callback):
@@ -341,15 +324,6 @@ def _trainer(
         )
 
 
-def _judge(model: GenreModel, tracks: Tracks, settings: TrainingSettings) -> tuple[float, float]:
-    """Loss and accuracy of whole tracks, on windows side by side to save time."""
-    length = settings.window_frames
-    probabilities = predict(model, tracks, length=length, hop=length)
-    genres = tuple(str(i) for i in range(probabilities.shape[1]))
-    metrics = evaluate(tracks.labels.numpy(), probabilities, genres)
-    return metrics.loss, metrics.accuracy
-
-
 def _averaging(decay: float) -> WeightAveraging:
     """Exponential average of all weights at once, several times faster than one by one."""
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
@@ -358,15 +332,6 @@ def _averaging(decay: float) -> WeightAveraging:
 
 def _derived(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
-
-
-def _as_csv(curves: Curves) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CURVE_COLUMNS)
-    rows = zip(*(curves[name] for name in CURVE_COLUMNS), strict=True)
-    writer.writerows([["" if v is None else v for v in row] for row in rows])
-    return text.getvalue()
 
 
 class _quiet:  # noqa: N801

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.datasets.corpus import Corpus
-from ostinato.errors import DataError
+from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
 from ostinato.models.layers import GenreModel
+from ostinato.training.settings import TrainingSettings
 from ostinato.windows import track_verdicts, window_starts
 
 
@@ -143,6 +144,22 @@ def check_finite(name: str, frames: Frames) -> None:
         f"{bad[0] + 1} of {len(frames)} ({len(bad)} such): compute its frames anew, or leave it "
         "out."
     )
+
+
+def check_window(train: Tracks, settings: TrainingSettings) -> None:
+    """Refuse windows of which every one would be a track over and over.
+
+    Raises
+    ------
+    UsageError
+    """
+    longest = int(train.lengths.max())
+    if settings.window_frames > longest:
+        raise UsageError(
+            f"training.window_frames: expected at most {longest} frames, the longest training "
+            f"track ({longest * train.spec.hop_seconds:.1f} s), got {settings.window_frames} "
+            f"({settings.window_frames * train.spec.hop_seconds:.1f} s)."
+        )
 
 
 @torch.no_grad()

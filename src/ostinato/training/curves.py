@@ -1,0 +1,45 @@
+"""What a training tells of itself: its learning curves, kept in ``curves.csv``, and its failure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from ostinato.errors import OstinatoError
+from ostinato.evaluation.metrics import evaluate
+from ostinato.files import write_text
+from ostinato.models.layers import GenreModel
+from ostinato.training.settings import TrainingSettings
+from ostinato.training.tracks import Tracks, predict
+
+CURVES = "curves.csv"
+CURVE_COLUMNS = (
+    "epoch", "objective", "train_loss", "valid_loss", "train_accuracy", "valid_accuracy",
+    "seconds",
+)  # fmt: skip
+
+Curves = dict[str, list[float | None]]
+
+
+class TrainingError(OstinatoError):
+    """Training cannot go on: the loss is no number, or a checkpoint cannot be read."""
+
+
+def judge(model: GenreModel, tracks: Tracks, settings: TrainingSettings) -> tuple[float, float]:
+    """Loss and accuracy of whole tracks, on windows side by side to save time."""
+    length = settings.window_frames
+    probabilities = predict(model, tracks, length=length, hop=length)
+    genres = tuple(str(i) for i in range(probabilities.shape[1]))
+    metrics = evaluate(tracks.labels.numpy(), probabilities, genres)
+    return metrics.loss, metrics.accuracy
+
+
+def write_curves(path: Path, curves: Curves) -> None:
+    """Write the columns of learning curves as CSV; what was not evaluated is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CURVE_COLUMNS)
+    rows = zip(*(curves[name] for name in CURVE_COLUMNS), strict=True)
+    writer.writerows([["" if v is None else v for v in row] for row in rows])
+    write_text(path, text.getvalue())

@@ -1,0 +1,105 @@
+"""Solving a model whose head is linear, in the place of training it.
+
+All windows of the training tracks are heard once, as they are: there are no epochs, no random
+windows and no augmentation, so the settings of training that speak of them have no effect here, and
+the same data give the same weights whatever the seed.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from ostinato.models.baseline import SolvedModel
+from ostinato.training.curves import (
+    CURVE_COLUMNS,
+    CURVES,
+    Curves,
+    TrainingError,
+    judge,
+    write_curves,
+)
+from ostinato.training.settings import TrainingSettings
+from ostinato.training.tracks import Tracks, check_window
+
+_MOST_STEPS = 2000
+
+
+@torch.no_grad()
+def solve(
+    model: SolvedModel,
+    *,
+    train: Tracks,
+    valid: Tracks,
+    settings: TrainingSettings,
+    folder: Path,
+) -> tuple[Curves, dict[str, Tensor]]:
+    """Solve for a model's head in place: logistic regression on the statistics of its windows.
+
+    Parameters
+    ----------
+    model : SolvedModel
+        Its normalisations are fitted here, on the training part alone.
+    train, valid : Tracks
+        ``valid`` is judged for the one point of the curves: nothing is chosen on it.
+    settings : TrainingSettings
+        Of which the windows count.
+    folder : Path
+        For ``curves.csv``.
+
+    Returns
+    -------
+    curves : dict of str to list
+        One point.
+    last : dict of str to tensor
+        The weights.
+
+    Raises
+    ------
+    TrainingError
+        If the solver does not converge.
+    UsageError
+        If a window is longer than every training track.
+    """
+    started = time.perf_counter()
+    check_window(train, settings)
+    model.eval()
+    model.normalise.fit(train.frames)
+    window = {"length": settings.window_frames, "hop": settings.window_hop}
+    statistics = torch.cat([model.statistics(x) for x in train.batches(**window)])  # (N, D)
+    model.scale.fit(statistics)
+    labels = train.labels.repeat_interleave(torch.from_numpy(train.counts(**window)))  # (N,)
+    _solve_head(model, model.scale(statistics), labels)
+    row: dict[str, float | None] = dict.fromkeys(CURVE_COLUMNS)
+    for part, tracks in (("train", train), ("valid", valid)):
+        loss, accuracy = judge(model, tracks, settings)
+        row |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
+    row |= {"epoch": 1, "seconds": time.perf_counter() - started}
+    curves = {name: [row[name]] for name in CURVE_COLUMNS}
+    write_curves(folder / CURVES, curves)
+    return curves, {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def _solve_head(model: SolvedModel, x: Tensor, labels: Tensor) -> None:
+    """Fit the head to scaled statistics (N, D); a genre that is not heard keeps no chance."""
+    solver = LogisticRegression(C=model.regularisation, max_iter=_MOST_STEPS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            solver.fit(x.double().numpy(), labels.numpy())
+        except ConvergenceWarning:
+            raise TrainingError(
+                f"The baseline did not converge in {_MOST_STEPS} steps: lower "
+                f"settings.baseline.regularisation ({model.regularisation:g})."
+            ) from None
+    weight, bias = torch.from_numpy(solver.coef_), torch.from_numpy(solver.intercept_)
+    if len(weight) == 1:  # two genres: scikit-learn keeps the difference of their logits
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    model.head.weight.copy_(weight)
+    model.head.bias.copy_(bias)
