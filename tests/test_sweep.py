@@ -144,8 +144,17 @@ def test_a_sweep_that_was_interrupted_tells_what_is_missing(done, tmp_path: Path
 def test_an_axis_is_drawn(done, tmp_path: Path) -> None:
     *_, table = done
     rows = [{**row, "at": at} for at, row in zip((1, 4, 1, 4), table["rows"], strict=True)]
-    write_sweep({**table, "axis": "depth", "rows": rows}, tmp_path)
-    assert (tmp_path / "figures" / "accuracy.png").stat().st_size > 1000
+    page = write_sweep({**table, "axis": "depth", "rows": rows}, tmp_path)
+    for name in ("accuracy", "gradients"):
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 1000
+    assert page.read_text().count("data:image/png") == 2
+
+
+def test_gradients_of_every_recurrent_layer_are_in_the_table(done) -> None:
+    *_, table = done
+    (layer,) = table["rows"][0]["gradient_norms"]  # of depth 1
+    for when in ("first_epoch", "all_epochs"):
+        assert 0 < layer[when]["low"] <= layer[when]["mean"] <= layer[when]["high"]
 
 
 @pytest.mark.parametrize(

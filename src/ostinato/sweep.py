@@ -281,6 +281,7 @@ def _row(variant: Variant, judged: Judged, model: str) -> dict[str, Any]:
         "train_accuracy": facts["train_accuracy"]["mean"],
         "gap": {key: facts["gap"][key] for key in ("mean", "low", "high")},
         "seconds": facts["seconds"],
+        "gradient_norms": facts.get("gradient_norms"),
         "recall": {g: own["recall"] for g, own in facts["per_genre"][part].items()},
         "difference": None,
     }

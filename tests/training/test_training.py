@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.files import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import add_noise, mixup
-from ostinato.training.fit import CHECKPOINT, TrainingError, fit
+from ostinato.training.fit import CHECKPOINT, CurveKeeper, TrainingError, fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, epoch_batches, predict
 from ostinato.windows import cut
@@ -425,3 +426,28 @@ def test_noise_has_the_deviation_it_is_told_in_every_feature() -> None:
 def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"training.{name}: expected"):
         TrainingSettings(**{name: value})
+
+
+def test_gradients_of_recurrent_layers_are_noted_before_they_are_clipped(tmp_path) -> None:
+    """In the first step, which no clipping has changed yet, they are the same whatever the clip."""
+    noted = []
+    for clip in (1e-9, 1e9):
+        settings = replace(QUICK, epochs=1, batch_size=64, gradient_clip=clip)
+        _, curves, _ = train(tmp_path / str(clip), settings=settings)
+        noted.append([curves["gradient_1"], curves["gradient_2"]])
+    assert noted[0] == noted[1]
+    assert min(norm for (norm,) in noted[1]) > 1e-6
+
+
+def test_the_norm_of_a_layer_is_that_of_all_its_numbers() -> None:
+    model = torch.nn.Module()
+    model.layers = torch.nn.ModuleList([torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)])
+    model.recurrent_layers = lambda: list(model.layers)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    keeper = CurveKeeper({}, QUICK, Path("curves.csv"))
+    keeper.on_after_backward(None, SimpleNamespace(model=model))
+    wanted = [
+        torch.cat([p.grad.flatten() for p in layer.parameters()]).norm() for layer in model.layers
+    ]
+    assert torch.allclose(keeper.gradients[0], torch.stack(wanted))

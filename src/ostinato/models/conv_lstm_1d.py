@@ -101,6 +101,10 @@ class ConvLSTM1dClassifier(GenreModel):
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(self.pool.width, n_genres)
 
+    def recurrent_layers(self) -> list[nn.Module]:
+        """Its recurrent layers, the first one first."""
+        return list(self.layers)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.lines(self.normalise(x))  # (B, S, 1 or 3, F)

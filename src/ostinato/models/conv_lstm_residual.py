@@ -207,6 +207,10 @@ class ConvLSTMResidualClassifier(GenreModel):
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(self.pool.width, n_genres)
 
+    def recurrent_layers(self) -> list[nn.Module]:
+        """Its recurrent layers, the first one first."""
+        return list(self.layers)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.patches(self.texture(self.normalise(x)))  # (B, N, 3, P, F)

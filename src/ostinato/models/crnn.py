@@ -106,6 +106,10 @@ class CRNNClassifier(GenreModel):
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(self.pool.width, n_genres)
 
+    def recurrent_layers(self) -> list[nn.Module]:
+        """Its recurrent layers, the first one first."""
+        return list(self.stack.layers)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.front(self.image(self.normalise(x), self.normalise))  # (B, T', K M')

@@ -49,6 +49,10 @@ class GenreModel(nn.Module):
 
     normalise: FrameNormalisation
 
+    def recurrent_layers(self) -> list[nn.Module]:
+        """Its recurrent layers, the first one first: of these training notes the gradients."""
+        return []
+
 
 class TextureWindows(nn.Module):
     """Frames -> statistics of short texture windows: (B, T, F) -> (B, S, 3 F).

@@ -195,6 +195,10 @@ class LSTMClassifier(GenreModel):
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(self.pool.width, n_genres)
 
+    def recurrent_layers(self) -> list[nn.Module]:
+        """Its recurrent layers, the first one first."""
+        return list(self.stack.layers)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.dropout(self.project(self.texture(self.normalise(x))))  # (B, S, H)

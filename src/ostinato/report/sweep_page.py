@@ -44,9 +44,13 @@ def write_sweep(table: dict[str, Any], folder: Path) -> Path:
     """
     matplotlib = require("matplotlib", extra="plot", needed_for="The report")
     write_text(folder / "table.md", sweep_markdown(table))
+    figures = {"accuracy": "The accuracies of the table, with their intervals."}
     with matplotlib.rc_context(STYLE):
         drawn = along_axis(table) if table["axis"] else rows_of(table)
-        figure = save(drawn, folder / "figures" / "accuracy.png")
+        save(drawn, folder / "figures" / "accuracy.png")
+        if table["axis"] and any(row["gradient_norms"] for row in table["rows"]):
+            figures["gradients"] = "The gradient's norm in every layer, a panel a model."
+            save(gradients(table), folder / "figures" / "gradients.png")
     page = (
         environment()
         .get_template("sweep.html.j2")
@@ -56,11 +60,15 @@ def write_sweep(table: dict[str, Any], folder: Path) -> Path:
             rows=[(row, sweep_cells(table, row)) for row in table["rows"]],
             notes=sweep_notes(table),
             leaks=any(row["leaks"] for row in table["rows"]),
-            source="data:image/png;base64," + base64.b64encode(figure.read_bytes()).decode(),
+            figures=[(_source(folder / "figures" / f"{k}.png"), alt) for k, alt in figures.items()],
         )
     )
     write_text(folder / "report.html", page)
     return folder / "report.html"
+
+
+def _source(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def rows_of(table: dict[str, Any]) -> Figure:
@@ -128,6 +136,59 @@ def along_axis(table: dict[str, Any]) -> Figure:
     panels[1][0].set_xlabel(str(table["axis"]))
     keys(figure, 0.16, height - 0.02, ncols=4, handlelength=1.4)
     return figure
+
+
+def gradients(table: dict[str, Any]) -> Figure:
+    """Norm of the gradient in every layer, a panel a model, a line a place on the sweep's axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    rows = [row for row in table["rows"] if row["gradient_norms"]]
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    places = sorted({row["at"] for row in rows})
+    height = 3.4
+    figure = titled(
+        "Gradient norm by layer",
+        "Layer 1 is nearest to the frames. Before clipping, mean of all epochs and runs; bands: "
+        f"from the smallest run to the largest. A line for each {table['axis']}.",
+        width=WIDTH,
+        height=height,
+    )
+    width = (WIDTH - 0.95) / len(labels)
+    shades = _shades(len(places))
+    first: Axes | None = None
+    for number, label in enumerate(labels):
+        left = 0.8 + number * width
+        axes = place(figure, left, 0.55, left + width - 0.12, height - 0.62)
+        if first is not None:
+            axes.sharex(first)
+            axes.sharey(first)
+            axes.tick_params(labelleft=False)
+        first = first or axes
+        for row in (row for row in rows if row["label"] == label):
+            shade = shades[places.index(row["at"])]
+            layers = range(1, len(row["gradient_norms"]) + 1)
+            norms = [layer["all_epochs"] for layer in row["gradient_norms"]]
+            low, mean, high = ([n[key] for n in norms] for key in ("low", "mean", "high"))
+            axes.plot(layers, mean, "-o", color=shade, ms=4, lw=1.6,
+                      label=f"{row['at']:g}" if number == 0 else None)  # fmt: skip
+            axes.fill_between(layers, low, high, color=shade, alpha=0.15, lw=0)
+        axes.set_yscale("log")
+        axes.grid(visible=True, axis="y")
+        axes.set_title(label, size=11, weight="bold")
+        axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if first is not None:
+        first.set_ylabel("gradient norm")
+        first.yaxis.label.set_color(SOFT)
+    keys(figure, 0.16, height - 0.02, ncols=6, handlelength=1.4)
+    return figure
+
+
+def _shades(n: int) -> list[Any]:
+    """Light to dark, one for every place on an axis that is ordered."""
+    from matplotlib import colormaps
+
+    return [colormaps["viridis_r"](0.15 + 0.85 * k / max(n - 1, 1)) for k in range(n)]
 
 
 def _per_cent(axes: Axes, which: str) -> None:

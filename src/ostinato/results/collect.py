@@ -107,6 +107,7 @@ def _data(corpus: Corpus) -> dict[str, Any]:
         "frames": corpus.spec.describe(),
         "skipped": [{"id": s.id, "reason": s.reason} for s in corpus.skipped],
         "left_out": dict(corpus.left_out),
+        "notes": list(corpus.notes),
         "artists_known": any(artist is not None for artist in corpus.artists),
     }
 
@@ -233,9 +234,27 @@ def _model(
         },
         "confidence": confidence(pools["valid"], pools[judged[-1]], verdicts),
     }
+    gradients = _gradient_norms([run["curves"] for run in runs])
+    if gradients:
+        result["gradient_norms"] = gradients
     dropped = ("ostinato", "family", "parameters")
     result["runs"] = [{k: v for k, v in run.items() if k not in dropped} for run in runs]
     return result
+
+
+def _gradient_norms(curves: Sequence[Mapping[str, list[float]]]) -> list[dict[str, Any]]:
+    """Of every recurrent layer, in the first epoch and in all: mean over runs, and their range."""
+    found = []
+    for name in (name for name in curves[0] if name.startswith("gradient_")):
+        norms = np.array([run[name] for run in curves])  # (run, epoch)
+        times = {"first_epoch": norms[:, 0], "all_epochs": norms.mean(axis=1)}
+        found.append(
+            {
+                when: {"mean": float(n.mean()), "low": float(n.min()), "high": float(n.max())}
+                for when, n in times.items()
+            }
+        )
+    return found
 
 
 def _artist_free(

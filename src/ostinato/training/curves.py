@@ -22,6 +22,11 @@ CURVE_COLUMNS = (
 Curves = dict[str, list[float | None]]
 
 
+def gradient_columns(model: GenreModel) -> list[str]:
+    """A column for every recurrent layer: ``gradient_1``, that nearest to the frames, and so on."""
+    return [f"gradient_{k}" for k, _ in enumerate(model.recurrent_layers(), start=1)]
+
+
 class TrainingError(OstinatoError):
     """Training cannot go on: the loss is no number, or a checkpoint cannot be read."""
 
@@ -39,7 +44,7 @@ def write_curves(path: Path, curves: Curves) -> None:
     """Write the columns of learning curves as CSV; what was not evaluated is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CURVE_COLUMNS)
-    rows = zip(*(curves[name] for name in CURVE_COLUMNS), strict=True)
+    writer.writerow(curves)
+    rows = zip(*curves.values(), strict=True)
     writer.writerows([["" if v is None else v for v in row] for row in rows])
     write_text(path, text.getvalue())

@@ -24,6 +24,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -35,6 +36,7 @@ from ostinato.training.curves import (
     CURVES,
     Curves,
     TrainingError,
+    gradient_columns,
     judge,
     write_curves,
 )
@@ -143,20 +145,33 @@ class CurveKeeper(Callback):
 
     The objective is the loss that training minimises, on augmented windows; losses and accuracies
     are those of the present weights in evaluation mode, on whole tracks, of train and valid alike.
-    Seconds add up over the epochs, those before an interruption included.
+    Gradients are the norms of each recurrent layer's gradient, before it is clipped, mean of the
+    epoch's steps. Seconds add up over the epochs, those before an interruption included.
     """
 
     def __init__(self, parts: dict[str, Tracks], settings: TrainingSettings, path: Path) -> None:
         self.parts = parts
         self.settings = settings
         self.path = path
-        self.curves: Curves = {name: [] for name in CURVE_COLUMNS}
+        self.curves: Curves = {}
         self.losses: list[float] = []
+        self.gradients: list[Tensor] = []
         self.started = 0.0
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Start the epoch's clock."""
         self.started = time.perf_counter()
+        names = (*CURVE_COLUMNS, *gradient_columns(pl_module.model))
+        self.curves = self.curves or {name: [] for name in names}
+
+    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
+        """Note the norm of every recurrent layer's gradient."""
+        layers = pl_module.model.recurrent_layers()
+        norms = [
+            get_total_norm([p.grad for p in layer.parameters() if p.grad is not None])
+            for layer in layers
+        ]
+        self.gradients.append(torch.stack(norms) if norms else torch.zeros(0))
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -169,7 +184,10 @@ class CurveKeeper(Callback):
         epoch = trainer.current_epoch + 1
         row: dict[str, float | None] = dict.fromkeys(CURVE_COLUMNS)
         row |= {"epoch": epoch, "objective": float(np.mean(self.losses))}
+        norms = torch.stack(self.gradients).mean(dim=0)
+        row |= dict(zip(gradient_columns(pl_module.model), norms.tolist(), strict=True))
         self.losses.clear()
+        self.gradients.clear()
         if epoch % self.settings.curve_every == 0 or epoch in (1, self.settings.epochs):
             for part, tracks in self.parts.items():
                 loss, accuracy = judge(pl_module.model, tracks, self.settings)
