@@ -1,0 +1,364 @@
+"""Models as ONNX graphs, which other languages and small machines run without PyTorch.
+
+:func:`to_onnx` traces a model with ``torch.onnx.export``. The graph takes windows of one length, in
+batches of any size, and is the model in evaluation mode, normalisation of the frames included.
+
+A recurrence stays one: ``torch.nn.LSTM`` becomes ONNX's operator of that name, and a layer that
+runs its own steps (ConvLSTM, the residual LSTM of Kim et al.) a ``Scan`` whose body is one step. A
+trace of the loop itself would write every step out, thousands of nodes for a window of seconds. For
+that, a copy of the model is taken, in which such layers are replaced by ones that hand their
+``step`` to ``torch``'s own scan; the model itself is left as it is.
+
+The packages ``onnx``, ``onnxscript`` and ``onnxruntime`` are imported only when they are needed.
+
+Axes: B batch, T frames, F features of a frame, N steps, C channels, G genres; "space" stands for
+any axes.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from ostinato.errors import DataError, UsageError, require
+from ostinato.files import replacing
+from ostinato.models.conv_lstm_layers import ConvLSTM
+from ostinato.models.conv_lstm_residual import BNConvLSTM2d
+from ostinato.models.kim_lstm import KimCell, KimLSTM
+from ostinato.models.layers import GenreModel, State
+from ostinato.models.recurrent_norm import RecurrentBatchNorm
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+INPUT, OUTPUT = "frames", "logits"
+OPSET = 18
+"""Version of ONNX's operators: of December 2022, which every runtime in use today knows."""
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit between PyTorch and ONNX Runtime that is put down to rounding."""
+
+Step = Callable[[Tensor, Tensor, State | None], State]
+"""A step's input, its number [shape=(1,)] and the state before it -> the state after it."""
+
+
+def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
+    """A model as an ONNX graph.
+
+    Parameters
+    ----------
+    model : GenreModel
+        Of any family; it is left as it is.
+    window_frames : int
+        T, length of the windows that the graph takes.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input ``frames`` [float32, shape=(B, T, F)], B free; output ``logits`` [shape=(B, G)].
+
+    Raises
+    ------
+    UsageError
+        If the model cannot take windows of this length, or does what ONNX cannot express.
+    MissingExtraError
+        If ``onnx`` or ``onnxscript`` is not installed.
+    """
+    for package in ("onnx", "onnxscript"):
+        require(package, extra="train", needed_for="Export to ONNX")
+    model = _for_evaluation(model)
+    _check_window(model, window_frames)
+    frames = _plausible_frames(model, 2, window_frames)
+    traced = _with_scans(model)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                traced,
+                (frames,),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+    except torch.onnx.OnnxExporterError as error:
+        cause = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise UsageError(
+            f"Expected a model of operations that ONNX has, got a {type(model).__name__} that "
+            f"cannot be traced: {cause}."
+        ) from error
+    assert program is not None
+    _tidy(program.model)
+    return program.model_proto
+
+
+def write_onnx(model: GenreModel, path: Path, *, window_frames: int) -> float:
+    """Write a model as an ONNX file, once ONNX Runtime gives the logits that PyTorch gives.
+
+    Parameters
+    ----------
+    model, window_frames
+        As of :func:`to_onnx`.
+    path : Path
+        Of the file. It holds what it held before, or all of the graph.
+
+    Returns
+    -------
+    float
+        The largest difference of a logit, over batches of 1 and of 3 windows of noise that is
+        scaled as the model's training frames were.
+
+    Raises
+    ------
+    UsageError, MissingExtraError
+        As :func:`to_onnx`; ``onnxruntime`` is needed as well.
+    DataError
+        If the logits differ; see :func:`check_onnx`.
+    WriteError
+        If the file cannot be written.
+    """
+    graph = to_onnx(model, window_frames=window_frames)
+    differences = [
+        check_onnx(graph, model, _plausible_frames(model, n, window_frames)) for n in (1, 3)
+    ]
+    with replacing(path) as temporary:
+        temporary.write_bytes(graph.SerializeToString())
+    return max(differences)
+
+
+def check_onnx(graph: ModelProto | Path, model: GenreModel, frames: Tensor | ArrayLike) -> float:
+    """Compare ONNX Runtime's logits with PyTorch's.
+
+    Parameters
+    ----------
+    graph : onnx.ModelProto or Path
+        What :func:`to_onnx` gave, or :func:`write_onnx` wrote.
+    model : GenreModel
+        That it was made from; it is taken in evaluation mode, and left as it is.
+    frames : array or tensor [shape=(B, T, F)]
+        T as the graph was made for.
+
+    Returns
+    -------
+    float
+        The largest difference of a logit.
+
+    Raises
+    ------
+    DataError
+        If it is larger than :data:`TOLERANCE`, or no number; or the file is no ONNX graph, or takes
+        other frames.
+    MissingExtraError
+        If ``onnxruntime`` is not installed.
+    """
+    runtime = require("onnxruntime", extra="train", needed_for="Checking an ONNX file")
+    name = str(graph) if isinstance(graph, Path) else "The ONNX graph"
+    x = np.asarray(frames, dtype=np.float32)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # errors, which are raised as well
+    options.intra_op_num_threads = 1
+    try:
+        content = graph.read_bytes() if isinstance(graph, Path) else graph.SerializeToString()
+        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        (got,) = session.run([OUTPUT], {INPUT: x})
+    except OSError as error:
+        raise DataError(f"Cannot read {name}: {error.strerror or error}.") from error
+    except Exception as error:  # ONNX Runtime's errors share no other class
+        cause = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"{name}: expected a graph that ONNX Runtime can run on frames of shape {x.shape}, got "
+            f"its refusal: {cause}."
+        ) from error
+    with torch.no_grad():
+        wanted = _for_evaluation(model)(torch.from_numpy(x)).numpy()
+    if got.shape != wanted.shape:
+        raise DataError(
+            f"{name}: expected logits of shape {wanted.shape}, as the model gives them, got "
+            f"{got.shape}; it was made from another model."
+        )
+    difference = float(np.abs(got - wanted).max(initial=0))
+    if not difference <= TOLERANCE:
+        raise DataError(
+            f"{name}: expected the model's logits within {TOLERANCE:g}, got a difference of "
+            f"{difference:.3g}; it was made from another model, or from other weights."
+        )
+    return difference
+
+
+class _StepNorm(nn.Module):
+    """A :class:`RecurrentBatchNorm` in evaluation mode whose step's number is a tensor.
+
+    A number known only when the graph runs picks the step's statistics from a table, where one
+    known beforehand would freeze those of one step into the body of the scan.
+    """
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, norm: RecurrentBatchNorm) -> None:
+        super().__init__()
+        self.last = norm.slot(len(norm.batches) - 1)  # later steps share its statistics
+        means, variances = norm.means[: self.last + 1], norm.variances[: self.last + 1]
+        scale = norm.weight.detach() / (variances + norm.eps).sqrt()
+        self.register_buffer("scale", scale)  # (slots, C)
+        self.register_buffer("offset", -means * scale)  # (slots, C)
+
+    def forward(self, x: Tensor, number: Tensor) -> Tensor:
+        """Normalise (B, C, *space) of step ``number`` [shape=(1,)]."""
+        slot = number.clamp(max=self.last)
+        a_channel = (1, -1, *(1,) * (x.ndim - 2))
+        scale, offset = (
+            table.index_select(0, slot).reshape(a_channel) for table in (self.scale, self.offset)
+        )  # each (1, C, *ones)
+        return x * scale + offset
+
+
+class _ScannedConvLSTM(nn.Module):
+    """A :class:`ConvLSTM`, batch-normalised or not, that scans its steps."""
+
+    def __init__(self, layer: ConvLSTM) -> None:
+        super().__init__()
+        self.layer = layer
+        # Where its normalisations are _StepNorms, the number of a step may be a tensor.
+        self.step = cast(Any, layer).step
+        self.is_numbered = isinstance(layer, BNConvLSTM2d)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, State]:
+        """Run over all steps: (B, N, K_in, *space) -> (B, N, K, *space) and the last h and c."""
+
+        def step(now: Tensor, number: Tensor, state: State | None) -> State:
+            after: State = (
+                self.step(now, state, number) if self.is_numbered else self.step(now, state)
+            )
+            return after
+
+        return _scan(step, x)
+
+
+class _ScannedKimLSTM(nn.Module):
+    """A :class:`KimLSTM` that scans its steps, in both directions where it has them."""
+
+    def __init__(self, layer: KimLSTM) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """Run over all steps: (B, N, K_in) -> (B, N, P), or (B, N, 2 P)."""
+        sides = []
+        for cell, backwards in zip(self.layer.cells, (False, True), strict=False):
+            y, _ = _scan(_step_of(cast(KimCell, cell)), x.flip(1) if backwards else x)
+            sides.append(y.flip(1) if backwards else y)  # (B, N, P)
+        return torch.cat(sides, dim=2), None
+
+
+def _step_of(cell: KimCell) -> Step:
+    return lambda now, number, state: cell.step(now, state)
+
+
+def _scan(step: Step, x: Tensor) -> tuple[Tensor, State]:
+    """Run a step over the steps of (B, N, *in) -> the hidden states (B, N, *out), last h and c.
+
+    The first step is taken alone: it has no state before it, which not every layer takes for a
+    state of zeros.
+    """
+    # The operator has been in PyTorch since 2.6, and is not public yet.
+    from torch._higher_order_ops.scan import scan
+
+    x = x.transpose(0, 1)  # (N, B, *in)
+    numbers = torch.arange(len(x))[:, None]  # (N, 1)
+    state = step(x[0], numbers[0], None)
+    outputs = state[0][None]  # (1, B, *out)
+    if len(x) > 1:
+
+        def body(before: State, now: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
+            h, c = step(*now, before)
+            return (h, c), h.clone()  # a scan's outputs must not be one tensor
+
+        state, rest = scan(body, state, (x[1:], numbers[1:]))
+        outputs = torch.cat([outputs, rest])  # (N, B, *out)
+    return outputs.transpose(0, 1), state
+
+
+SCANNED: tuple[tuple[type[nn.Module], Callable[[Any], nn.Module]], ...] = (
+    (RecurrentBatchNorm, _StepNorm),
+    (ConvLSTM, _ScannedConvLSTM),
+    (KimLSTM, _ScannedKimLSTM),
+)
+
+
+def _with_scans(model: nn.Module) -> nn.Module:
+    """The model, its own recurrences replaced, wherever in it, by ones that scan."""
+    for name, child in list(model.named_children()):
+        _with_scans(child)
+        for kind, scanned in SCANNED:
+            if isinstance(child, kind):
+                setattr(model, name, scanned(child))
+    return model
+
+
+def _for_evaluation(model: GenreModel) -> GenreModel:
+    """A copy in evaluation mode, in float32 and on the processor."""
+    return copy.deepcopy(model).cpu().float().eval()
+
+
+def _plausible_frames(model: GenreModel, n_windows: int, window_frames: int) -> Tensor:
+    """Noise of the scale of the model's training frames [shape=(n_windows, T, F)]."""
+    mean, deviation = (
+        part.detach().cpu().float() for part in (model.normalise.mean, model.normalise.deviation)
+    )
+    own = torch.Generator().manual_seed(0)
+    return mean + deviation * torch.randn(n_windows, window_frames, len(mean), generator=own)
+
+
+def _check_window(model: GenreModel, window_frames: int) -> None:
+    """Let the model say of itself whether it can take windows of this length."""
+    too_short = f"Expected windows that the model can take, got one of {window_frames} frames"
+    if window_frames < 1:
+        raise UsageError(f"{too_short}.")
+    try:
+        with torch.no_grad():
+            model(_plausible_frames(model, 1, window_frames))
+    except (RuntimeError, ArithmeticError, IndexError) as error:
+        cause = str(error).partition("\n")[0]
+        raise UsageError(f"{too_short}, fewer than it reads at a time: {cause}.") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what PyTorch's exporter says about its own affairs."""
+    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registry.level
+    with warnings.catch_warnings():
+        for message in (
+            r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+            "_check_is_size will be removed",
+            "The tensor attributes? .*_flat_weights.* assigned during export",  # of nn.LSTM
+        ):
+            warnings.filterwarnings("ignore", message)
+        registry.setLevel(logging.ERROR)  # it warns that torchvision is not installed
+        try:
+            yield
+        finally:
+            registry.setLevel(level)
+
+
+def _tidy(model: Any) -> None:
+    """Take away what is not the graph: source lines with their paths, and unused constants."""
+    from onnx_ir.passes import common
+
+    common.LiftSubgraphInitializersToMainGraphPass()(model)
+    common.RemoveUnusedNodesPass()(model)
+    common.ClearMetadataAndDocStringPass()(model)
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        value.metadata_props.clear()
