@@ -93,10 +93,10 @@ def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
     except torch.onnx.OnnxExporterError as error:
-        cause = str(error.__cause__ or error).strip().partition("\n")[0]
+        cause = _first_line(error.__cause__ or error).partition(". See ")[0]
         raise UsageError(
-            f"Expected a model of operations that ONNX has, got a {type(model).__name__} that "
-            f"cannot be traced: {cause}."
+            f"Expected a model of operations that ONNX has, got one of another kind "
+            f"({type(model).__name__}): {cause}."
         ) from error
     assert program is not None
     _tidy(program.model)
@@ -175,10 +175,9 @@ def check_onnx(graph: ModelProto | Path, model: GenreModel, frames: Tensor | Arr
     except OSError as error:
         raise DataError(f"Cannot read {name}: {error.strerror or error}.") from error
     except Exception as error:  # ONNX Runtime's errors share no other class
-        cause = str(error).strip().partition("\n")[0]
         raise DataError(
             f"{name}: expected a graph that ONNX Runtime can run on frames of shape {x.shape}, got "
-            f"its refusal: {cause}."
+            f"its refusal: {_first_line(error)}."
         ) from error
     with torch.no_grad():
         wanted = _for_evaluation(model)(torch.from_numpy(x)).numpy()
@@ -272,7 +271,7 @@ def _scan(step: Step, x: Tensor) -> tuple[Tensor, State]:
     The first step is taken alone: it has no state before it, which not every layer takes for a
     state of zeros.
     """
-    # The operator has been in PyTorch since 2.6, and is not public yet.
+    # PyTorch has not made it public yet.
     from torch._higher_order_ops.scan import scan
 
     x = x.transpose(0, 1)  # (N, B, *in)
@@ -323,15 +322,21 @@ def _plausible_frames(model: GenreModel, n_windows: int, window_frames: int) -> 
 
 def _check_window(model: GenreModel, window_frames: int) -> None:
     """Let the model say of itself whether it can take windows of this length."""
-    too_short = f"Expected windows that the model can take, got one of {window_frames} frames"
+    sentence = (
+        "Expected windows of as many frames as the model reads at a time, or more, got "
+        f"{window_frames}."
+    )
     if window_frames < 1:
-        raise UsageError(f"{too_short}.")
+        raise UsageError(sentence)
     try:
         with torch.no_grad():
             model(_plausible_frames(model, 1, window_frames))
-    except (RuntimeError, ArithmeticError, IndexError) as error:
-        cause = str(error).partition("\n")[0]
-        raise UsageError(f"{too_short}, fewer than it reads at a time: {cause}.") from error
+    except (RuntimeError, ValueError, ArithmeticError, IndexError, UsageError) as error:
+        raise UsageError(sentence) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 @contextmanager
