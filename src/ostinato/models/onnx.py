@@ -48,9 +48,6 @@ OPSET = 18
 TOLERANCE = 1e-4
 """Largest difference of a logit between PyTorch and ONNX Runtime that is put down to rounding."""
 
-Step = Callable[[Tensor, Tensor, State | None], State]
-"""A step's input, its number [shape=(1,)] and the state before it -> the state after it."""
-
 
 def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
     """A model as an ONNX graph.
@@ -228,21 +225,25 @@ class _ScannedConvLSTM(nn.Module):
 
     def __init__(self, layer: ConvLSTM) -> None:
         super().__init__()
+        self.step = _ConvLSTMStep(layer)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """Run over all steps: (B, N, K_in, *space) -> (B, N, K, *space)."""
+        return _scan(self.step, x), None
+
+
+class _ConvLSTMStep(nn.Module):
+    def __init__(self, layer: ConvLSTM) -> None:
+        super().__init__()
         self.layer = layer
-        # Where its normalisations are _StepNorms, the number of a step may be a tensor.
-        self.step = cast(Any, layer).step
-        self.is_numbered = isinstance(layer, BNConvLSTM2d)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, State]:
-        """Run over all steps: (B, N, K_in, *space) -> (B, N, K, *space) and the last h and c."""
-
-        def step(now: Tensor, number: Tensor, state: State | None) -> State:
-            after: State = (
-                self.step(now, state, number) if self.is_numbered else self.step(now, state)
-            )
-            return after
-
-        return _scan(step, x)
+    def forward(self, x: Tensor, number: Tensor, *state: Tensor) -> State:
+        """A step's input, its number [shape=(1,)], and h and c, if any -> the new h and c."""
+        before = cast(State, state) if state else None
+        if not isinstance(self.layer, BNConvLSTM2d):
+            return self.layer.step(x, before)
+        # Its normalisations are _StepNorms, for which the number may be a tensor.
+        return self.layer.step(x, before, cast(int, number))
 
 
 class _ScannedKimLSTM(nn.Module):
@@ -250,43 +251,55 @@ class _ScannedKimLSTM(nn.Module):
 
     def __init__(self, layer: KimLSTM) -> None:
         super().__init__()
-        self.layer = layer
+        self.steps = nn.ModuleList(_KimStep(cast(KimCell, cell)) for cell in layer.cells)
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         """Run over all steps: (B, N, K_in) -> (B, N, P), or (B, N, 2 P)."""
-        sides = []
-        for cell, backwards in zip(self.layer.cells, (False, True), strict=False):
-            y, _ = _scan(_step_of(cast(KimCell, cell)), x.flip(1) if backwards else x)
-            sides.append(y.flip(1) if backwards else y)  # (B, N, P)
+        sides = [
+            _scan(step, x.flip(1)).flip(1) if backwards else _scan(step, x)
+            for step, backwards in zip(self.steps, (False, True), strict=False)
+        ]  # each (B, N, P)
         return torch.cat(sides, dim=2), None
 
 
-def _step_of(cell: KimCell) -> Step:
-    return lambda now, number, state: cell.step(now, state)
+class _KimStep(nn.Module):
+    def __init__(self, cell: KimCell) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor, number: Tensor, *state: Tensor) -> State:
+        """As of :class:`_ConvLSTMStep`; the steps have no need of their numbers."""
+        return self.cell.step(x, cast(State, state) if state else None)
 
 
-def _scan(step: Step, x: Tensor) -> tuple[Tensor, State]:
-    """Run a step over the steps of (B, N, *in) -> the hidden states (B, N, *out), last h and c.
+def _scan(step: nn.Module, x: Tensor) -> Tensor:
+    """Run a step over the steps of (B, N, *in) -> the hidden states (B, N, *out).
 
     The first step is taken alone: it has no state before it, which not every layer takes for a
     state of zeros.
     """
-    # PyTorch has not made it public yet.
-    from torch._higher_order_ops.scan import scan
+    # PyTorch has not made it public yet. The function above it, ``scan``, compiles the step first,
+    # which takes seconds.
+    from torch._higher_order_ops.scan import scan_op
 
     x = x.transpose(0, 1)  # (N, B, *in)
     numbers = torch.arange(len(x))[:, None]  # (N, 1)
-    state = step(x[0], numbers[0], None)
-    outputs = state[0][None]  # (1, B, *out)
+    h, c = step(x[0], numbers[0])
+    outputs: Tensor = h[None]  # (1, B, *out)
     if len(x) > 1:
+        weights = dict(step.named_parameters()) | dict(step.named_buffers())
 
-        def body(before: State, now: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
-            h, c = step(*now, before)
-            return (h, c), h.clone()  # a scan's outputs must not be one tensor
+        def body(*values: Tensor) -> tuple[Tensor, ...]:
+            """The state, a step's input and number, the weights -> the state, the output."""
+            h, c, now, number, *given = values
+            own = dict(zip(weights, given, strict=True))
+            h, c = torch.func.functional_call(step, own, (now, number, h, c))
+            return h, c, h.clone()  # a scan's outputs must not be one tensor
 
-        state, rest = scan(body, state, (x[1:], numbers[1:]))
+        rest: Tensor
+        *_, rest = scan_op(body, [h, c], [x[1:], numbers[1:]], tuple(weights.values()))
         outputs = torch.cat([outputs, rest])  # (N, B, *out)
-    return outputs.transpose(0, 1), state
+    return outputs.transpose(0, 1)
 
 
 SCANNED: tuple[tuple[type[nn.Module], Callable[[Any], nn.Module]], ...] = (
