@@ -64,7 +64,8 @@ def trained(name: str, **settings: object) -> GenreModel:
     spec = FeatureSpec(n_coefficients=N_FEATURES)
     model = models.build(name, spec=spec, n_genres=N_GENRES, settings=kind(**chosen))
     for parameter in model.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
+        fan_in = parameter[0].numel()
+        parameter.data += torch.randn_like(parameter) * 0.3 / fan_in**0.5
     for key, buffer in model.named_buffers():
         if key.endswith("batches"):
             buffer[: max(1, 2 * len(buffer) // 3)] = 7  # the sequences of training were shorter
