@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "frames", "logits"
 OPSET = 18
-"""Version of ONNX's operators: of December 2022, which every runtime in use today knows."""
+"""Version of ONNX's operators: the oldest that PyTorch exports to, for the sake of old runtimes."""
 
 TOLERANCE = 1e-4
 """Largest difference of a logit between PyTorch and ONNX Runtime that is put down to rounding."""
@@ -92,7 +92,7 @@ def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
     except torch.onnx.OnnxExporterError as error:
         cause = _first_line(error.__cause__ or error).partition(". See ")[0]
         raise UsageError(
-            f"Expected a model of operations that ONNX has, got one of another kind "
+            "Expected a model of operations that ONNX has, got one of another kind "
             f"({type(model).__name__}): {cause}."
         ) from error
     assert program is not None
