@@ -4,6 +4,7 @@ The cache is a folder (the user's cache folder, or ``--cache DIR``)::
 
     hashes.txt                                which bytes a path held when it was last read
     <FeatureSpec digest>/<ab>/<sha256>.npy    the frames of a file with these bytes
+    <FeatureSpec digest>/<ab>/<sha256>-<variant>.npy    those of a copy whose sound was changed
 
 The key of an entry is the SHA-256 of the file's *bytes* and the digest of the FeatureSpec, so a
 file that is moved, renamed or copied is found again, and one that is changed is not. ``hashes.txt``
@@ -24,7 +25,6 @@ as soon as it is mended or a newer decoder is installed.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import io
@@ -32,10 +32,8 @@ import json
 import os
 import stat
 import time
-import warnings
 import zlib
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +41,9 @@ import joblib
 import numpy as np
 import platformdirs
 
-from ostinato.audio import AudioError, load_audio
-from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.audio import AudioError, Waveform, load_audio
+from ostinato.datasets._processes import in_processes
+from ostinato.errors import OstinatoError, UsageError
 from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
 from ostinato.files import WriteError, replacing
 
@@ -127,7 +126,7 @@ class FrameCache:
         if self._hashes is not None:
             self._hashes[key] = sha256
 
-    def load(self, sha256: str, spec: FeatureSpec) -> Frames | None:
+    def load(self, sha256: str, spec: FeatureSpec, *, variant: str = "") -> Frames | None:
         """Frames of the file with these bytes; None if they are absent or damaged.
 
         Parameters
@@ -135,6 +134,8 @@ class FrameCache:
         sha256 : str
             In hexadecimal.
         spec : FeatureSpec
+        variant : str
+            Which copy of the sound; empty is the sound itself.
 
         Returns
         -------
@@ -146,7 +147,7 @@ class FrameCache:
             If an entry is there and cannot be read.
         """
         try:
-            content = self._entry(sha256, spec).read_bytes()
+            content = self._entry(sha256, spec, variant).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -157,7 +158,7 @@ class FrameCache:
         stored: Frames = np.load(io.BytesIO(body), allow_pickle=False)
         return stored
 
-    def store(self, sha256: str, spec: FeatureSpec, computed: Frames) -> None:
+    def store(self, sha256: str, spec: FeatureSpec, computed: Frames, *, variant: str = "") -> None:
         """Keep the frames of the file with these bytes.
 
         Parameters
@@ -166,6 +167,8 @@ class FrameCache:
             In hexadecimal.
         spec : FeatureSpec
         computed : float32 array [shape=(n_frames, n_features)]
+        variant : str
+            Which copy of the sound; empty is the sound itself.
 
         Raises
         ------
@@ -176,7 +179,7 @@ class FrameCache:
         np.save(buffer, np.asarray(computed, dtype=np.float32), allow_pickle=False)
         body = buffer.getvalue()
         try:
-            with replacing(self._entry(sha256, spec)) as beside:
+            with replacing(self._entry(sha256, spec, variant)) as beside:
                 beside.write_bytes(body + hashlib.sha256(body).digest())
         except WriteError as error:
             raise self._error("written", error.__cause__) from error
@@ -185,8 +188,9 @@ class FrameCache:
     def _index(self) -> Path:
         return self.folder / "hashes.txt"
 
-    def _entry(self, sha256: str, spec: FeatureSpec) -> Path:
-        return self.folder / spec.digest() / sha256[:2] / f"{sha256}.npy"
+    def _entry(self, sha256: str, spec: FeatureSpec, variant: str) -> Path:
+        name = f"{sha256}-{variant}" if variant else sha256
+        return self.folder / spec.digest() / sha256[:2] / f"{name}.npy"
 
     def _read_hashes(self) -> dict[_FileKey, str]:
         try:
@@ -291,10 +295,9 @@ def hear(
             waiting.append((position, path))
         else:
             finish(position, known)
-    computing = _in_processes(waiting, spec, cache.folder, n_jobs or joblib.cpu_count())
-    # Closed on the way out: an interruption must not leave processes at work on what is left.
-    with warnings.catch_warnings(), contextlib.closing(computing) as coming:
-        warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)  # joblib's word on that
+    there = cache.folder.absolute()  # workers are used again, and may have been started elsewhere
+    calls = [joblib.delayed(_listen)(i, path.absolute(), spec, there) for i, path in waiting]
+    with in_processes(calls, n_jobs or joblib.cpu_count()) as coming:
         for position, result in coming:
             if isinstance(result, _Fresh):
                 if not result.is_stored:
@@ -330,32 +333,6 @@ def _from_cache(path: Path, spec: FeatureSpec, cache: FrameCache) -> Heard | Non
     return Heard(sha256, stored) if sha256 and stored is not None else None
 
 
-def _in_processes(
-    places: Sequence[tuple[int, Path]], spec: FeatureSpec, folder: Path, n_jobs: int
-) -> Generator[tuple[int, _Fresh | str], None, None]:
-    """Listen to files in parallel; results come as they are ready."""
-    if not places:
-        return
-    # BLAS of one thread a process: there are as many processes as there are cores.
-    with joblib.parallel_config("loky", inner_max_num_threads=1):
-        parallel = joblib.Parallel(n_jobs=min(n_jobs, len(places)), return_as="generator_unordered")
-    try:
-        there = folder.absolute()  # workers are used again, and may have been started elsewhere
-        results = parallel(joblib.delayed(_listen)(i, p.absolute(), spec, there) for i, p in places)
-        for result in results:  # noqa: UP028 - "yield from" would close them before the pause
-            yield result
-    except GeneratorExit:
-        # Stopped while it takes in a task, as it does after a result, loky prints a traceback.
-        time.sleep(0.1)
-        results.close()
-        raise
-    except BrokenProcessPool as error:
-        raise DataError(
-            "A process that computed frames was killed, most likely because memory ran out: what "
-            "was done is kept, so run the same again, with fewer jobs."
-        ) from error
-
-
 def _listen(position: int, path: Path, spec: FeatureSpec, folder: Path) -> tuple[int, _Fresh | str]:
     """Frames of a file, or why it has none. Runs in a process of its own, and writes nothing."""
     try:
@@ -365,7 +342,11 @@ def _listen(position: int, path: Path, spec: FeatureSpec, folder: Path) -> tuple
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         stored = FrameCache(folder).load(sha256, spec)  # there if the file was moved, or copied
-        computed = _frames_of(path, spec) if stored is None else stored
+        if stored is None:
+            sound = load_audio(path, sample_rate_hz=spec.sample_rate_hz)
+            computed = frames_of(excerpts(sound, spec), spec)
+        else:
+            computed = stored
         after = path.stat()
     except AudioError as error:
         return position, f"{error.reason[0].upper()}{error.reason[1:]}."
@@ -381,11 +362,17 @@ def _listen(position: int, path: Path, spec: FeatureSpec, folder: Path) -> tuple
     return position, _Fresh(Heard(sha256, computed), size, mtime_ns, stored is not None)
 
 
-def _frames_of(path: Path, spec: FeatureSpec) -> Frames:
-    """Frames of all excerpts of a file, one after the other [shape=(n_frames, n_features)]."""
+def frames_of(sounds: Iterable[Waveform], spec: FeatureSpec) -> Frames:
+    """Frames of excerpts, one after the other [shape=(n_frames, n_features)].
+
+    Raises
+    ------
+    FeatureError
+        If none of them has content.
+    """
     pieces: list[Frames] = []
     silence: FeatureError | None = None
-    for excerpt in excerpts(load_audio(path, sample_rate_hz=spec.sample_rate_hz), spec):
+    for excerpt in sounds:
         try:
             pieces.append(frames(excerpt, spec))
         except FeatureError as error:

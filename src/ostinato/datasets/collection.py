@@ -32,6 +32,7 @@ from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.gtzan import gtzan_id, tracks
 from ostinato.datasets.listing import Listing, Progress, hear_listing, printable
+from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 
@@ -43,6 +44,7 @@ def load_collection(
     *,
     spec: FeatureSpec,
     cache: FrameCache,
+    waveform: VariantSettings = NO_COPIES,
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
@@ -62,6 +64,8 @@ def load_collection(
     folder : Path
     spec : FeatureSpec
     cache : FrameCache
+    waveform : VariantSettings
+        Of copies of every recording, their sound changed, to learn from.
     n_jobs : int, optional
         How many processes compute frames; one a processor core by default.
     progress : callable, optional
@@ -84,7 +88,14 @@ def load_collection(
         If the cache cannot be read or written.
     """
     listing = _scan(folder)
-    return hear_listing(listing, spec=spec, cache=cache, n_jobs=n_jobs, progress=progress)
+    return hear_listing(
+        listing,
+        spec=spec,
+        cache=cache,
+        waveform=waveform,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
 
 
 def _scan(folder: Path) -> Listing:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import DataError
 from ostinato.features import FeatureSpec, Frames
 
@@ -80,12 +81,18 @@ class Corpus:
         Genres with too few recordings to learn from, and how many recordings they had.
     notes : tuple of str
         What the owner should know of how it was read, a sentence each.
+    waveform : VariantSettings
+        How copies of the recordings were made.
+    variants : tuple of sequence of float32 array
+        Their frames: as many sequences as there are copies, each in the order of ``frames``. They
+        are learnt from, and never judged.
 
     Raises
     ------
     DataError
         If there are no recordings, an id stands twice, recordings and frames differ in number, or a
-        recording has no frames or frames of another width than ``spec`` says.
+        recording or a copy has no frames or frames of another width than ``spec`` says; if copies
+        are fewer or more than ``waveform`` says.
     """
 
     name: str
@@ -96,22 +103,33 @@ class Corpus:
     skipped: tuple[Skipped, ...] = ()
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    waveform: VariantSettings = NO_COPIES
+    variants: tuple[Sequence[Frames], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.recordings:
             raise DataError(f"Corpus '{self.name}': expected at least one recording, got none.")
-        if len(self.recordings) != len(self.frames):
+        if len(self.variants) != self.waveform.copies:
             raise DataError(
-                f"Corpus '{self.name}': expected frames for each of {len(self.recordings)} "
-                f"recordings, got {len(self.frames)}."
+                f"Corpus '{self.name}': expected {self.waveform.copies} copies of every recording, "
+                f"got {len(self.variants)}."
             )
+        for frames_of_all in (self.frames, *self.variants):
+            self._check_frames(frames_of_all)
         twice = [name for name, n in Counter(r.id for r in self.recordings).items() if n > 1]
         if twice:
             raise DataError(
                 f"Corpus '{self.name}': the id '{twice[0]}' stands more than once; "
                 "every recording needs an id of its own."
             )
-        for recording, frames in zip(self.recordings, self.frames, strict=True):
+
+    def _check_frames(self, frames_of_all: Sequence[Frames]) -> None:
+        if len(self.recordings) != len(frames_of_all):
+            raise DataError(
+                f"Corpus '{self.name}': expected frames for each of {len(self.recordings)} "
+                f"recordings, got {len(frames_of_all)}."
+            )
+        for recording, frames in zip(self.recordings, frames_of_all, strict=True):
             if frames.ndim != 2 or not len(frames) or frames.shape[1] != self.spec.n_features:
                 raise DataError(
                     f"Corpus '{self.name}', recording '{recording.id}': expected one frame or more "

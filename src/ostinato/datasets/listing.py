@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from ostinato.datasets.cache import FrameCache, Heard, hear
+from ostinato.datasets.copies import hear_copies
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
+from ostinato.datasets.variants import NO_COPIES, VariantSettings, check_can_vary
 from ostinato.errors import DataError
 from ostinato.features import FeatureSpec
 
@@ -65,6 +67,7 @@ def hear_listing(
     *,
     spec: FeatureSpec,
     cache: FrameCache,
+    waveform: VariantSettings = NO_COPIES,
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
@@ -75,11 +78,13 @@ def hear_listing(
     listing : Listing
     spec : FeatureSpec
     cache : FrameCache
+    waveform : VariantSettings
+        Of copies of every recording: who learns from them is the split's to say.
     n_jobs : int, optional
         How many processes compute frames; one a processor core by default.
     progress : callable, optional
         Called after each recording, in no fixed order, with the number done, the number in all and
-        its id.
+        its id; then so again, from 1 on, as copies are made.
 
     Returns
     -------
@@ -90,7 +95,9 @@ def hear_listing(
     Raises
     ------
     UsageError
-        If ``n_jobs`` is below 1.
+        If ``n_jobs`` is below 1, or MP3 has not the sample rate of ``spec``.
+    MissingExtraError
+        If copies are asked for and audiomentations is not installed.
     DataError
         If no file can be read, or fewer than two genres are left.
     CacheError
@@ -98,18 +105,17 @@ def hear_listing(
     """
     # What can never be enough is said before hours of listening.
     _too_small(listing, listing.recordings, len(listing.skipped))
-    n_done = itertools.count(1)
-
-    def done(position: int) -> None:
-        if progress:
-            progress(next(n_done), len(listing.paths), listing.recordings[position].id)
-
+    if waveform.copies:
+        check_can_vary(waveform, sample_rate_hz=spec.sample_rate_hz)
+    done = _counted(progress, [recording.id for recording in listing.recordings])
     results = hear(listing.paths, spec=spec, cache=cache, n_jobs=n_jobs, done=done)
     heard: list[tuple[Recording, Heard]] = []
+    paths: list[Path] = []
     skipped = list(listing.skipped)
-    for recording, result in zip(listing.recordings, results, strict=True):
+    for recording, path, result in zip(listing.recordings, listing.paths, results, strict=True):
         if isinstance(result, Heard):
             heard.append((recording, result))
+            paths.append(path)
         else:
             skipped.append(Skipped(recording.id, result))
     if not heard:
@@ -121,6 +127,18 @@ def hear_listing(
     recordings = _grouped([r for r, _ in heard], [h.sha256 for _, h in heard])
     left_out = _too_small(listing, recordings, len(skipped))
     kept = [i for i, recording in enumerate(recordings) if recording.genre not in left_out]
+    copies = (
+        hear_copies(
+            [(paths[i], heard[i][1].sha256) for i in kept],
+            waveform,
+            spec=spec,
+            cache=cache,
+            n_jobs=n_jobs,
+            done=_counted(progress, [f"{recordings[i].id}, copies" for i in kept]),
+        )
+        if waveform.copies
+        else []
+    )
     return Corpus(
         name=listing.name,
         source=listing.source,
@@ -130,7 +148,17 @@ def hear_listing(
         skipped=tuple(sorted(skipped, key=lambda s: s.id)),
         left_out=left_out,
         notes=listing.notes,
+        waveform=waveform,
+        variants=tuple(zip(*copies, strict=True)),
     )
+
+
+def _counted(progress: Progress | None, names: Sequence[str]) -> Callable[[int], None] | None:
+    """Tell progress how many of these are done, by the position of the one just done."""
+    if progress is None:
+        return None
+    n_done = itertools.count(1)
+    return lambda position: progress(next(n_done), len(names), names[position])
 
 
 def printable(name: str) -> str:

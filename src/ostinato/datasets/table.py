@@ -34,6 +34,7 @@ from pathlib import Path, PurePath
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.listing import Listing, Progress, hear_listing, printable
+from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 
@@ -68,6 +69,7 @@ def load_table(
     *,
     spec: FeatureSpec,
     cache: FrameCache,
+    waveform: VariantSettings = NO_COPIES,
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
@@ -83,6 +85,8 @@ def load_table(
     path : Path
     spec : FeatureSpec
     cache : FrameCache
+    waveform : VariantSettings
+        Of copies of every recording, their sound changed, to learn from.
     n_jobs : int, optional
         How many processes compute frames; one a processor core by default.
     progress : callable, optional
@@ -103,7 +107,14 @@ def load_table(
     CacheError
         If the cache cannot be read or written.
     """
-    return hear_listing(read_table(path), spec=spec, cache=cache, n_jobs=n_jobs, progress=progress)
+    return hear_listing(
+        read_table(path),
+        spec=spec,
+        cache=cache,
+        waveform=waveform,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
 
 
 def read_table(path: Path) -> Listing:
