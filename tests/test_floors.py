@@ -72,10 +72,12 @@ LIGHT = (
     "ostinato.datasets.gtzan",
     "ostinato.datasets.cache",
     "ostinato.datasets.collection",
+    "ostinato.datasets.copies",
     "ostinato.datasets.mel_file",
     "ostinato.datasets.download",
     "ostinato.datasets.listing",
     "ostinato.datasets.table",
+    "ostinato.datasets.variants",
     "ostinato.splits",
     "ostinato.splits.drawn",
     "ostinato.splits.file",
@@ -98,6 +100,7 @@ HEAVY = (
     "safetensors",
     "tomli_w",
     "librosa",
+    "audiomentations",
 )
 #: Typer reads options with pydantic, from its version 0.29 on: there it cannot be helped.
 HEAVY_TO_PARSE = tuple(name for name in HEAVY if name != "pydantic")

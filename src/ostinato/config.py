@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
+from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.models import FAMILIES, family
@@ -70,6 +71,8 @@ class StudyConfig:
         MFCC a frame, or of which smoothed bands are made. Of no effect on ``"log-mel"``.
     training : TrainingSettings
         The same for every model.
+    waveform : VariantSettings
+        Copies of the training recordings, their sound changed. For data that have a sound.
     settings : dict of str to dict
         Settings of a family where they differ from its defaults.
     """
@@ -91,6 +94,7 @@ class StudyConfig:
     test: bool = True
     coefficients: int = 40
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    waveform: VariantSettings = NO_COPIES
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

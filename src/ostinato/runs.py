@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -105,10 +106,12 @@ class Task:
 
 
 def corpus_digest(corpus: Corpus) -> str:
-    """Short SHA-256 of a corpus: ids, genres, spec and frames."""
+    """Short SHA-256 of a corpus: ids, genres, spec, frames, and the copies learnt from."""
     total = hashlib.sha256(json.dumps([corpus.ids, corpus.spec.to_dict()]).encode())
     total.update(json.dumps([r.genre for r in corpus.recordings]).encode())
-    for frames in corpus.frames:
+    if corpus.variants:  # where there are none the digest is that of before there were any
+        total.update(json.dumps(asdict(corpus.waveform)).encode())
+    for frames in itertools.chain(corpus.frames, *corpus.variants):
         total.update(np.ascontiguousarray(frames).tobytes())
     return total.hexdigest()[:16]
 
@@ -175,7 +178,11 @@ def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
     recipe = task.recipe
     # The test part is not even gathered when it is to stay untouched.
     parts = [p for p in PARTS if task.parts.part(p) and (p != "test" or recipe.test)]
-    tracks = {part: Tracks.of(corpus, task.parts.part(part)) for part in parts}
+    # Copies of a recording are learnt from; those of a recording that is judged are never gathered.
+    tracks = {
+        part: (Tracks.with_copies if part == "train" else Tracks.of)(corpus, task.parts.part(part))
+        for part in parts
+    }
     model, curves, last, weak = _trained(task, corpus, tracks, accelerator)
     window = {"length": recipe.training.window_frames, "hop": recipe.training.window_hop}
     probabilities = {part: predict(model, tracks[part], **window) for part in parts}

@@ -133,15 +133,17 @@ def load_data(
         If they cannot be used.
     """
     if config.data == "gtzan":
-        return gtzan.load_gtzan(n_coefficients=config.coefficients, kind=config.frames)
+        corpus = gtzan.load_gtzan(n_coefficients=config.coefficients, kind=config.frames)
+        return corpus.with_copies_of(config.waveform)
     path = Path(config.data)
     if path.suffix == ".npz" and not path.is_dir():
-        return load_mel_file(path, spec=config.spec)
+        return load_mel_file(path, spec=config.spec).with_copies_of(config.waveform)
     load = load_table if is_table(path) else load_collection
     return load(
         path,
         spec=config.spec,
         cache=FrameCache(cache),
+        waveform=config.waveform,
         n_jobs=jobs or joblib.cpu_count(),
         progress=progress,
     )
@@ -160,10 +162,12 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
 
     Raises
     ------
+    UsageError
+        If the corpus has not the copies that the settings ask for.
     DataError
         If the corpus cannot be split so, or the folder holds runs of another recipe.
     """
-    config, corpus, split = _divided(config, corpus)
+    config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
     data = corpus_digest(corpus)
     recipes = {
         name: Recipe(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets.variants import NO_COPIES, VariantSettings
-from ostinato.errors import DataError
+from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
 
 
@@ -122,6 +122,22 @@ class Corpus:
                 f"Corpus '{self.name}': the id '{twice[0]}' stands more than once; "
                 "every recording needs an id of its own."
             )
+
+    def with_copies_of(self, waveform: VariantSettings) -> Corpus:
+        """Return this corpus, if its copies are those that a study asks for.
+
+        Raises
+        ------
+        UsageError
+            If they are not, as where frames were loaded and not sound.
+        """
+        if self.waveform != waveform:
+            raise UsageError(
+                f"waveform: expected {waveform.describe()} of every recording, got "
+                f"{self.waveform.describe()} in '{self.name}' ({self.source}): copies are made of "
+                "audio (--data DIR), as it is loaded, and frames have none."
+            )
+        return self
 
     def _check_frames(self, frames_of_all: Sequence[Frames]) -> None:
         if len(self.recordings) != len(frames_of_all):

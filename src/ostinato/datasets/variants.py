@@ -120,15 +120,18 @@ class VariantSettings:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def describe(self) -> str:
-        """In words: ``"pitch by up to 2 semitones, tempo by up to 10 %"``."""
+        """In words: ``"3 copies (pitch by up to 2 semitones, 50 % through MP3)"``."""
+        if not self.copies:
+            return "no copies"
         told = {
             "pitch": f"pitch by up to {self.pitch:g} semitones",
-            "stretch": f"tempo by up to {self.stretch:.0%}",
+            "stretch": f"tempo by up to {100 * self.stretch:g} %",
             "equaliser": f"seven bands by up to {self.equaliser:g} dB",
             "noise": f"noise up to {self.noise:g} of the sound's level",
-            "mp3": f"{self.mp3:.0%} through MP3",
+            "mp3": f"{100 * self.mp3:g} % through MP3",
         }
-        return ", ".join(told[name] for name in _STRENGTHS if getattr(self, name))
+        changes = ", ".join(told[name] for name in _STRENGTHS if getattr(self, name))
+        return f"{self.copies} {'copy' if self.copies == 1 else 'copies'} ({changes})"
 
 
 NO_COPIES = VariantSettings()
@@ -236,32 +239,35 @@ def vary(
         )
     drawn = draw(settings, sha256=sha256, number=number)
     check_can_vary(settings, sample_rate_hz=sample_rate_hz)
-    sounds: Any = require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
     copy = waveform.copy()
     if not np.ptp(copy) > 0:
         return copy
-    s, rate, snr, fall = drawn.semitones, drawn.rate, drawn.snr_db, -drawn.fall_db
-    gain = settings.equaliser
-    # Each is made to draw what was drawn above, from a range of one value.
-    steps = (
-        (settings.pitch, lambda: sounds.PitchShift(s, s, p=1.0), 0),
-        (
-            settings.stretch,
-            lambda: sounds.TimeStretch(rate, rate, leave_length_unchanged=False, p=1.0),
-            0,
-        ),
-        (gain, lambda: sounds.SevenBandParametricEQ(-gain, gain, p=1.0), drawn.seeds[0]),
-        (settings.noise, lambda: sounds.AddColorNoise(snr, snr, fall, fall, p=1.0), drawn.seeds[1]),
-    )
-    for strength, make, seed in steps:
-        if strength:
-            with _seeded(seed):
-                copy = make()(copy, sample_rate_hz)
+    for transform, seed in _transforms(settings, drawn):
+        with _seeded(seed):
+            copy = transform(copy, sample_rate_hz)
     copy = _within_range(copy)
     if drawn.kbps is not None:
         kbps = drawn.kbps * (2 if sample_rate_hz >= _MPEG1_HZ else 1)
         copy = _within_range(through_mp3(copy, sample_rate_hz=sample_rate_hz, kbps=kbps))
     return np.ascontiguousarray(copy, dtype=np.float32)
+
+
+def _transforms(settings: VariantSettings, drawn: Drawn) -> list[tuple[Any, int]]:
+    """What audiomentations does to a copy, in order, and the seed of each."""
+    sounds: Any = require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
+    s, rate, gain = drawn.semitones, drawn.rate, settings.equaliser
+    snr, fall = drawn.snr_db, -drawn.fall_db
+    transforms: list[tuple[Any, int]] = []
+    # Each draws from a range; one of a single value leaves what was drawn above.
+    if settings.pitch:
+        transforms.append((sounds.PitchShift(s, s, p=1.0), 0))
+    if settings.stretch:
+        transforms.append((sounds.TimeStretch(rate, rate, leave_length_unchanged=False, p=1.0), 0))
+    if gain:
+        transforms.append((sounds.SevenBandParametricEQ(-gain, gain, p=1.0), drawn.seeds[0]))
+    if settings.noise:
+        transforms.append((sounds.AddColorNoise(snr, snr, fall, fall, p=1.0), drawn.seeds[1]))
+    return transforms
 
 
 def check_can_vary(settings: VariantSettings, *, sample_rate_hz: int) -> None:
@@ -290,15 +296,14 @@ def through_mp3(waveform: Waveform, *, sample_rate_hz: int, kbps: int) -> Wavefo
     waveform : float32 array [shape=(n_samples,)]
         In [-1, 1].
     sample_rate_hz, kbps : int
-        Which MP3 has: of all rates are multiples of 8 kbit/s up to 64, from 32 kHz on those from
-        32 kbit/s.
+        Which MP3 has: multiples of 8 kbit/s up to 64, from 32 kHz on from 32 kbit/s.
     """
     from av import AudioFrame, CodecContext
 
     encoder = CodecContext.create("libmp3lame", "w")
     encoder.sample_rate, encoder.layout, encoder.format = sample_rate_hz, "mono", "fltp"
     encoder.bit_rate, encoder.time_base = kbps * 1000, Fraction(1, sample_rate_hz)
-    frame = AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")  # (1, n_samples)
+    frame = AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
     frame.sample_rate, frame.pts = sample_rate_hz, 0
     decoder: Any = CodecContext.create("mp3float", "r")
     packets = [*encoder.encode(frame), *encoder.encode(None)]

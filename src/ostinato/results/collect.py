@@ -161,6 +161,12 @@ def _fairness(config: StudyConfig, records: Records) -> dict[str, Any]:
         f"{t.averaging:g}",
         "no model has a setting of its own for training, and nothing is chosen on the valid part",
     ]
+    if config.waveform.copies:
+        same.insert(
+            -1,
+            "each window is of the training track or, equally likely, of a copy whose sound was "
+            f"changed: {config.waveform.describe()}",
+        )
     differ = []
     if {"lstm", "residual-lstm"} <= set(config.models):
         alike = config.model_settings("lstm") == config.model_settings("residual-lstm")

@@ -19,6 +19,7 @@ import numpy as np
 
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.errors import DataError, UsageError
+from ostinato.features import Frames
 from ostinato.splits.drawn import listed
 from ostinato.splits.fold import PARTS, Fold, LeakError, Split
 
@@ -50,7 +51,8 @@ def segmented(corpus: Corpus, n: int) -> Corpus:
 
     A piece's id is that of the recording with ``#0``, ``#1``, ... after it; its ``recording`` and
     artist are those of the whole, so that every check of a split knows where it comes from. Frames
-    that are left over at the end are dropped.
+    that are left over at the end are dropped. Copies are cut likewise: of one that is slower each
+    piece is as much longer, and holds the same music.
 
     Parameters
     ----------
@@ -63,22 +65,35 @@ def segmented(corpus: Corpus, n: int) -> Corpus:
     UsageError
         If ``n`` is below 2.
     DataError
-        If a recording has fewer frames than pieces.
+        If a recording or a copy has fewer frames than pieces.
     """
     if n < 2:
         raise UsageError(f"segments: expected 2 pieces of a recording or more, got {n}.")
-    recordings, frames = [], []
-    for recording, whole in zip(corpus.recordings, corpus.frames, strict=True):
+    recordings = [
+        replace(recording, id=name)
+        for recording in corpus.recordings
+        for name in segment_ids([recording.id], n)
+    ]
+    return replace(
+        corpus,
+        recordings=tuple(recordings),
+        frames=_pieces(corpus, corpus.frames, n),
+        variants=tuple(_pieces(corpus, frames, n) for frames in corpus.variants),
+    )
+
+
+def _pieces(corpus: Corpus, frames: Sequence[Frames], n: int) -> tuple[Frames, ...]:
+    """Frames of every recording in ``n`` pieces of equal length."""
+    pieces = []
+    for recording, whole in zip(corpus.recordings, frames, strict=True):
         length = len(whole) // n
         if not length:
             raise DataError(
                 f"'{recording.id}': expected at least {n} frames to cut it into {n} pieces, got "
                 f"{len(whole)}."
             )
-        for k, name in enumerate(segment_ids([recording.id], n)):
-            recordings.append(replace(recording, id=name))
-            frames.append(whole[k * length : (k + 1) * length])
-    return replace(corpus, recordings=tuple(recordings), frames=tuple(frames))
+        pieces += [whole[k * length : (k + 1) * length] for k in range(n)]
+    return tuple(pieces)
 
 
 def segment_ids(ids: Sequence[str], n: int) -> tuple[str, ...]:

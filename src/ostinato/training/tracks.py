@@ -7,7 +7,7 @@ it by index; worker processes would only copy it. Axes: N tracks, B batch, T fra
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.variants import NO_COPIES
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
 from ostinato.models.layers import GenreModel
@@ -34,6 +35,8 @@ class Tracks:
     labels : int64 tensor [shape=(N,)]
     spec : FeatureSpec
         What the frames are.
+    copies : tuple of Tracks
+        The same tracks, their sound changed: heard by :meth:`random_crops` and by nothing else.
     """
 
     frames: Tensor
@@ -41,6 +44,7 @@ class Tracks:
     lengths: Tensor
     labels: Tensor
     spec: FeatureSpec
+    copies: tuple[Tracks, ...] = ()
 
     @classmethod
     def of(cls, corpus: Corpus, ids: tuple[str, ...]) -> Tracks:
@@ -64,6 +68,20 @@ class Tracks:
             spec=corpus.spec,
         )
 
+    @classmethod
+    def with_copies(cls, corpus: Corpus, ids: tuple[str, ...]) -> Tracks:
+        """The tracks with these ids and all copies of them: to learn from, not to judge on.
+
+        Raises
+        ------
+        DataError
+            As :meth:`of`.
+        """
+        copies = (
+            replace(corpus, frames=f, waveform=NO_COPIES, variants=()) for f in corpus.variants
+        )
+        return replace(cls.of(corpus, ids), copies=tuple(cls.of(copy, ids) for copy in copies))
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -77,10 +95,23 @@ class Tracks:
         return self.frames[self.firsts[tracks, None] + where]  # (B, T, F)
 
     def random_crops(self, tracks: Tensor, length: int) -> Tensor:
-        """A window at a random place of each of these tracks [shape=(B, T, F)]."""
+        """A window at a random place of each of these tracks [shape=(B, T, F)].
+
+        Where there are copies, of the track or of one of them, each equally likely.
+        """
+        if self.copies:
+            return self._crops_of_any(tracks, length)
         room = (self.lengths[tracks] - length + 1).clamp_min(1)
         starts = (torch.rand(len(tracks)) * room).long()
         return self.gather(tracks, starts, length)
+
+    def _crops_of_any(self, tracks: Tensor, length: int) -> Tensor:
+        versions = (replace(self, copies=()), *self.copies)
+        which = torch.randint(len(versions), (len(tracks),))  # (B,)
+        crops = self.frames.new_empty(len(tracks), length, self.frames.shape[1])  # (B, T, F)
+        for i, version in enumerate(versions):
+            crops[which == i] = version.random_crops(tracks[which == i], length)
+        return crops
 
     def batches(self, *, length: int, hop: int, size: int = 256) -> Iterator[Tensor]:
         """All windows of all tracks in order, some at a time [each shape=(<= size, T, F)]."""

@@ -114,7 +114,7 @@ def recall_on_inner_folds(
         inner_seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
         torch.manual_seed(inner_seed)
         model = make_model()
-        learn, judge = Tracks.of(part, fold.train), Tracks.of(part, fold.valid)
+        learn, judge = Tracks.with_copies(part, fold.train), Tracks.of(part, fold.valid)
         _, last = fit(
             model,
             train=learn,
@@ -192,6 +192,7 @@ def _inner_folds(
         name=f"{corpus.name}, training part",
         recordings=[corpus.recordings[i] for i in positions],
         frames=[corpus.frames[i] for i in positions],
+        variants=tuple([frames[i] for i in positions] for frames in corpus.variants),
     )
     if not any(part.artists):
         raise DataError(
