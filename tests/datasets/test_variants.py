@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import random
 import subprocess
@@ -105,7 +106,7 @@ def test_the_equaliser_changes_no_frequency_by_more_than_its_bands_together() ->
         got = copy_of(sound, settings, number)
         _, coherence = signal.coherence(sound, got, RATE_HZ, nperseg=2048)
         assert np.median(coherence) > 0.99, "a filter, and nothing beside it"
-        pairs = zip(edges[:-1], edges[1:], strict=True)
+        pairs = itertools.pairwise(edges)
         changes.append([power_db(got, *e) - power_db(sound, *e) for e in pairs if e[0] > 40])
     # Neighbouring bands overlap: two of them, full on, may add up.
     assert np.abs(changes).max() < 12.5
@@ -135,7 +136,7 @@ def test_the_share_of_copies_through_mp3_is_the_strength() -> None:
     rates = [draw(settings, sha256=HASH, number=n).kbps for n in range(1, 2001)]
     share = np.mean([rate is not None for rate in rates])
     assert share == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 2000))
-    assert {rate for rate in rates if rate} == {16, 24, 32, 40, 48, 64}
+    assert {rate for rate in rates if rate} == {32, 40, 48, 56, 64}
 
 
 def test_draws_fill_their_range_and_do_not_leave_it() -> None:
@@ -437,17 +438,26 @@ def test_what_copies_lack_is_said_before_listening(cache, tmp_path, monkeypatch)
     assert len(load_collection(folder, spec=SPEC, cache=cache, n_jobs=1)) == 6, "none are wanted"
 
 
-def test_real_music_stays_recognisable(shared_data: Path) -> None:
-    """A copy of 30 s of GTZAN is nearer to its recording than to any other one."""
-    paths = sorted((shared_data / "gtzan" / "audio").rglob("*.flac"))[::50][:8]
+@pytest.mark.parametrize(
+    "change",
+    [{"pitch": 1.0}, {"stretch": 0.2}, {"equaliser": 3.0}, {"noise": 0.03}, {"mp3": 1.0}],
+    ids=str,
+)
+def test_a_copy_of_real_music_is_more_like_it_than_like_other_music(
+    change: dict[str, float], shared_data: Path
+) -> None:
+    """By mean frames of 30 s of GTZAN: or a copy would not be music of that genre any more."""
+    paths = sorted((shared_data / "gtzan" / "audio" / "full").glob("*.flac"))[::8]
     assert len(paths) == 8
-    spec = FeatureSpec(n_coefficients=20)
-    mild = VariantSettings(copies=1, pitch=1.0, stretch=0.1, equaliser=3.0, noise=0.01, mp3=1.0)
+    spec, settings = FeatureSpec(n_coefficients=20), VariantSettings(copies=1, **change)
     means, of_copies = [], []
     for path in paths:
         sound = load_audio(path)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         means.append(frames(sound, spec).mean(axis=0))
-        of_copies.append(frames(copy_of(sound, mild, 1, sha256), spec).mean(axis=0))
-    distance = np.linalg.norm(np.array(of_copies)[:, None] - np.array(means), axis=2)
-    assert distance.argmin(axis=1).tolist() == list(range(8))
+        of_copies.append(frames(copy_of(sound, settings, 1, sha256), spec).mean(axis=0))
+    distances = np.linalg.norm(np.array(of_copies)[:, None] - np.array(means), axis=2)
+    own = distances.diagonal()
+    others = (distances.sum(axis=1) - own) / (len(paths) - 1)
+    assert (own < 0.9 * others).all()
+    assert own.mean() < 0.7 * others.mean()
