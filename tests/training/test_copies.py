@@ -231,7 +231,7 @@ def test_copies_are_in_the_digest_of_a_corpus() -> None:
 def test_the_report_says_what_was_done_to_copies(tmp_path) -> None:
     plan = plan_study(CONFIG, CORPUS, tmp_path)
     results = run_study(plan, jobs=1, report=False).results
-    said = "of a copy whose sound was changed: 2 copies (pitch by up to 1 semitones, 50 % through"
+    said = "of a copy whose sound was changed: 2 copies (pitch by up to 1 semitone, 50 % through"
     assert sum(said in line for line in results["fairness"]["same"]) == 1
     assert json.loads((tmp_path / "results.json").read_text("utf-8"))["config"]["waveform"] == {
         "copies": 2, "pitch": 1.0, "stretch": 0.0, "equaliser": 0.0, "noise": 0.0, "mp3": 0.5,
@@ -250,14 +250,14 @@ def test_without_copies_the_report_says_nothing_of_them(tmp_path) -> None:
 
 
 def test_frames_that_ship_have_no_sound_to_change() -> None:
-    with pytest.raises(UsageError, match=r"expected 2 copies .*'gtzan'.*--data DIR.*have none\."):
+    with pytest.raises(UsageError, match=r"expected 2 copies .*'gtzan'.*with --data DIR\."):
         load_data(overridden(CONFIG, data="gtzan"))
 
 
 def test_a_file_of_frames_has_no_sound_to_change(shared_data) -> None:
     path = shared_data / "gtzan" / "mel128.npz"
     assert load_mel_file(path, spec=CONFIG.spec).variants == ()
-    with pytest.raises(UsageError, match=r"expected 2 copies .*--data DIR.*have none\."):
+    with pytest.raises(UsageError, match=r"expected 2 copies .*with --data DIR\."):
         load_data(overridden(CONFIG, data=str(path)))
 
 

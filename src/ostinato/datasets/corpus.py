@@ -135,7 +135,7 @@ class Corpus:
             raise UsageError(
                 f"waveform: expected {waveform.describe()} of every recording, got "
                 f"{self.waveform.describe()} in '{self.name}' ({self.source}): copies are made of "
-                "audio (--data DIR), as it is loaded, and frames have none."
+                "audio, as it is loaded, so give it with --data DIR."
             )
         return self
 

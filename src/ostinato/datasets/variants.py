@@ -125,7 +125,7 @@ class VariantSettings:
         if not self.copies:
             return "no copies"
         told = {
-            "pitch": f"pitch by up to {self.pitch:g} semitones",
+            "pitch": f"pitch by up to {self.pitch:g} semitone{'' if self.pitch == 1 else 's'}",
             "stretch": f"tempo by up to {100 * self.stretch:g} %",
             "equaliser": f"seven bands by up to {self.equaliser:g} dB",
             "noise": f"noise up to {self.noise:g} of the sound's level",
