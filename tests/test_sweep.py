@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ostinato import sweep as sweep_module
 from ostinato.cli import main
 from ostinato.errors import DataError, UsageError
 from ostinato.report.sweep_page import write_sweep
@@ -204,6 +205,24 @@ def test_the_command_runs_a_sweep_and_prints_its_table(
     assert "Against" in out  # its head is folded in 80 columns
     assert "Not run yet: other-tracks, leak" in out
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_variants_of_other_data_have_a_corpus_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What decides the frames is loaded once, and anew where a variant changes it."""
+    ways = ("", 'frames = "log-mel-from-mfcc"', "waveform = {copies = 1, pitch = 2.0}", "seeds = 3")
+    text = "".join(f'[[variants]]\nname = "v{k}"\n{way}\n' for k, way in enumerate(ways))
+    loaded = []
+    monkeypatch.setattr(sweep_module, "plan_study", lambda *_: None)
+    monkeypatch.setattr(sweep_module, "run_study", lambda *_, **__: None)
+
+    def load(config):
+        loaded.append((config.frames, config.waveform.copies))
+        return CORPUS
+
+    run_sweep(load_sweep(written(tmp_path, text)), tmp_path / "out", load)
+    assert loaded == [("mfcc", 0), ("log-mel-from-mfcc", 0), ("mfcc", 1)]
 
 
 def test_only_is_for_studies_with_variants(capsys: pytest.CaptureFixture[str]) -> None:

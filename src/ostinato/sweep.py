@@ -200,7 +200,7 @@ def run_sweep(
     plans: list[tuple[str, Plan]] = []
     for variant in sweep.variants:
         config = variant.config
-        data = json.dumps([getattr(config, key) for key in _DATA])
+        data = json.dumps([config.to_dict()[key] for key in _DATA])
         corpora[data] = corpora.get(data) or load(config)
         plans.append((variant.name, plan_study(config, corpora[data], folder / variant.name)))
     for number, (name, plan) in enumerate(plans, start=1):
@@ -209,7 +209,7 @@ def run_sweep(
 
 
 #: Settings that decide which corpus is loaded.
-_DATA = ("data", "coefficients", "frames")
+_DATA = ("data", "coefficients", "frames", "waveform")
 
 
 def _counted(progress: Progress | None, where: str) -> Progress | None:
