@@ -73,6 +73,40 @@ def test_holm_is_over_all_pairs_of_all_studies(runs: Path) -> None:
     assert all(pair["p_holm"] >= pair["p"] for pair in found["comparisons"])
 
 
+def test_recall_is_compared_within_a_genre_alone(runs: Path) -> None:
+    """It is that of results.json; and recordings of other genres change no interval."""
+    studies = [read_judged(runs / "one"), read_judged(runs / "two")]
+    (pair,) = compare(studies, genres=["g1"])["comparisons"]
+    recall = pair["recall"]["g1"]
+    for side in ("a", "b"):
+        model = pair[side].split("/")[1]
+        results = json.loads((runs / "both" / "results.json").read_text())["models"][model]
+        assert recall[side] == pytest.approx(results["per_genre"]["test"]["g1"]["recall"])
+    assert recall["mean"] == pytest.approx(recall["a"] - recall["b"])
+    assert recall["low"] <= recall["mean"] <= recall["high"]
+    turned = [
+        replace(
+            study,
+            correct={
+                model: right ^ (np.array(study.genres) != "g1")
+                for model, right in study.correct.items()
+            },
+        )
+        for study in studies
+    ]
+    (other,) = compare(turned, genres=["g1"])["comparisons"]
+    same = {k: recall[k] for k in ("mean", "low", "high")}
+    if other["a"] != pair["a"]:  # the better model stands first
+        same = {"mean": -recall["mean"], "low": -recall["high"], "high": -recall["low"]}
+    assert {k: other["recall"]["g1"][k] for k in same} == pytest.approx(same)
+
+
+def test_an_unknown_genre_is_refused(runs: Path) -> None:
+    studies = [read_judged(runs / "one"), read_judged(runs / "two")]
+    with pytest.raises(UsageError, match="Expected genres of g0, g1, g2; got 'polka'"):
+        compare(studies, genres=["polka"])
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
@@ -142,17 +176,20 @@ def test_a_damaged_ledger_is_told_before_anything_is_trained(tmp_path: Path) -> 
 def test_the_command_prints_what_python_returns(
     runs: Path, format_: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    call = ["compare", str(runs / "one"), str(runs / "two"), "--genres", "g0,g2"]
     with pytest.raises(SystemExit) as ended:
-        main(["compare", str(runs / "one"), str(runs / "two"), "--format", format_])
+        main([*call, "--format", format_])
     assert not ended.value.code
     out = capsys.readouterr().out
-    found = compare([read_judged(runs / "one"), read_judged(runs / "two")])
+    found = compare([read_judged(runs / "one"), read_judged(runs / "two")], genres=["g0", "g2"])
     if format_ == "json":
         assert json.loads(out) == found
     else:
         flat = " ".join(out.split())
         assert "one/lstm" in flat
         assert "points, 95% interval" in flat
+        assert "Recall" in flat
+        assert "g2" in flat
         assert "these data do not tell them apart" in flat or "larger than chance" in flat
 
 

@@ -224,6 +224,10 @@ def _sweep(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of studies.")],
+    genres: Annotated[
+        str | None,
+        typer.Option(help="Compare the recall of these genres as well, separated by commas."),
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", help="table for people, json for programs.")
     ] = "table",
@@ -234,9 +238,11 @@ def compare(
     models the difference with its interval and a sign-flip test by artist, by Holm adjusted for
     all pairs. Studies that examined other recordings are refused.
 
-    Example:
+    Examples:
 
       ostinato compare runs/gtzan runs/wider --format json
+
+      ostinato compare runs/ablation/base runs/ablation/weak-genres --genres disco,reggae
     """
     require("torch", extra="train", needed_for="A comparison of studies")
     from ostinato.compare import compare as compared
@@ -244,7 +250,7 @@ def compare(
     from ostinato.report import print_comparison
 
     _check_format(format_)
-    found = compared([read_judged(folder) for folder in runs])
+    found = compared([read_judged(folder) for folder in runs], genres=_listed(genres) or ())
     if format_ == "json":
         typer.echo(json.dumps(found, indent=1))
     else:

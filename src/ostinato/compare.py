@@ -153,25 +153,28 @@ def check_same(first: Judged, other: Judged) -> None:
     )
 
 
-def compare(studies: Sequence[Judged]) -> dict[str, Any]:
+def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> dict[str, Any]:
     """Accuracies of the models of several studies, and tests of every pair.
 
     Parameters
     ----------
     studies : sequence of Judged
         Two models or more in all.
+    genres : sequence of str
+        Of which every pair's recall is compared as well.
 
     Returns
     -------
     dict
         ``part``, ``n``, ``models`` (a list: study, model, label, split, parameters, seeds, mean,
         low, high; the best first) and ``comparisons`` (every pair, by name ``study/model``, with
-        Holm's correction over all of them), as plain values.
+        Holm's correction over all of them; ``recall`` by genre: of ``a``, of ``b``, and their
+        difference with its interval), as plain values.
 
     Raises
     ------
     UsageError
-        If there are fewer than two models, or one study stands twice.
+        If there are fewer than two models, one study stands twice, or there is no such genre.
     DataError
         If the studies did not examine the same recordings.
     """
@@ -183,6 +186,7 @@ def compare(studies: Sequence[Judged]) -> dict[str, Any]:
     first = studies[0]
     for other in studies[1:]:
         check_same(first, other)
+    _check_genres(genres, first)
     clusters, names = first.clusters, _names(studies)
     correct = {
         f"{name}/{model}": right
@@ -208,8 +212,31 @@ def compare(studies: Sequence[Judged]) -> dict[str, Any]:
         "part": first.part,
         "n": len(set(first.ids)),
         "models": sorted(models, key=lambda m: -m["mean"]),
-        "comparisons": [as_dict(pair) for pair in paired.evaluate(correct, clusters)],
+        "comparisons": [
+            as_dict(pair)
+            | {"recall": {g: _recall(first, g, correct, pair.a, pair.b) for g in genres}}
+            for pair in paired.evaluate(correct, clusters)
+        ],
     }
+
+
+def _check_genres(genres: Sequence[str], study: Judged) -> None:
+    known = sorted(set(study.genres))
+    for genre in genres:
+        if genre not in known:
+            raise UsageError(f"Expected genres of {', '.join(known)}; got '{genre}'.")
+
+
+def _recall(
+    study: Judged, genre: str, correct: dict[str, NDArray[np.bool_]], a: str, b: str
+) -> dict[str, float]:
+    """Recall of a genre by two models, and the difference with its interval by artist and seed."""
+    own = np.array([g == genre for g in study.genres])
+    of = study.clusters.of[own]
+    clusters = Clusters(np.unique(of, return_inverse=True)[1], np.zeros(len(set(of)), np.int64))
+    one, other = (Term(correct[name][:, own], clusters, name) for name in (a, b))
+    recall = {"a": float(one.correct.mean()), "b": float(other.correct.mean())}
+    return recall | bootstrap([one, other.minus()]).to_dict()
 
 
 def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Interval:

@@ -149,10 +149,29 @@ def print_comparison(found: dict[str, Any], console: Console) -> None:
     console.print(Text(f"{found['n']:,} {part} recordings, the same for all."))
     for pair in found["comparisons"]:
         console.print(Text(_sentence(found, pair)))
+        if pair["recall"]:
+            console.print(_recalls(pair))
     console.print(
         Text("p: sign-flip test by artist, adjusted for all pairs (Holm). McNemar's test assumes "
              "independent tracks.")
     )  # fmt: skip
+    if any(pair["recall"] for pair in found["comparisons"]):
+        console.print(
+            Text("Recall: intervals by artist and seed, of each genre alone: among several, one "
+                 "leaves out 0 by chance more often than once in twenty.")
+        )  # fmt: skip
+
+
+def _recalls(pair: dict[str, Any]) -> Table:
+    """Recall of the genres asked for, by the two models of a pair."""
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("Recall")
+    for head in (pair["a"], pair["b"], "Difference (95%)"):
+        shown.add_column(head, justify="right")
+    for genre, own in pair["recall"].items():
+        cells = (genre, percent(own["a"]), percent(own["b"]), _difference(own))
+        shown.add_row(*(Text(cell) for cell in cells))
+    return shown
 
 
 def _sentence(found: dict[str, Any], pair: dict[str, Any]) -> str:
