@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
+from ostinato.models._conv_lstm_fast import conv_lstm
 from ostinato.models.layers import State, check_state
 
 Padding = Literal["same", "valid"]
@@ -82,9 +83,8 @@ class ConvLSTM(nn.Module):
         self.kernel = sides
         self.padding = padding
         around = tuple(k // 2 for k in sides)
-        self.from_input = self.convolution(
-            n_in, 4 * n_out, sides, padding=around if padding == "same" else 0
-        )
+        self.around = around if padding == "same" else (0,) * self.axes
+        self.from_input = self.convolution(n_in, 4 * n_out, sides, padding=self.around)
         self.from_hidden = self.convolution(n_out, 4 * n_out, sides, padding=around, bias=False)
         with torch.no_grad():
             assert self.from_input.bias is not None
@@ -194,10 +194,17 @@ class ConvLSTM(nn.Module):
             If the input or the state has another shape.
         """
         self.check(x, state)
-        return self.unrolled(x, state)
+        if torch.is_autocast_enabled(x.device.type) or torch.compiler.is_compiling():
+            return self.unrolled(x, state)  # both look into operations, which a fast pass hides
+        assert self.from_input.bias is not None
+        of_input = (self.from_input.weight, self.from_input.bias)
+        outputs, c = conv_lstm(
+            x, state, of_input, self.from_hidden.weight, self.peepholes, self.around
+        )
+        return outputs, (outputs[:, -1], c)
 
     def unrolled(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The same as :meth:`forward`, one :meth:`step` after the other."""
+        """The same as :meth:`forward`, one :meth:`step` after the other: slower, and to be read."""
         outputs: list[Tensor] = []
         for now in x.unbind(1):  # (B, K_in, *space)
             state = self.step(now, state)

@@ -1,0 +1,280 @@
+r"""A ConvLSTM over a whole sequence, its gradient written by hand: what makes the layers fast.
+
+The numbers are those of ``ConvLSTM.unrolled`` in :mod:`ostinato.models.conv_lstm_layers`, which
+holds the equations and is what to read first. Left to autograd, every step puts some twenty
+operations on record, each with memory of its own, and differentiates both kernels anew. Here
+
+- the input's convolution runs for as many steps at once as the cache holds, and so do the gradients
+  of both kernels and of the input;
+- gates are activated, and their gradients written, in place;
+- every hyperbolic tangent is a logistic function, ``tanh(z) = 2 sigmoid(2 z) - 1``, which PyTorch
+  computes ten times as fast on a CPU;
+- space stays last in memory: a gate is then whole runs of K x space numbers, which operations place
+  by place cross at full speed, and oneDNN convolves them faster than matrices multiply.
+
+Only PyTorch's own operations are used, so it runs on any device and in any precision.
+
+Axes: N steps, n steps of a block, B batch, K_in and K channels; "space" stands for any axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+BLOCK = 2**20
+"""Numbers, about, that the gates of a block of steps hold: more would fall out of the cache."""
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+tanh_backward = torch.ops.aten.tanh_backward.grad_input
+
+
+def conv_lstm(
+    x: Tensor,
+    state: tuple[Tensor, Tensor] | None,
+    of_input: tuple[Tensor, Tensor],
+    of_hidden: Tensor,
+    peepholes: Tensor | None,
+    padding: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Run a ConvLSTM over all steps.
+
+    Parameters
+    ----------
+    x : tensor [shape=(B, N, K_in, *space)]
+    state : pair of tensors [each shape=(B, K, *space)] or None
+        The h and c to begin with; None stands for zeros.
+    of_input : pair of tensors [shape=(4 K, K_in, *sides) and (4 K,)]
+        W and b, gates in the order i, f, g, o.
+    of_hidden : tensor [shape=(4 K, K, *sides)]
+        U, of odd sides.
+    peepholes : tensor [shape=(3, K, *space)] or None
+        V, of i, f and o.
+    padding : sequence of int
+        Of the input's convolution, on each side.
+
+    Returns
+    -------
+    outputs : tensor [shape=(B, N, K, *space)]
+        The h of every step.
+    c : tensor [shape=(B, K, *space)]
+        The last c.
+    """
+    h, c = (None, None) if state is None else state
+    arguments = (x, h, c, *of_input, of_hidden, peepholes)
+    if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
+        outputs, last = _ConvLSTM.apply(*arguments, tuple(padding))  # type: ignore[no-untyped-call]
+        return outputs, last
+    hidden, last = _forward(*arguments, padding, record=None)
+    return hidden[1:].transpose(0, 1), last
+
+
+class _Record:
+    """What the way back needs of the way forth; see :func:`_forward`."""
+
+    def __init__(self) -> None:
+        self.gates: list[Tensor] = []  # of a block (n, B, 4 K, *space): i, f, g, o, activated
+        self.cells: list[Tensor] = []  # c (B, K, *space): that to begin with, then of every step
+        self.squashed: list[Tensor] = []  # tanh of it, of every step
+
+
+def _forward(
+    x: Tensor,
+    h: Tensor | None,
+    c: Tensor | None,
+    w: Tensor,
+    b: Tensor,
+    u: Tensor,
+    v: Tensor | None,
+    padding: Sequence[int],
+    *,
+    record: _Record | None,
+) -> tuple[Tensor, Tensor]:
+    """The h of every step after that to begin with (N + 1, B, K, *space), and the last c."""
+    B, N = x.shape[:2]
+    K = u.shape[1]
+    twice_g = torch.ones_like(b)
+    twice_g[2 * K : 3 * K] = 2.0
+    along = (-1, *(1,) * (u.ndim - 1))
+    w, b, u = w * twice_g.view(along), b * twice_g, u * twice_g.view(along)
+    space = [n + 2 * p - k + 1 for n, p, k in zip(x.shape[3:], padding, w.shape[2:], strict=True)]
+    hidden = x.new_empty(N + 1, B, K, *space)
+    hidden[0] = 0 if h is None else h
+    cell = hidden.new_zeros(hidden.shape[1:]) if c is None else c
+    if record is not None:
+        record.cells.append(cell)
+    for block in _blocks(hidden):
+        steps = x[:, block].transpose(0, 1).flatten(0, 1)  # (n B, K_in, *space)
+        gates = _convolve(steps, w, b, padding).reshape(-1, B, 4 * K, *space)
+        for t, now in zip(range(N)[block], gates, strict=True):
+            if t > 0 or h is not None:
+                now += _convolve(hidden[t], u, None, [k // 2 for k in u.shape[2:]])
+            cell, squashed = _step(now, cell, v, out=hidden[t + 1])
+            if record is not None:
+                record.cells.append(cell)
+                record.squashed.append(squashed)
+        if record is not None:
+            record.gates.append(gates)
+    return hidden, cell
+
+
+def _step(gates: Tensor, c: Tensor, v: Tensor | None, *, out: Tensor) -> tuple[Tensor, Tensor]:
+    """Activate the gates of a step in place (B, 4 K, *space), g's doubled; write h to ``out``.
+
+    Returns
+    -------
+    c, squashed : tensor [shape=(B, K, *space)]
+        The new c, and its tanh.
+    """
+    i, f, g, o = gates.chunk(4, dim=1)  # each (B, K, *space)
+    if v is not None:
+        i.addcmul_(v[0], c)
+        f.addcmul_(v[1], c)
+    gates[:, : 3 * c.shape[1]].sigmoid_()
+    g.mul_(2).sub_(1)
+    c = (f * c).addcmul_(i, g)
+    if v is not None:
+        o.addcmul_(v[2], c)
+    o.sigmoid_()
+    squashed = (2 * c).sigmoid_().mul_(2).sub_(1)
+    torch.mul(o, squashed, out=out)
+    return c, squashed
+
+
+class _ConvLSTM(torch.autograd.Function):
+    """:func:`_forward`, and the way back through time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        h: Tensor | None,
+        c: Tensor | None,
+        w: Tensor,
+        b: Tensor,
+        u: Tensor,
+        v: Tensor | None,
+        padding: tuple[int, ...],
+    ) -> tuple[Tensor, Tensor]:
+        record = _Record()
+        hidden, last = _forward(x, h, c, w, b, u, v, padding, record=record)
+        ctx.save_for_backward(x, w, u, v, hidden, *record.cells, *record.squashed, *record.gates)
+        ctx.padding = padding
+        ctx.set_materialize_grads(False)
+        return hidden[1:].transpose(0, 1), last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_outputs: Tensor | None, of_last: Tensor | None) -> tuple[Any, ...]:
+        x, w, u, v, hidden, *rest = ctx.saved_tensors
+        N, (B, K) = len(hidden) - 1, hidden.shape[1:3]
+        cells, squashed, gates = rest[: N + 1], rest[N + 1 : 2 * N + 1], rest[2 * N + 1 :]
+        for_x, for_h, for_c, for_w, for_b, for_u, _, _ = ctx.needs_input_grad
+        around = [k // 2 for k in u.shape[2:]]
+        dx = torch.empty_like(x) if for_x else None
+        dw, db, du = torch.zeros_like(w), w.new_zeros(4 * K), torch.zeros_like(u)
+        dv = None if v is None else torch.zeros_like(v)
+        dh = torch.zeros_like(hidden[0])
+        dc = dh if of_last is None else of_last
+        for block, activated in zip(reversed(list(_blocks(hidden))), reversed(gates), strict=True):
+            dz = torch.empty_like(activated)  # (n, B, 4 K, *space)
+            for t in reversed(range(N)[block]):
+                here = t - block.start
+                if of_outputs is not None:
+                    dh = dh + of_outputs[:, t]
+                dc = _step_back(dh, dc, activated[here], cells[t], squashed[t], v, out=dz[here])
+                if dv is not None:
+                    dv += _of_peepholes(dz[here], cells[t], cells[t + 1])
+                if t > 0 or for_h:
+                    dh, _, _ = _differentiate(dz[here], hidden[t], u, around, (True, False, False))
+            flat = dz.flatten(0, 1)  # (n B, 4 K, *space)
+            past = hidden[:-1][block].flatten(0, 1)  # (n B, K, *space)
+            of_hidden = _differentiate(flat, past, u, around, (False, for_u, False))
+            steps = x[:, block].transpose(0, 1).flatten(0, 1)  # (n B, K_in, *space)
+            of_input = _differentiate(flat, steps, w, ctx.padding, (for_x, for_w, for_b))
+            if dx is not None:
+                dx[:, block] = of_input[0].reshape(-1, B, *x.shape[2:]).transpose(0, 1)
+            for total, part in ((dw, of_input[1]), (db, of_input[2]), (du, of_hidden[1])):
+                if part is not None:
+                    total += part
+        return dx, dh if for_h else None, dc if for_c else None, dw, db, du, dv, None
+
+
+def _step_back(
+    dh: Tensor,
+    dc: Tensor,
+    gates: Tensor,
+    c: Tensor,
+    squashed: Tensor,
+    v: Tensor | None,
+    *,
+    out: Tensor,
+) -> Tensor:
+    """Gradients through a step: of its h and c, to those of its gates and of the c before.
+
+    Parameters
+    ----------
+    dh, dc : tensor [shape=(B, K, *space)]
+        Of the h of the step, and of its c but for what comes by h.
+    gates : tensor [shape=(B, 4 K, *space)]
+        Activated.
+    c, squashed : tensor [shape=(B, K, *space)]
+        The c before, and tanh of the new one.
+    v : tensor [shape=(3, K, *space)] or None
+        Peepholes.
+    out : tensor [shape=(B, 4 K, *space)]
+        Takes the gradient of the gates before their activation.
+
+    Returns
+    -------
+    tensor [shape=(B, K, *space)]
+        Of the c before.
+    """
+    i, f, g, o = gates.chunk(4, dim=1)  # each (B, K, *space)
+    di, df, dg, do = out.chunk(4, dim=1)
+    sigmoid_backward(dh * squashed, o, grad_input=do)
+    dc = torch.ops.aten.tanh_backward(dh * o, squashed).add_(dc)
+    if v is not None:
+        dc.addcmul_(do, v[2])
+    sigmoid_backward(dc * g, i, grad_input=di)
+    sigmoid_backward(dc * c, f, grad_input=df)
+    tanh_backward(dc * i, g, grad_input=dg)
+    before = dc * f
+    if v is not None:
+        before.addcmul_(di, v[0]).addcmul_(df, v[1])
+    return before
+
+
+def _of_peepholes(dz: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Gradient of the peepholes (3, K, *space) in a step: they weigh the c before it, and after."""
+    di, df, _, do = dz.chunk(4, dim=1)  # each (B, K, *space)
+    return torch.stack([(di * before).sum(0), (df * before).sum(0), (do * after).sum(0)])
+
+
+def _blocks(hidden: Tensor) -> Iterator[slice]:
+    """Steps of a sequence of states (N + 1, B, K, *space), as many at a time as a block holds."""
+    n_steps = len(hidden) - 1
+    length = max(1, BLOCK // max(1, 4 * hidden[0].numel()))
+    for first in range(0, n_steps, length):
+        yield slice(first, min(first + length, n_steps))
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sequence[int]) -> Tensor:
+    """A convolution over one axis or more: (B, K_in, *space) -> (B, K, *space)."""
+    one, none = [1] * len(padding), [0] * len(padding)
+    return torch.convolution(x, weight, bias, one, padding, one, False, none, 1)
+
+
+def _differentiate(
+    dy: Tensor, x: Tensor, weight: Tensor, padding: Sequence[int], wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of :func:`_convolve`: of x, the weight and the bias, of which some are wanted."""
+    one, none = [1] * len(padding), [0] * len(padding)
+    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+        dy, x, weight, [len(weight)], one, padding, one, False, none, 1, wanted
+    )
+    return gradients
