@@ -9,12 +9,14 @@ operations on record, each with memory of its own, and differentiates both kerne
 - gates are activated, and their gradients written, in place;
 - every hyperbolic tangent is a logistic function, ``tanh(z) = 2 sigmoid(2 z) - 1``, which PyTorch
   computes ten times as fast on a CPU;
-- space stays last in memory: a gate is then whole runs of K x space numbers, which operations place
-  by place cross at full speed, and oneDNN convolves them faster than matrices multiply.
+- all that has steps lies in memory with its steps first and its channels last, in which oneDNN
+  convolves without rearranging anything.
 
 Only PyTorch's own operations are used, so it runs on any device and in any precision.
 
-Axes: N steps, n steps of a block, B batch, K_in and K channels; "space" stands for any axes.
+Axes: N steps, n steps of a block, B batch, K_in and K channels; P x F places of a plane, which a
+line is with P = 1; "space" stands for either. Shapes are as PyTorch's convolutions want them,
+channels before places, whatever the order in memory.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BLOCK = 2**20
-"""Numbers, about, that the gates of a block of steps hold: more would fall out of the cache."""
+BLOCK = 2**18
+"""Numbers, about, that the gates of a block of steps hold, 1 MB: more would leave the cache."""
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 tanh_backward = torch.ops.aten.tanh_backward.grad_input
@@ -64,12 +66,19 @@ def conv_lstm(
     c : tensor [shape=(B, K, *space)]
         The last c.
     """
+    w, b = of_input
+    if x.ndim == 4:  # a line
+        state = None if state is None else (state[0].unsqueeze(-2), state[1].unsqueeze(-2))
+        v = None if peepholes is None else peepholes.unsqueeze(-2)
+        w, u = w.unsqueeze(-2), of_hidden.unsqueeze(-2)
+        outputs, last = conv_lstm(x.unsqueeze(-2), state, (w, b), u, v, (0, *padding))
+        return outputs.squeeze(-2), last.squeeze(-2)
     h, c = (None, None) if state is None else state
-    arguments = (x, h, c, *of_input, of_hidden, peepholes)
+    arguments = (x, h, c, w, b, of_hidden, peepholes)
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
-        outputs, last = _ConvLSTM.apply(*arguments, tuple(padding))  # type: ignore[no-untyped-call]
+        outputs, last = _ConvLSTM.apply(*arguments, padding)  # type: ignore[no-untyped-call]
         return outputs, last
-    hidden, last = _forward(*arguments, padding, record=None)
+    hidden, last = _forward(*arguments, padding, None)
     return hidden[1:].transpose(0, 1), last
 
 
@@ -77,8 +86,8 @@ class _Record:
     """What the way back needs of the way forth; see :func:`_forward`."""
 
     def __init__(self) -> None:
-        self.gates: list[Tensor] = []  # of a block (n, B, 4 K, *space): i, f, g, o, activated
-        self.cells: list[Tensor] = []  # c (B, K, *space): that to begin with, then of every step
+        self.gates: list[Tensor] = []  # of a block (n, B, 4 K, P, F): i, f, g, o, activated
+        self.cells: list[Tensor] = []  # c (B, K, P, F): that to begin with, then of every step
         self.squashed: list[Tensor] = []  # tanh of it, of every step
 
 
@@ -91,25 +100,25 @@ def _forward(
     u: Tensor,
     v: Tensor | None,
     padding: Sequence[int],
-    *,
     record: _Record | None,
 ) -> tuple[Tensor, Tensor]:
-    """The h of every step after that to begin with (N + 1, B, K, *space), and the last c."""
+    """The h to begin with and of every step (N + 1, B, K, P, F), and the last c."""
     B, N = x.shape[:2]
     K = u.shape[1]
     twice_g = torch.ones_like(b)
     twice_g[2 * K : 3 * K] = 2.0
-    along = (-1, *(1,) * (u.ndim - 1))
-    w, b, u = w * twice_g.view(along), b * twice_g, u * twice_g.view(along)
-    space = [n + 2 * p - k + 1 for n, p, k in zip(x.shape[3:], padding, w.shape[2:], strict=True)]
-    hidden = x.new_empty(N + 1, B, K, *space)
+    w, u = (_arranged(p * twice_g[:, None, None, None]) for p in (w, u))
+    b = b * twice_g
+    P, F = (n + 2 * p - k + 1 for n, p, k in zip(x.shape[3:], padding, w.shape[2:], strict=True))
+    hidden = x.new_empty(N + 1, B, P, F, K).movedim(-1, 2)  # (N + 1, B, K, P, F)
     hidden[0] = 0 if h is None else h
-    cell = hidden.new_zeros(hidden.shape[1:]) if c is None else c
+    cell = torch.zeros_like(hidden[0]) if c is None else _arranged(c)
     if record is not None:
         record.cells.append(cell)
+    v = None if v is None else _arranged(v)
     for block in _blocks(hidden):
-        steps = x[:, block].transpose(0, 1).flatten(0, 1)  # (n B, K_in, *space)
-        gates = _convolve(steps, w, b, padding).reshape(-1, B, 4 * K, *space)
+        steps = _arranged(x[:, block].transpose(0, 1)).flatten(0, 1)  # (n B, K_in, P, F)
+        gates = _convolve(steps, w, b, padding).view(-1, B, 4 * K, P, F)
         for t, now in zip(range(N)[block], gates, strict=True):
             if t > 0 or h is not None:
                 now += _convolve(hidden[t], u, None, [k // 2 for k in u.shape[2:]])
@@ -123,23 +132,23 @@ def _forward(
 
 
 def _step(gates: Tensor, c: Tensor, v: Tensor | None, *, out: Tensor) -> tuple[Tensor, Tensor]:
-    """Activate the gates of a step in place (B, 4 K, *space), g's doubled; write h to ``out``.
+    """Activate the gates of a step in place (B, 4 K, P, F), g's doubled; write h to ``out``.
 
     Returns
     -------
-    c, squashed : tensor [shape=(B, K, *space)]
+    c, squashed : tensor [shape=(B, K, P, F)]
         The new c, and its tanh.
     """
-    i, f, g, o = gates.chunk(4, dim=1)  # each (B, K, *space)
+    i, f, g, o = gates.chunk(4, dim=1)  # each (B, K, P, F)
     if v is not None:
         i.addcmul_(v[0], c)
         f.addcmul_(v[1], c)
-    gates[:, : 3 * c.shape[1]].sigmoid_()
+    raw = None if v is None else o.clone()
+    gates.sigmoid_()  # of all at once, even if that of o must wait for c: runs of K are far slower
     g.mul_(2).sub_(1)
     c = (f * c).addcmul_(i, g)
-    if v is not None:
-        o.addcmul_(v[2], c)
-    o.sigmoid_()
+    if v is not None and raw is not None:
+        o.copy_(raw.addcmul_(v[2], c).sigmoid_())
     squashed = (2 * c).sigmoid_().mul_(2).sub_(1)
     torch.mul(o, squashed, out=out)
     return c, squashed
@@ -161,7 +170,7 @@ class _ConvLSTM(torch.autograd.Function):
         padding: tuple[int, ...],
     ) -> tuple[Tensor, Tensor]:
         record = _Record()
-        hidden, last = _forward(x, h, c, w, b, u, v, padding, record=record)
+        hidden, last = _forward(x, h, c, w, b, u, v, padding, record)
         ctx.save_for_backward(x, w, u, v, hidden, *record.cells, *record.squashed, *record.gates)
         ctx.padding = padding
         ctx.set_materialize_grads(False)
@@ -171,17 +180,19 @@ class _ConvLSTM(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_outputs: Tensor | None, of_last: Tensor | None) -> tuple[Any, ...]:
         x, w, u, v, hidden, *rest = ctx.saved_tensors
-        N, (B, K) = len(hidden) - 1, hidden.shape[1:3]
+        N, K = len(hidden) - 1, u.shape[1]
+        w, u = _arranged(w), _arranged(u)
+        v = None if v is None else _arranged(v)
         cells, squashed, gates = rest[: N + 1], rest[N + 1 : 2 * N + 1], rest[2 * N + 1 :]
         for_x, for_h, for_c, for_w, for_b, for_u, _, _ = ctx.needs_input_grad
         around = [k // 2 for k in u.shape[2:]]
-        dx = torch.empty_like(x) if for_x else None
+        dx = _arranged(torch.empty_like(x).transpose(0, 1)) if for_x else None
         dw, db, du = torch.zeros_like(w), w.new_zeros(4 * K), torch.zeros_like(u)
         dv = None if v is None else torch.zeros_like(v)
         dh = torch.zeros_like(hidden[0])
         dc = dh if of_last is None else of_last
         for block, activated in zip(reversed(list(_blocks(hidden))), reversed(gates), strict=True):
-            dz = torch.empty_like(activated)  # (n, B, 4 K, *space)
+            dz = torch.empty_like(activated)  # (n, B, 4 K, P, F)
             for t in reversed(range(N)[block]):
                 here = t - block.start
                 if of_outputs is not None:
@@ -191,16 +202,17 @@ class _ConvLSTM(torch.autograd.Function):
                     dv += _of_peepholes(dz[here], cells[t], cells[t + 1])
                 if t > 0 or for_h:
                     dh, _, _ = _differentiate(dz[here], hidden[t], u, around, (True, False, False))
-            flat = dz.flatten(0, 1)  # (n B, 4 K, *space)
-            past = hidden[:-1][block].flatten(0, 1)  # (n B, K, *space)
+            flat = dz.flatten(0, 1)  # (n B, 4 K, P, F)
+            past = hidden[:-1][block].flatten(0, 1)  # (n B, K, P, F)
             of_hidden = _differentiate(flat, past, u, around, (False, for_u, False))
-            steps = x[:, block].transpose(0, 1).flatten(0, 1)  # (n B, K_in, *space)
+            steps = _arranged(x[:, block].transpose(0, 1)).flatten(0, 1)  # (n B, K_in, P, F)
             of_input = _differentiate(flat, steps, w, ctx.padding, (for_x, for_w, for_b))
             if dx is not None:
-                dx[:, block] = of_input[0].reshape(-1, B, *x.shape[2:]).transpose(0, 1)
+                dx[block] = of_input[0].view_as(dx[block])
             for total, part in ((dw, of_input[1]), (db, of_input[2]), (du, of_hidden[1])):
                 if part is not None:
                     total += part
+        dx = None if dx is None else dx.transpose(0, 1)
         return dx, dh if for_h else None, dc if for_c else None, dw, db, du, dv, None
 
 
@@ -218,23 +230,23 @@ def _step_back(
 
     Parameters
     ----------
-    dh, dc : tensor [shape=(B, K, *space)]
+    dh, dc : tensor [shape=(B, K, P, F)]
         Of the h of the step, and of its c but for what comes by h.
-    gates : tensor [shape=(B, 4 K, *space)]
+    gates : tensor [shape=(B, 4 K, P, F)]
         Activated.
-    c, squashed : tensor [shape=(B, K, *space)]
+    c, squashed : tensor [shape=(B, K, P, F)]
         The c before, and tanh of the new one.
-    v : tensor [shape=(3, K, *space)] or None
+    v : tensor [shape=(3, K, P, F)] or None
         Peepholes.
-    out : tensor [shape=(B, 4 K, *space)]
+    out : tensor [shape=(B, 4 K, P, F)]
         Takes the gradient of the gates before their activation.
 
     Returns
     -------
-    tensor [shape=(B, K, *space)]
+    tensor [shape=(B, K, P, F)]
         Of the c before.
     """
-    i, f, g, o = gates.chunk(4, dim=1)  # each (B, K, *space)
+    i, f, g, o = gates.chunk(4, dim=1)  # each (B, K, P, F)
     di, df, dg, do = out.chunk(4, dim=1)
     sigmoid_backward(dh * squashed, o, grad_input=do)
     dc = torch.ops.aten.tanh_backward(dh * o, squashed).add_(dc)
@@ -250,31 +262,39 @@ def _step_back(
 
 
 def _of_peepholes(dz: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Gradient of the peepholes (3, K, *space) in a step: they weigh the c before it, and after."""
-    di, df, _, do = dz.chunk(4, dim=1)  # each (B, K, *space)
+    """Gradient of the peepholes (3, K, P, F) in a step: they weigh the c before it, and after."""
+    di, df, _, do = dz.chunk(4, dim=1)  # each (B, K, P, F)
     return torch.stack([(di * before).sum(0), (df * before).sum(0), (do * after).sum(0)])
 
 
 def _blocks(hidden: Tensor) -> Iterator[slice]:
-    """Steps of a sequence of states (N + 1, B, K, *space), as many at a time as a block holds."""
+    """Steps of a sequence of states (N + 1, B, K, P, F), as many at a time as a block holds."""
     n_steps = len(hidden) - 1
     length = max(1, BLOCK // max(1, 4 * hidden[0].numel()))
     for first in range(0, n_steps, length):
         yield slice(first, min(first + length, n_steps))
 
 
+def _arranged(x: Tensor) -> Tensor:
+    """A copy of (..., K, P, F) with its channels last in memory.
+
+    ``contiguous(memory_format=channels_last)`` leaves a tensor of one channel as it is, which a
+    convolution then takes for one with its channels first.
+    """
+    return x.movedim(-3, -1).clone(memory_format=torch.contiguous_format).movedim(-1, -3)
+
+
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: Sequence[int]) -> Tensor:
-    """A convolution over one axis or more: (B, K_in, *space) -> (B, K, *space)."""
-    one, none = [1] * len(padding), [0] * len(padding)
-    return torch.convolution(x, weight, bias, one, padding, one, False, none, 1)
+    """A convolution over a plane: (B, K_in, P, F) -> (B, K, P, F)."""
+    y = torch.conv2d(x, weight, bias, padding=list(padding))
+    return y.contiguous(memory_format=torch.channels_last)  # as oneDNN gives it, but not all do
 
 
 def _differentiate(
     dy: Tensor, x: Tensor, weight: Tensor, padding: Sequence[int], wanted: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of :func:`_convolve`: of x, the weight and the bias, of which some are wanted."""
-    one, none = [1] * len(padding), [0] * len(padding)
     gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        dy, x, weight, [len(weight)], one, padding, one, False, none, 1, wanted
+        dy, x, weight, [len(weight)], [1, 1], padding, [1, 1], False, [0, 0], 1, wanted
     )
     return gradients
