@@ -75,6 +75,22 @@ def test_outputs_and_gradients_are_those_of_the_steps(
         assert (a - b).abs().max() <= 1e-5 * max(1, b.abs().max())
 
 
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("case", CASES)
+def test_a_batch_in_parts_is_the_batch(case, given, monkeypatch) -> None:
+    """Of 3 sequences, 2 at once, and 1 at once though even one holds more than a step may."""
+    layer = make(*case, peepholes=True)
+    x, h, c = draw(layer, case[-1])
+    wanted = gradients(layer, layer, x, h, c, state=given == "with")
+    places = torch.Size(case[-1]).numel()
+    for limit in (2 * 4 * layer.n_out * places, 1):
+        monkeypatch.setattr(_conv_lstm_fast, "STEP", limit)
+        ours = gradients(layer, layer, x, h, c, state=given == "with")
+        for a, b in zip(ours, wanted, strict=True):
+            assert a.shape == b.shape
+            assert (a - b).abs().max() <= 1e-5 * max(1, b.abs().max())
+
+
 @pytest.mark.parametrize("peepholes", [False, True])
 @pytest.mark.parametrize("given", GIVEN)
 @pytest.mark.parametrize("case", CASES)

@@ -31,6 +31,9 @@ from torch.autograd.function import once_differentiable
 BLOCK = 2**18
 """Numbers, about, that the gates of a block of steps hold, 1 MB: more would leave the cache."""
 
+STEP = 2**20
+"""Numbers that the gates of a step may hold; a batch that needs more is run in parts."""
+
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 tanh_backward = torch.ops.aten.tanh_backward.grad_input
 
@@ -73,6 +76,10 @@ def conv_lstm(
         w, u = w.unsqueeze(-2), of_hidden.unsqueeze(-2)
         outputs, last = conv_lstm(x.unsqueeze(-2), state, (w, b), u, v, (0, *padding))
         return outputs.squeeze(-2), last.squeeze(-2)
+    size = x.shape[3:].numel() * len(of_hidden)  # numbers of the gates of a sequence in a step
+    at_once = max(1, STEP // max(1, size))
+    if len(x) > at_once:
+        return _in_parts(x, state, of_input, of_hidden, peepholes, padding, at_once)
     h, c = (None, None) if state is None else state
     arguments = (x, h, c, w, b, of_hidden, peepholes)
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
@@ -80,6 +87,29 @@ def conv_lstm(
         return outputs, last
     hidden, last = _forward(*arguments, padding, None)
     return hidden[1:].transpose(0, 1), last
+
+
+def _in_parts(
+    x: Tensor,
+    state: tuple[Tensor, Tensor] | None,
+    of_input: tuple[Tensor, Tensor],
+    of_hidden: Tensor,
+    peepholes: Tensor | None,
+    padding: Sequence[int],
+    at_once: int,
+) -> tuple[Tensor, Tensor]:
+    """:func:`conv_lstm` over a plane, at most so many sequences at once, of about equal numbers."""
+    n_parts = -(-len(x) // at_once)
+    states: Sequence[Any] = [None] * n_parts
+    if state is not None:
+        states = list(zip(*(part.tensor_split(n_parts) for part in state), strict=True))
+    parts = [
+        conv_lstm(some, start, of_input, of_hidden, peepholes, padding)
+        for some, start in zip(x.tensor_split(n_parts), states, strict=True)
+    ]
+    # Joined as they lie in memory, so that whole runs are copied.
+    outputs = torch.cat([y.transpose(0, 1).movedim(2, -1) for y, _ in parts], dim=1)
+    return outputs.movedim(-1, 2).transpose(0, 1), torch.cat([c for _, c in parts])
 
 
 class _Record:
