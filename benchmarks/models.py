@@ -20,7 +20,10 @@ ConvLSTM1d, ConvLSTM2d
     other (``unrolled``), and Keras's layers on its PyTorch backend, with the same weights.
 
 The cases of a table take turns within a round, so that other work on the machine disturbs all of
-them alike; a ratio is the median over rounds of the ratio within a round, a time the median.
+them alike; a ratio is the median over rounds of the ratio within a round, a time the median. On
+one thread it is the processor's time, which does not run while another program has the core; on
+two, whose work overlaps, it is that of the clock on the wall, and needs a machine with nothing else
+to do.
 
 The share is that of the rate of matrix products (``torch.mm`` of 1024 x 1024, single precision,
 timed in the same round): the operations of all products and convolutions of a case, forwards once
@@ -165,15 +168,16 @@ def take_turns(cases: dict[str, Case], rounds: int) -> Times:
     After :data:`PATIENCE` seconds no further round begins: two threads on a machine whose cores
     are taken can be tens of times slower than on an idle one.
     """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     taken: dict[str, list[float]] = {name: [] for name in cases}
     latest = time.perf_counter() + PATIENCE
     for number in range(rounds + 1):
         if number > 1 and time.perf_counter() > latest:
             break
         for name, case in cases.items():
-            begin = time.perf_counter()
+            begin = clock()
             case.run()
-            taken[name].append(time.perf_counter() - begin)
+            taken[name].append(clock() - begin)
     return {name: np.array(times[1:]) for name, times in taken.items()}
 
 
