@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BLOCK = 2**18
-"""Numbers, about, that the gates of a block of steps hold, 1 MB: more would leave the cache."""
+BLOCK = 2**19
+"""Numbers, about, that the gates of a block of steps hold, 2 MB: more would leave the cache."""
 
 STEP = 2**20
 """Numbers that the gates of a step may hold; a batch that needs more is run in parts."""
@@ -221,8 +221,9 @@ class _ConvLSTM(torch.autograd.Function):
         dv = None if v is None else torch.zeros_like(v)
         dh = torch.zeros_like(hidden[0])
         dc = dh if of_last is None else of_last
+        room = torch.empty_like(gates[0])  # for every block in turn
         for block, activated in zip(reversed(list(_blocks(hidden))), reversed(gates), strict=True):
-            dz = torch.empty_like(activated)  # (n, B, 4 K, P, F)
+            dz = room[: len(activated)]  # (n, B, 4 K, P, F)
             for t in reversed(range(N)[block]):
                 here = t - block.start
                 if of_outputs is not None:
