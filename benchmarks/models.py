@@ -303,7 +303,7 @@ def main() -> None:
         if rates[-1] < 0.75 * threads * rates[0]:
             print(
                 f"Matrix products are {rates[-1] / rates[0]:.1f} times as fast as on one thread: "
-                "the cores are not free,\nand what follows, of one round, says nothing of two threads."
+                "the cores are not free,\nand one round of what follows says little."
             )
             rounds = 1
         print_lstms(rounds)
