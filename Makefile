@@ -26,6 +26,7 @@ bench: $(VENV)/dev.done
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/levels.py
+	$(BIN)/python benchmarks/models.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage*
