@@ -14,8 +14,9 @@ from ostinato import models
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.models.bands import MelImage
-from ostinato.models.baseline import BaselineClassifier, BaselineSettings, modulation_edges
+from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.layers import FrameNormalisation
+from ostinato.models.statistics import modulation_edges
 
 SPEC = FeatureSpec(n_coefficients=20)
 
@@ -78,7 +79,7 @@ def test_statistics_of_the_baseline_are_those_of_numpy_and_scipy() -> None:
     x = torch.randn(3, 60, 20) * 2 + 1
     model.normalise.fit(x.flatten(0, 1))
     z = model.normalise(x).numpy().astype(np.float64)
-    bands = model.image(model.normalise(x), model.normalise).numpy().astype(np.float64)
+    bands = model.window.image(model.normalise(x), model.normalise).numpy().astype(np.float64)
     taper = np.hanning(60)
     moving = (bands - bands.mean(axis=1, keepdims=True)) * taper[:, None]
     _, density = periodogram(moving, axis=1, detrend=False, window="boxcar")
