@@ -72,6 +72,8 @@ def _curve_keys(figure: Figure, tints: Sequence[str], top: float) -> None:
 
 
 def _curves(axes: Axes, results: Results, model: str, kind: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     runs = [run["curves"] for run in results["models"][model]["runs"]]
     colour = colours(results)[model]
     if kind == "loss":
@@ -79,6 +81,7 @@ def _curves(axes: Axes, results: Results, model: str, kind: str) -> None:
         axes.set_title(label(results, model), color=colour, weight="bold", size=12)
     else:
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     _draw_runs(axes, runs, f"train_{kind}", TRAINING, "-")
     _draw_runs(axes, runs, f"valid_{kind}", colour, "-")
     axes.grid(visible=True)
