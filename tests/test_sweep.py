@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -201,8 +202,11 @@ def test_the_command_runs_a_sweep_and_prints_its_table(
     with pytest.raises(SystemExit) as ended:
         main([*call, "--only", "base,shortcut", "--seeds", "1"])
     assert not ended.value.code
-    out = " ".join(capsys.readouterr().out.split())
-    assert "Against" in out  # its head is folded in 80 columns
+    printed = capsys.readouterr().out
+    assert max(len(line) for line in printed.splitlines() if "out" not in line) <= 80
+    assert "Against base" in printed
+    assert re.search(r"^ ?shortcut .*\n ?ResLSTM ", printed, re.MULTILINE)  # a row of two lines
+    out = " ".join(printed.split())
     assert "Not run yet: other-tracks, leak" in out
     assert (tmp_path / "out" / "report.html").exists()
 

@@ -105,17 +105,26 @@ def is_apart(difference: dict[str, float]) -> bool:
 
 
 def print_sweep(table: dict[str, Any], console: Console) -> None:
-    """Print a sweep's table and its notes."""
+    """Print a sweep's table and its notes; with differences a row takes two lines, to fit 80."""
     heads = sweep_columns(table)
+    two_lines = any(row["difference"] for row in table["rows"])
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, title=Text(table["title"]), title_justify="left")
     for k, head in enumerate(heads):
+        if two_lines and head == "Model":
+            continue
+        left = k < 2
         shown.add_column(
-            head, justify="left" if k < 2 else "right", no_wrap=k < 2 or head == ACCURACY
+            head.replace(" (", "\n(") if two_lines else head,
+            justify="left" if left else "right",
+            no_wrap=left or head == ACCURACY,
         )
     last = None
     for row in table["rows"]:
         cells = sweep_cells(table, row)
-        if cells[0] == last:
+        if two_lines:
+            variant, model, *rest = cells
+            cells = [f"{variant}\n{model}", *(cell.replace(" (", "\n(") for cell in rest)]
+        elif cells[0] == last:
             cells[0] = ""
         last = row["variant"]
         shown.add_row(*(Text(cell) for cell in cells))
