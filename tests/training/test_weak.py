@@ -189,6 +189,32 @@ def test_without_the_setting_nothing_is_listened_to_within_the_training_part(
     assert "weak_genres" not in record
 
 
+def test_noise_does_not_tell_the_weak_genres(tmp_path, monkeypatch) -> None:
+    """Louder on them, it would be what a model knows them by, and clean recordings have none."""
+    heard = []
+    real = fit_module.add_noise
+
+    def noting(x, deviation):
+        heard.append(deviation)
+        return real(x, deviation)
+
+    monkeypatch.setattr(fit_module, "add_noise", noting)
+    tracks = Tracks.of(CORPUS, CORPUS.ids)
+    model = MODEL()
+    fit_module.fit(
+        model,
+        train=tracks,
+        valid=tracks,
+        settings=replace(SETTINGS, epochs=1, noise=0.3),
+        seed=0,
+        folder=tmp_path,
+        weights=torch.linspace(0.5, 1.5, len(tracks)),
+    )
+    assert heard
+    for deviation in heard:
+        assert torch.equal(deviation, 0.3 * model.normalise.deviation)
+
+
 def test_an_interrupted_run_listens_once_and_ends_with_the_same_weights(
     tmp_path, monkeypatch
 ) -> None:

@@ -92,8 +92,8 @@ class GenreTraining(lightning.LightningModule):
         x = self.train_tracks.random_crops(tracks, self.augment.source_frames)  # (B, S, F)
         strengths = None if self.weights is None else self.weights[tracks].to(self.device)  # (B,)
         x = self.augment(x.to(self.device), strengths)  # (B, T, F)
-        noise = self.model.normalise.deviation * self.settings.noise  # (F,)
-        x = add_noise(x, noise if strengths is None else noise * strengths[:, None, None])
+        # Noise is alike for all genres: louder on the weak ones, it would be what tells them.
+        x = add_noise(x, self.model.normalise.deviation * self.settings.noise)  # (B, T, F)
         x, partners, share = mixup(x, alpha=self.settings.mixup)
         logits = self.model(x)
         smoothing = self.settings.label_smoothing
@@ -233,8 +233,8 @@ def fit(
     folder : Path
         For ``last.ckpt`` and ``curves.csv``.
     weights : tensor [shape=(N,)] or None
-        How often each training track is heard, and how strongly augmented (but for mixup, which
-        joins two), beside the others: mean 1 leaves the whole as it is. None is every track once.
+        How often each training track is heard, and how strongly augmented (but for noise and
+        mixup), beside the others: mean 1 leaves the whole as it is. None is every track once.
     accelerator : str
         Of Lightning: ``"cpu"``, ``"gpu"``, ``"auto"``.
 
