@@ -27,6 +27,7 @@ FLOORS = (
     "errors",
     "files",
     # the listening wing: a file becomes frames, frames become a verdict
+    "_decode",
     "audio",
     "_spectrum",
     "_featurespec",

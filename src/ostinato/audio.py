@@ -18,29 +18,46 @@ A file that breaks off is used if at least 90 % of what it states can be read: a
 does no harm, and a third of a recording does not pass for the whole. Lengths that writers to a pipe
 put in place of one they do not know (0, 0xFFFFFFFF, about 2 GiB) state nothing. Raw AAC and MP3
 without a length header state nothing either (there, 90 % of the packets must be sound), nor do WMA
-and Ogg, which end where they end.
+and Ogg, which end where they end. A decoder that gives no sample for 8 s is given up.
+
+What is longer than memory, or wanted only in part, is read by :mod:`ostinato.streams`.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import soundfile
 import soxr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ostinato.errors import OstinatoError, UsageError
+from ostinato._decode import (
+    FULL_SCALE,
+    HIGHEST_RATE_HZ,
+    LOWEST_RATE_HZ,
+    MIN_READABLE,
+    RATES,
+    AudioError,
+    Decoding,
+    Waveform,
+    as_float,
+    check_complete,
+    downmix,
+)
+from ostinato.errors import UsageError
 
-if TYPE_CHECKING:
-    from av import AudioStream
-    from av.container import InputContainer
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "MIN_READABLE",
+    "MIN_SECONDS",
+    "SAMPLE_RATE",
+    "AudioError",
+    "Waveform",
+    "load_audio",
+    "waveform_from_array",
+]
 
 SAMPLE_RATE = 22_050
 """Samples a second of every waveform, unless another rate is asked for."""
@@ -48,59 +65,11 @@ SAMPLE_RATE = 22_050
 MIN_SECONDS = 0.5
 """Anything shorter is an error: it holds too few frames to be music."""
 
-MIN_READABLE = 0.9
-"""The part of a file that must be readable: of the stated length, and of its packets."""
-
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
     {".wav", ".au", ".snd", ".aif", ".aiff", ".flac", ".mp3", ".ogg", ".oga", ".opus"}
     | {".m4a", ".mp4", ".aac", ".webm", ".wma"}
 )
 """Names under which sound is looked for in a folder (lower case, with the dot)."""
-
-Waveform: TypeAlias = NDArray[np.float32]
-"""Mono samples in [-1, 1] [shape=(n_samples,)]."""
-
-# First bytes of WAV (three kinds), AIFF, AU and FLAC.
-_SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"fLaC")
-
-# FFmpeg's demuxers that may be tried: none that would follow a playlist to other files.
-_CONTAINERS = "aac,aiff,asf,au,flac,matroska,mov,mp3,ogg,wav"
-
-# libsndfile believes the size of a file, not its header; what the header states is in its log:
-# "data : 220500 (should be 73470)" (WAV), "Data Size : ..." (AU), "SSND : ..." (AIFF).
-_STATED_BYTES = re.compile(r"(?m)^ *(?:data|Data Size|SSND) *: *(\d+) \(should be (\d+)\)")
-# Sizes from here on mean "not known when the header was written": SoX to a pipe puts 0x7F000000 in
-# AIFF and about 0x7FFFF000 in WAV, FFmpeg 0xFFFFFFFF.
-_UNKNOWN_BYTES = 0x7F00_0000
-
-# A rate outside is a damaged header, and resampling by it could fill the memory.
-_LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1_000, 1_000_000
-_RATES = f"{_LOWEST_RATE_HZ} to {_HIGHEST_RATE_HZ} Hz"
-
-_BLOCK_FRAMES = 1 << 16  # small enough for the cache, and a header cannot make us allocate more
-
-
-class AudioError(OstinatoError):
-    """A sound cannot be used; the message says which, and why, in one sentence.
-
-    Attributes
-    ----------
-    path : str
-        The file, or ``"<array>"``.
-    reason : str
-        Why, as a clause without a full stop.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        # A name that is not valid Unicode must not make a second error when it is printed.
-        shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
-        super().__init__(f"'{shown}' cannot be used as sound: {reason}.")
-        self.path = path
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:
-        # Worker processes send their errors home pickled, by default with the message alone.
-        return type(self), (self.path, self.reason)
 
 
 @dataclass(frozen=True)
@@ -138,12 +107,8 @@ def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RAT
     _check_target_rate(sample_rate_hz)
     name = os.fspath(path)
     decoded = _decode(Path(name))
-    stated_s = decoded.stated_s
     read_s = decoded.mono.size / decoded.rate_hz
-    if stated_s is not None and read_s < MIN_READABLE * stated_s:
-        seconds = f"{read_s:.1f} s of the {stated_s:.1f} s"
-        reason = f"it is cut short or damaged, only {seconds} that it states could be read"
-        raise AudioError(name, reason)
+    check_complete(name, read_s=read_s, stated_s=decoded.stated_s)
     return _finish(name, decoded.mono, rate_hz=decoded.rate_hz, target_hz=sample_rate_hz)
 
 
@@ -181,7 +146,7 @@ def waveform_from_array(
     if array.ndim not in (1, 2) or 0 in array.shape:
         shapes = "(n_samples,) or (n_samples, n_channels)"
         raise AudioError(name, f"expected samples of shape {shapes}, got {array.shape}")
-    if array.dtype.kind != "f" and array.dtype.str[1:] not in _FULL_SCALE:
+    if array.dtype.kind != "f" and array.dtype.str[1:] not in FULL_SCALE:
         expected = "floats or integers of 8, 16 or 32 bits"
         raise AudioError(name, f"expected {expected}, got {array.dtype}")
     columns = array.reshape(len(array), -1)  # (n_samples, n_channels)
@@ -189,47 +154,19 @@ def waveform_from_array(
         reason = f"expected shape (n_samples, n_channels), got {array.shape}: is it transposed?"
         raise AudioError(name, reason)
     with np.errstate(over="ignore"):  # too large for float32 is infinite, and refused as such
-        mono = _downmix(_as_float(columns))
+        mono = downmix(as_float(columns))
     return _finish(name, mono, rate_hz=sample_rate_hz, target_hz=target_sample_rate_hz)
 
 
 def _check_target_rate(rate_hz: int) -> None:
-    if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
-        raise UsageError(f"The waveform's sample rate: expected {_RATES}, got {rate_hz}.")
-
-
-# By kind and bytes, whatever the byte order.
-_FULL_SCALE = {"u1": 2.0**7, "i1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
-
-
-def _as_float(samples: NDArray[np.generic]) -> Waveform:
-    """Scale samples of any type to float32 with full scale 1.0 [same shape]."""
-    scaled = samples.astype(np.float32, copy=False)
-    if samples.dtype.kind == "f":
-        return scaled
-    if samples.dtype.kind == "u":
-        scaled = scaled - np.float32(128)
-    return scaled * np.float32(1 / _FULL_SCALE[samples.dtype.str[1:]])
-
-
-def _downmix(samples: NDArray[np.float32]) -> Waveform:
-    """Average the channels [shape=(n_samples, n_channels)] into a new array [shape=(n_samples,)].
-
-    Column by column: ``mean(axis=1)`` over a short last axis takes 15 times as long for stereo,
-    almost as much as decoding.
-    """
-    mono: Waveform = samples[:, 0].copy()
-    for channel in range(1, samples.shape[1]):
-        mono += samples[:, channel]
-    if samples.shape[1] > 1:
-        mono *= np.float32(1 / samples.shape[1])
-    return mono
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise UsageError(f"The waveform's sample rate: expected {RATES}, got {rate_hz}.")
 
 
 def _finish(name: str, mono: Waveform, *, rate_hz: int, target_hz: int) -> Waveform:
     """Check that mono samples are sound; resample them and keep them within [-1, 1]."""
-    if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
-        raise AudioError(name, f"expected a sample rate of {_RATES}, got {rate_hz}")
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise AudioError(name, f"expected a sample rate of {RATES}, got {rate_hz}")
     if mono.size < MIN_SECONDS * rate_hz:
         seconds = mono.size / rate_hz
         raise AudioError(name, f"it lasts {seconds:.3g} s, at least {MIN_SECONDS} s are needed")
@@ -251,141 +188,7 @@ def _within_range(mono: Waveform) -> Waveform:
 
 
 def _decode(path: Path) -> _Decoded:
-    """Decode a file with libsndfile or FFmpeg, whichever suits its first bytes."""
-    refusal = None
-    # soundfile takes any file named .raw for headerless, whatever is in it.
-    if _first_bytes(path).startswith(_SOUNDFILE_MAGIC) and path.suffix.lower() != ".raw":
-        try:
-            decoded = _decode_with_soundfile(path)
-        except soundfile.LibsndfileError as error:
-            refusal = error.error_string.removeprefix("Error : ").rstrip(".")
-        else:
-            if decoded is not None:
-                return decoded
-    try:
-        return _decode_with_pyav(path)
-    except AudioError as error:
-        if refusal is None:
-            raise
-        raise AudioError(error.path, f"{error.reason} (libsndfile: '{refusal}')") from error
-
-
-def _first_bytes(path: Path) -> bytes:
-    """Read the first bytes of a regular file that is not empty."""
-    name = os.fspath(path)
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer for ever
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise AudioError(name, f"it is {kind}, not a file")
-        with path.open("rb") as handle:
-            head = handle.read(4)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        why = getattr(error, "strerror", error)
-        raise AudioError(name, f"it cannot be opened ({why})") from error
-    if not head:
-        raise AudioError(name, "it is empty (0 bytes)")
-    return head
-
-
-def _decode_with_soundfile(path: Path) -> _Decoded | None:
-    """Decode WAV, AIFF, AU or FLAC; None (or soundfile's error) if FFmpeg should try."""
-    # Names are bytes on Linux, and need not be valid text; Windows wants text.
-    name = os.fspath(path) if sys.platform == "win32" else os.fsencode(path)
-    blocks = []
-    with soundfile.SoundFile(name) as file:
-        if "MPEG" in file.subtype:  # MP3 in WAV: see the top of this module
-            return None
-        block = np.empty((_BLOCK_FRAMES, file.channels), dtype=np.float32)
-        while len(part := file.read(out=block)):
-            blocks.append(_downmix(part))
-        rate_hz, log = file.samplerate, file.extra_info
-    if not blocks:  # a length of 0 in the header may stand for "not known yet"
-        return None
-    mono = np.concatenate(blocks)
-    stated_s = None
-    if (sizes := _STATED_BYTES.search(log)) is not None:
-        stated, present = (int(size) for size in sizes.groups())
-        if stated < _UNKNOWN_BYTES and present > 0:
-            stated_s = mono.size / rate_hz * stated / present
-    return _Decoded(mono, rate_hz, stated_s)
-
-
-def _decode_with_pyav(path: Path) -> _Decoded:
-    """Decode with FFmpeg whatever it knows."""
-    import av  # 0.1 s that a folder of WAV or FLAC need not spend
-
-    name = os.fspath(path)
-    # Without "file:", FFmpeg takes "Bach: Air.m4a" for an address.
-    url, options = f"file:{name}", {"format_whitelist": _CONTAINERS}
-    try:
-        mp3_states_length = _mp3_states_length(path)
-        # Tags in unknown encodings are no reason to fail.
-        with av.open(url, "r", options=options, metadata_errors="replace") as container:
-            return _decode_container(name, container, mp3_states_length)
-    except (av.FFmpegError, OSError) as error:
-        reason = "it is of no sound format that can be read, or badly damaged"
-        raise AudioError(name, f"{reason} ({error.strerror})") from error
-
-
-def _decode_container(name: str, container: InputContainer, mp3_states_length: bool) -> _Decoded:
-    """Decode the main audio stream of an open container."""
-    import av
-
-    stream = container.streams.best("audio")
-    if stream is None:
-        raise AudioError(name, "it holds no audio stream that can be decoded")
-    if not isinstance(stream, av.AudioStream) or stream.codec_context is None:
-        raise AudioError(name, "the codec of its audio stream is not known")
-    blocks: list[Waveform] = []
-    rate_hz = n_packets = n_failed = 0
-    trouble = ""
-    for packet in container.demux(stream):
-        n_packets += 1
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:  # pass over it, as players do, and count
-            n_failed, trouble = n_failed + 1, f"({error.strerror})"
-            continue
-        for frame in frames:
-            rate_hz = rate_hz or frame.sample_rate
-            if frame.sample_rate != rate_hz:
-                rates = f"from {rate_hz} to {frame.sample_rate} Hz"
-                raise AudioError(name, f"its sample rate changes {rates}")
-            samples = frame.to_ndarray().T  # planar: (n, n_channels), else (n * n_channels, 1)
-            n_channels = frame.layout.nb_channels
-            blocks.append(_downmix(_as_float(samples.reshape(-1, n_channels))))
-    if not blocks:
-        raise AudioError(name, f"its audio stream gives no samples {trouble}".rstrip())
-    stated_s = _stated_seconds(container, stream, mp3_states_length)
-    if stated_s is None and n_failed > (1 - MIN_READABLE) * n_packets:
-        share = f"{n_failed} of its {n_packets} packets"
-        raise AudioError(name, f"it is damaged, {share} are unreadable {trouble}")
-    return _Decoded(np.concatenate(blocks), rate_hz, stated_s)
-
-
-def _stated_seconds(
-    container: InputContainer, stream: AudioStream, mp3_states_length: bool
-) -> float | None:
-    """Length of a stream by its header, in seconds; None where FFmpeg only guesses it."""
-    kind = container.format.name
-    if kind == "aac" or (kind == "mp3" and not mp3_states_length):
-        return None  # from the bit rate of the first frame
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:  # Matroska; not that of a video
-        return container.duration / 1e6  # microseconds
-    return None
-
-
-def _mp3_states_length(path: Path) -> bool:
-    """Look for the length header of an MP3 (Xing, Info or VBRI) behind its ID3v2 tag."""
-    with path.open("rb") as handle:
-        head = handle.read(10)
-        if len(head) == 10 and head.startswith(b"ID3"):
-            size = 0
-            for byte in head[6:]:  # 28 bits in four bytes (ID3v2.4, 3.1)
-                size = size << 7 | byte & 0x7F
-            handle.seek(10 + size)
-        first_frame = head + handle.read(4096)
-    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+    """Decode a whole file."""
+    decoding = Decoding(path, os.fspath(path))
+    mono = np.concatenate(list(decoding))
+    return _Decoded(mono, decoding.rate_hz, decoding.stated_s)

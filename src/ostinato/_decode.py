@@ -1,0 +1,366 @@
+"""A sound file -> mono blocks as decoded, in order; which decoder reads it, and what it states.
+
+Private to :mod:`ostinato.audio`, which says what is read and what is refused, and to
+:mod:`ostinato.streams`. Nothing here holds a whole file: a block is given as soon as it is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from ostinato.errors import OstinatoError
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioStream
+    from av.container import InputContainer
+
+MIN_READABLE = 0.9
+"""The part of a file that must be readable: of the stated length, and of its packets."""
+
+MOST_IDLE_S = 8.0
+"""A decoder that gives no sample for so many seconds is given up."""
+
+Waveform: TypeAlias = NDArray[np.float32]
+"""Mono samples in [-1, 1] [shape=(n_samples,)]."""
+
+# First bytes of WAV (three kinds), AIFF, AU and FLAC.
+SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"fLaC")
+
+# FFmpeg's demuxers that may be tried: none that would follow a playlist to other files.
+_CONTAINERS = "aac,aiff,asf,au,flac,matroska,mov,mp3,ogg,wav"
+
+# libsndfile believes the size of a file, not its header; what the header states is in its log:
+# "data : 220500 (should be 73470)" (WAV), "Data Size : ..." (AU), "SSND : ..." (AIFF).
+_STATED_BYTES = re.compile(r"(?m)^ *(?:data|Data Size|SSND) *: *(\d+) \(should be (\d+)\)")
+UNKNOWN_BYTES = 0x7F00_0000
+"""Sizes from here on mean "not known when the header was written".
+
+SoX to a pipe puts 0x7F000000 in AIFF and about 0x7FFFF000 in WAV, FFmpeg 0xFFFFFFFF.
+"""
+
+# A rate outside is a damaged header, and resampling by it could fill the memory.
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 1_000_000
+RATES = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
+
+# Small enough for the cache, and a header that claims a thousand channels cannot make us allocate
+# more.
+_BLOCK_SAMPLES = 1 << 17
+
+
+class AudioError(OstinatoError):
+    """A sound cannot be used; the message says which, and why, in one sentence.
+
+    Attributes
+    ----------
+    path : str
+        The file, or ``"<array>"``, ``"<stdin>"`` and the like.
+    reason : str
+        Why, as a clause without a full stop.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        # A name that is not valid Unicode must not make a second error when it is printed.
+        shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
+        super().__init__(f"'{shown}' cannot be used as sound: {reason}.")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:
+        # Worker processes send their errors home pickled, by default with the message alone.
+        return type(self), (self.path, self.reason)
+
+
+class Decoding:
+    """One pass over a file: iterate for its mono blocks, then ask what the file stated.
+
+    libsndfile decodes what suits it; FFmpeg the rest, and goes on where libsndfile gives up.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        What errors call it.
+
+    Attributes
+    ----------
+    rate_hz : int
+        Of the blocks, known from the first on.
+    stated_s : float or None
+        Length that the file states, if it does, in seconds; known after the last block.
+
+    Raises
+    ------
+    AudioError
+        While iterating: no such file, no sound, damaged, no sample at all, a rate that is none or
+        that changes, or no progress for 8 s.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self.rate_hz = 0
+        self.stated_s: float | None = None
+
+    def __iter__(self) -> Iterator[Waveform]:
+        refusal = None
+        n_given = 0
+        if is_for_soundfile(self.path, self.name):
+            try:
+                for block in self._by_soundfile():
+                    n_given += block.size
+                    yield block
+                if n_given:  # a length of 0 in the header may stand for "not known yet"
+                    return
+            except soundfile.LibsndfileError as error:
+                refusal = libsndfile_says(error)
+        try:
+            for block in self._by_ffmpeg():
+                skipped = min(n_given, block.size)
+                n_given -= skipped
+                if skipped < block.size:
+                    yield block[skipped:]
+        except AudioError as error:
+            if refusal is None:
+                raise
+            raise AudioError(error.path, f"{error.reason} (libsndfile: '{refusal}')") from error
+
+    def _by_soundfile(self) -> Iterator[Waveform]:
+        with open_soundfile(self.path) as file:
+            if "MPEG" in file.subtype:  # MP3 in WAV: libsndfile may end it too early
+                return
+            self._keep_rate(file.samplerate)
+            n_samples = 0
+            block = np.empty((block_length(file.channels), file.channels), dtype=np.float32)
+            while len(part := file.read(out=block)):
+                n_samples += len(part)
+                yield downmix(part)
+            self.stated_s = stated_by_log(file.extra_info, n_samples / file.samplerate)
+
+    def _by_ffmpeg(self) -> Iterator[Waveform]:
+        n_given = n_packets = n_failed = 0
+        trouble = ""
+        with open_container(self.path, self.name) as container:
+            stream = main_stream(container, self.name)
+            for blocks, error in decoded_packets(container, stream, self.name):
+                n_packets += 1
+                if error:  # pass over it, as players do, and count
+                    n_failed, trouble = n_failed + 1, f"({error})"
+                for frame in blocks:
+                    self._keep_rate(frame.sample_rate)
+                    n_given += frame.samples
+                    yield mono_of(frame)
+            self.stated_s = stated_seconds(container, stream, self.path)
+        if not n_given:
+            raise AudioError(self.name, f"its audio stream gives no samples {trouble}".rstrip())
+        if self.stated_s is None and n_failed > (1 - MIN_READABLE) * n_packets:
+            share = f"{n_failed} of its {n_packets} packets"
+            raise AudioError(self.name, f"it is damaged, {share} are unreadable {trouble}")
+
+    def _keep_rate(self, rate_hz: int) -> None:
+        if self.rate_hz and rate_hz != self.rate_hz:
+            rates = f"from {self.rate_hz} to {rate_hz} Hz"
+            raise AudioError(self.name, f"its sample rate changes {rates}")
+        if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            raise AudioError(self.name, f"expected a sample rate of {RATES}, got {rate_hz}")
+        self.rate_hz = rate_hz
+
+
+def check_complete(name: str, *, read_s: float, stated_s: float | None) -> None:
+    """Refuse a file of which less than 90 % of its stated length could be read."""
+    if stated_s is not None and read_s < MIN_READABLE * stated_s:
+        seconds = f"{read_s:.1f} s of the {stated_s:.1f} s"
+        reason = f"it is cut short or damaged, only {seconds} that it states could be read"
+        raise AudioError(name, reason)
+
+
+# By kind and bytes, whatever the byte order.
+FULL_SCALE = {"u1": 2.0**7, "i1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
+
+
+def as_float(samples: NDArray[np.generic]) -> Waveform:
+    """Scale samples of any type to float32 with full scale 1.0 [same shape]."""
+    scaled = samples.astype(np.float32, copy=False)
+    if samples.dtype.kind == "f":
+        return scaled
+    if samples.dtype.kind == "u":
+        scaled = scaled - np.float32(128)
+    return scaled * np.float32(1 / FULL_SCALE[samples.dtype.str[1:]])
+
+
+def downmix(samples: NDArray[np.float32]) -> Waveform:
+    """Average the channels [shape=(n_samples, n_channels)] into a new array [shape=(n_samples,)].
+
+    Column by column: ``mean(axis=1)`` over a short last axis takes 15 times as long for stereo,
+    almost as much as decoding.
+    """
+    mono: Waveform = samples[:, 0].copy()
+    for channel in range(1, samples.shape[1]):
+        mono += samples[:, channel]
+    if samples.shape[1] > 1:
+        mono *= np.float32(1 / samples.shape[1])
+    return mono
+
+
+# --- libsndfile ---------------------------------------------------------------------------------
+
+
+def is_for_soundfile(path: Path, name: str) -> bool:
+    """Tell by the first bytes of a regular file whether libsndfile should try it first."""
+    # soundfile takes any file named .raw for headerless, whatever is in it.
+    return _first_bytes(path, name).startswith(SOUNDFILE_MAGIC) and path.suffix.lower() != ".raw"
+
+
+def _first_bytes(path: Path, name: str) -> bytes:
+    """Read the first bytes of a regular file that is not empty."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer for ever
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise AudioError(name, f"it is {kind}, not a file")
+        with path.open("rb") as handle:
+            head = handle.read(4)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        why = getattr(error, "strerror", error)
+        raise AudioError(name, f"it cannot be opened ({why})") from error
+    if not head:
+        raise AudioError(name, "it is empty (0 bytes)")
+    return head
+
+
+def open_soundfile(path: Path) -> soundfile.SoundFile:
+    """Open a file with libsndfile."""
+    # Names are bytes on Linux, and need not be valid text; Windows wants text.
+    return soundfile.SoundFile(os.fspath(path) if sys.platform == "win32" else os.fsencode(path))
+
+
+def block_length(n_channels: int) -> int:
+    """Samples of each channel that are read at once."""
+    return max(1, _BLOCK_SAMPLES // n_channels)
+
+
+def libsndfile_says(error: soundfile.LibsndfileError) -> str:
+    """The reason of a refusal, as a clause."""
+    return str(error.error_string).removeprefix("Error : ").rstrip(".")
+
+
+def stated_by_log(log: str, present_s: float) -> float | None:
+    """Length by the header of a WAV, AIFF or AU file that is not as long as that, in seconds."""
+    if (sizes := _STATED_BYTES.search(log)) is None:
+        return None
+    stated, present = (int(size) for size in sizes.groups())
+    return present_s * stated / present if stated < UNKNOWN_BYTES and present > 0 else None
+
+
+# --- FFmpeg -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_container(path: Path, name: str) -> Iterator[InputContainer]:
+    """Open a file with FFmpeg; within the context, whatever it refuses is an AudioError."""
+    import av  # 0.1 s that a folder of WAV or FLAC need not spend
+
+    try:
+        # Without "file:", FFmpeg takes "Bach: Air.m4a" for an address. Tags in unknown encodings
+        # are no reason to fail.
+        with av.open(
+            f"file:{os.fspath(path)}",
+            "r",
+            options={"format_whitelist": _CONTAINERS},
+            metadata_errors="replace",
+            timeout=MOST_IDLE_S,
+        ) as container:
+            yield container
+    except av.error.ExitError as error:  # the interrupt that the time limit above stands for
+        raise AudioError(name, _NO_PROGRESS) from error
+    except (av.FFmpegError, OSError) as error:
+        reason = "it is of no sound format that can be read, or badly damaged"
+        raise AudioError(name, f"{reason} ({error.strerror})") from error
+
+
+_NO_PROGRESS = f"it seems damaged, its decoder gave no sample for {MOST_IDLE_S:g} s"
+
+
+def main_stream(container: InputContainer, name: str) -> AudioStream:
+    """Pick the main audio stream of a container."""
+    import av
+
+    stream = container.streams.best("audio")
+    if stream is None:
+        raise AudioError(name, "it holds no audio stream that can be decoded")
+    if not isinstance(stream, av.AudioStream) or stream.codec_context is None:
+        raise AudioError(name, "the codec of its audio stream is not known")
+    return stream
+
+
+def decoded_packets(
+    container: InputContainer, stream: AudioStream, name: str
+) -> Iterator[tuple[list[AudioFrame], str]]:
+    """Decode packet by packet from where the container stands.
+
+    Yields the frames of a packet, and what the decoder had against it ("" if nothing).
+    """
+    import av
+
+    heard_at = time.monotonic()
+    for packet in container.demux(stream):
+        frames: list[AudioFrame] = []
+        trouble = ""
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            trouble = str(error.strerror)
+        now = time.monotonic()
+        if frames:
+            heard_at = now
+        elif now - heard_at > MOST_IDLE_S:
+            raise AudioError(name, _NO_PROGRESS)
+        yield frames, trouble
+        heard_at += time.monotonic() - now  # what the caller did meanwhile is not counted
+
+
+def mono_of(frame: AudioFrame) -> Waveform:
+    """Average the channels of a decoded frame."""
+    samples = frame.to_ndarray().T  # planar: (n, n_channels), else (n * n_channels, 1)
+    return downmix(as_float(samples.reshape(-1, frame.layout.nb_channels)))
+
+
+def stated_seconds(container: InputContainer, stream: AudioStream, path: Path) -> float | None:
+    """Length of a stream by its header, in seconds; None where FFmpeg only guesses it."""
+    if length_is_guessed(container, path):
+        return None
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:  # Matroska; not that of a video
+        return container.duration / 1e6  # microseconds
+    return None
+
+
+def length_is_guessed(container: InputContainer, path: Path) -> bool:
+    """Tell raw AAC and MP3 without a length header: there FFmpeg guesses by the first bit rate."""
+    kind = container.format.name
+    return kind == "aac" or (kind == "mp3" and not _mp3_states_length(path))
+
+
+def _mp3_states_length(path: Path) -> bool:
+    """Look for the length header of an MP3 (Xing, Info or VBRI) behind its ID3v2 tag."""
+    with path.open("rb") as handle:
+        head = handle.read(10)
+        if len(head) == 10 and head.startswith(b"ID3"):
+            size = 0
+            for byte in head[6:]:  # 28 bits in four bytes (ID3v2.4, 3.1)
+                size = size << 7 | byte & 0x7F
+            handle.seek(10 + size)
+        first_frame = head + handle.read(4096)
+    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
