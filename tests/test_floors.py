@@ -29,6 +29,9 @@ FLOORS = (
     # the listening wing: a file becomes frames, frames become a verdict
     "_decode",
     "audio",
+    "_seek",
+    "streams",
+    "live",
     "_spectrum",
     "_featurespec",
     "features",
@@ -65,6 +68,8 @@ LIGHT = (
     "ostinato.errors",
     "ostinato.files",
     "ostinato.audio",
+    "ostinato.streams",
+    "ostinato.live",
     "ostinato.features",
     "ostinato.windows",
     "ostinato.modelfile",

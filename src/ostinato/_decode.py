@@ -172,9 +172,14 @@ class Decoding:
         if self.rate_hz and rate_hz != self.rate_hz:
             rates = f"from {self.rate_hz} to {rate_hz} Hz"
             raise AudioError(self.name, f"its sample rate changes {rates}")
-        if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-            raise AudioError(self.name, f"expected a sample rate of {RATES}, got {rate_hz}")
+        check_rate(self.name, rate_hz)
         self.rate_hz = rate_hz
+
+
+def check_rate(name: str, rate_hz: int) -> None:
+    """Refuse a rate of samples that no sound has."""
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise AudioError(name, f"expected a sample rate of {RATES}, got {rate_hz}")
 
 
 def check_complete(name: str, *, read_s: float, stated_s: float | None) -> None:

@@ -44,6 +44,7 @@ from ostinato._decode import (
     Waveform,
     as_float,
     check_complete,
+    check_rate,
     downmix,
 )
 from ostinato.errors import UsageError
@@ -165,20 +166,48 @@ def _check_target_rate(rate_hz: int) -> None:
 
 def _finish(name: str, mono: Waveform, *, rate_hz: int, target_hz: int) -> Waveform:
     """Check that mono samples are sound; resample them and keep them within [-1, 1]."""
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise AudioError(name, f"expected a sample rate of {RATES}, got {rate_hz}")
-    if mono.size < MIN_SECONDS * rate_hz:
-        seconds = mono.size / rate_hz
-        raise AudioError(name, f"it lasts {seconds:.3g} s, at least {MIN_SECONDS} s are needed")
-    low, high = mono.min(), mono.max()  # both are NaN if any sample is
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise AudioError(name, "it holds samples that are NaN or infinite")
-    if low == high:  # before resampling, which would put a ripple at both ends
-        raise AudioError(name, f"it holds no sound, all samples of its mono mix are {low:g}")
+    check_rate(name, rate_hz)
+    extremes = Extremes(name)
+    extremes.hear(mono)
+    extremes.check_sound(rate_hz)  # before resampling, which would put a ripple at both ends
     mono = _within_range(mono)
     if rate_hz != target_hz:
         mono = _within_range(soxr.resample(mono, rate_hz, target_hz, quality="HQ"))
     return np.ascontiguousarray(mono)
+
+
+class Extremes:
+    """What must be known of all samples to tell that they are a sound, heard block by block.
+
+    Raises
+    ------
+    AudioError
+        In :meth:`hear`, if samples are NaN or infinite; in :meth:`check_sound`, if they last less
+        than 0.5 s or are all the same.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._low, self._high = np.inf, -np.inf
+        self.n_samples = 0
+
+    def hear(self, mono: Waveform) -> None:
+        """Take note of the next samples, at least one."""
+        low, high = mono.min(), mono.max()  # both are NaN if any sample is
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise AudioError(self._name, "it holds samples that are NaN or infinite")
+        self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
+        self.n_samples += mono.size
+
+    def check_sound(self, rate_hz: int) -> None:
+        """Refuse what was heard if it is no sound."""
+        if self.n_samples < MIN_SECONDS * rate_hz:
+            seconds = self.n_samples / rate_hz
+            reason = f"it lasts {seconds:.3g} s, at least {MIN_SECONDS} s are needed"
+            raise AudioError(self._name, reason)
+        if self._low == self._high:
+            reason = f"it holds no sound, all samples of its mono mix are {self._low:g}"
+            raise AudioError(self._name, reason)
 
 
 def _within_range(mono: Waveform) -> Waveform:

@@ -1,0 +1,294 @@
+"""Any stretch of a sound file, decoded by seeking to it: mono, at the file's own rate.
+
+Private to :mod:`ostinato.streams`. Positions are counted in samples as :mod:`ostinato._decode`
+gives them, from its first. libsndfile seeks to the sample. FFmpeg seeks to a packet, and knows a
+time for it, so
+
+- decoding starts 1 s early: MP3 borrows bits from frames before, Opus and AAC start from nothing
+  and are the same as in one pass after a few frames only;
+- the position is that of the median frame of all that are decoded, since times are rounded (to
+  1 ms in Matroska) and those of the first frames behind a seek are wrong (Ogg); MPEG-4 states the
+  place of every packet, and packets are counted, since its times may jump where the sound does not;
+- a stretch near the start is read from the start, where the first packets are treated specially.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from ostinato._decode import (
+    AudioError,
+    Waveform,
+    block_length,
+    check_complete,
+    check_rate,
+    decoded_packets,
+    downmix,
+    is_for_soundfile,
+    length_is_guessed,
+    libsndfile_says,
+    main_stream,
+    mono_of,
+    open_container,
+    open_soundfile,
+    stated_by_log,
+    stated_seconds,
+)
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+    from av.index import IndexEntries
+
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile's SF_COUNT_MAX, where a FLAC does not state its length
+_PREROLL_S = 1.0  # 20 of the shortest MP3 frames, 50 of Opus
+_SLACK_S = 0.1  # by how much the time of one frame may be wrong
+_MOST_UNCOUNTED = 0.05  # priming and padding of a short file; jumps of its times
+_BEYOND_S = 1e6  # behind the end of any file
+_N_FIRST = 16  # frames by which time and place are compared
+
+
+def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker:
+    """Open a file with libsndfile or FFmpeg, whichever suits its first bytes.
+
+    Raises
+    ------
+    AudioError
+        If it is no sound, or by its header cut short.
+    """
+    if not is_for_soundfile(path, name):
+        return ContainerSeeker(path, name)
+    refusal = None
+    try:
+        seeker = SoundfileSeeker(path, name)
+        if seeker.is_usable:
+            return seeker
+        seeker.close()
+    except soundfile.LibsndfileError as error:
+        refusal = libsndfile_says(error)
+    try:
+        return ContainerSeeker(path, name)
+    except AudioError as error:
+        if refusal is None:
+            raise
+        raise AudioError(error.path, f"{error.reason} (libsndfile: '{refusal}')") from error
+
+
+class SoundfileSeeker:
+    """Stretches of a file that libsndfile reads.
+
+    Raises
+    ------
+    soundfile.LibsndfileError
+        If libsndfile refuses it, here or in :meth:`read`: FFmpeg may know better.
+    AudioError
+        If it is cut short, or its rate is none.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._file = open_soundfile(path)
+        self.rate_hz: int = self._file.samplerate
+        self.seconds: float | None = None
+        self.is_usable = "MPEG" not in self._file.subtype and self._file.frames > 0
+        try:
+            check_rate(name, self.rate_hz)
+            if self._file.frames < _UNKNOWN_FRAMES:
+                self.seconds = self._file.frames / self.rate_hz
+                stated_s = stated_by_log(self._file.extra_info, self.seconds)
+                check_complete(name, read_s=self.seconds, stated_s=stated_s)
+        except AudioError:
+            self.close()
+            raise
+
+    def read(self, first: int, n_samples: int) -> tuple[Waveform, int]:
+        """Samples from ``first`` on, fewer at the end, and where they start."""
+        if first >= self._file.frames:
+            return np.zeros(0, np.float32), first
+        self._file.seek(first)
+        blocks = [np.zeros(0, np.float32)]
+        while n_samples > 0:
+            wanted = min(n_samples, block_length(self._file.channels))
+            part = self._file.read(wanted, dtype="float32", always_2d=True)
+            if not len(part):
+                break
+            blocks.append(downmix(part))
+            n_samples -= len(part)
+        return np.concatenate(blocks), first
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class ContainerSeeker:
+    """Stretches of a file that FFmpeg reads.
+
+    Raises
+    ------
+    AudioError
+        If FFmpeg refuses it, here or in :meth:`read`.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+        self._open = ExitStack()
+        self._entries: IndexEntries | None = None
+        self._total: int | None = None  # samples, once the end was reached in one pass
+        try:
+            self._start_again()
+            self._compare_clock_and_count()
+            self.seconds = stated_seconds(self._container, self._stream, path)
+            if self.seconds is None and length_is_guessed(self._container, path):
+                self.seconds = self._last_packet_ends()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._open.close()
+
+    def read(self, first: int, n_samples: int) -> tuple[Waveform, int]:
+        """Samples from ``first`` on, fewer at the end, and where they start.
+
+        They start behind ``first`` only where the file holds nothing at that time.
+        """
+        if self._total is not None and first >= self._total:
+            return np.zeros(0, np.float32), first
+        if first > _PREROLL_S * self.rate_hz and self._seek(first):
+            mono, at = self._decode_until(first, n_samples, from_start=False)
+            if at is not None and at <= first:
+                return mono, at
+        # What is missing here is missing in the file, and not only to its index.
+        self._start_again()
+        mono, at = self._decode_until(first, n_samples, from_start=True)
+        return mono, first if at is None else at
+
+    def _start_again(self) -> None:
+        self._open.close()
+        self._container = self._open.enter_context(open_container(self._path, self._name))
+        self._stream = main_stream(self._container, self._name)
+
+    def _compare_clock_and_count(self) -> None:
+        """Decode the first frames, and keep what the clock says at sample 0."""
+        frames: list[AudioFrame] = []
+        for decoded, _ in decoded_packets(self._container, self._stream, self._name):
+            frames += decoded
+            if len(frames) >= _N_FIRST:
+                break
+        if not frames:
+            raise AudioError(self._name, "its audio stream gives no samples")
+        self.rate_hz = frames[0].sample_rate
+        check_rate(self._name, self.rate_hz)
+        self._packet_samples = max(frame.samples for frame in frames)
+        self._entries = self._index()
+        counts = np.cumsum([0] + [frame.samples for frame in frames[:-1]])
+        clocks = [self._clock(frame) for frame in frames]
+        differences = [c - n for c, n in zip(clocks, counts, strict=True) if c is not None]
+        self._origin = statistics.median(differences) if differences else 0.0
+
+    def _index(self) -> IndexEntries | None:
+        """Where MPEG-4 keeps its packets, if it states the place of every one."""
+        entries = getattr(self._stream, "index_entries", None)  # PyAV has it from 16.1 on
+        if "mp4" not in self._container.format.name or not entries:
+            return None
+        duration, time_base = self._stream.duration, self._stream.time_base
+        if not duration or not time_base:
+            return None
+        # A file in fragments states each one's packets where it begins, and so only some here.
+        counted_s = len(entries) * self._packet_samples / self.rate_hz
+        is_whole = abs(counted_s / float(duration * time_base) - 1) < _MOST_UNCOUNTED
+        return entries if is_whole else None
+
+    def _clock(self, frame: AudioFrame) -> float | None:
+        """Place of a frame in samples, but for a constant; None where it is not told."""
+        if self._entries is not None:
+            if frame.dts is None:
+                return None
+            return float(self._packet_samples * self._entries.search_timestamp(frame.dts))
+        if frame.pts is None or frame.time_base is None:
+            return None
+        return float(frame.pts * frame.time_base * self.rate_hz)
+
+    def _seek(self, first: int) -> bool:
+        """Go to a packet 1 s before a sample; False where that cannot be done."""
+        import av
+
+        clock = first + self._origin - _PREROLL_S * self.rate_hz
+        if self._entries is not None:
+            packet = min(max(0, int(clock / self._packet_samples)), len(self._entries) - 1)
+            ticks = self._entries[packet].timestamp
+        elif self._stream.time_base:
+            ticks = int(clock / self.rate_hz / self._stream.time_base)
+        else:
+            return False
+        try:
+            self._container.seek(ticks, stream=self._stream)
+        except (av.FFmpegError, OSError, OverflowError):
+            return False
+        return True
+
+    def _decode_until(
+        self, first: int, n_samples: int, *, from_start: bool
+    ) -> tuple[Waveform, int | None]:
+        """Decode from here until behind a stretch: its samples, and where they start, if known.
+
+        In constant memory: what is surely before the stretch is dropped.
+        """
+        slack = int(_SLACK_S * self.rate_hz)
+        most = n_samples + 2 * self.rate_hz  # where the clock stands still
+        places = [0.0] if from_start else []  # of here, as each frame tells it
+        kept: list[Waveform] = []
+        n_dropped = n_kept = 0
+        for frame in self._frames():
+            count = n_dropped + n_kept
+            if not from_start and (clock := self._clock(frame)) is not None:
+                places.append(clock - self._origin - count)
+            now = places[-1] + count if places else first
+            if now > first + n_samples + slack or n_kept > most:
+                break
+            if not kept and now + frame.samples < first - slack:
+                n_dropped += frame.samples
+            else:
+                kept.append(mono_of(frame))
+                n_kept += frame.samples
+        else:
+            if from_start:
+                self._total = n_dropped + n_kept
+        if not places:
+            return np.zeros(0, np.float32), None
+        at = round(statistics.median(places)) + n_dropped
+        begin, end = (max(0, edge - at) for edge in (first, first + n_samples))
+        mono = np.concatenate([np.zeros(0, np.float32), *kept])
+        return mono[begin:end], max(at, first)
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        """Decode from where the container stands."""
+        for frames, _ in decoded_packets(self._container, self._stream, self._name):
+            for frame in frames:
+                if frame.sample_rate != self.rate_hz:
+                    rates = f"from {self.rate_hz} to {frame.sample_rate} Hz"
+                    raise AudioError(self._name, f"its sample rate changes {rates}")
+                yield frame
+
+    def _last_packet_ends(self) -> float | None:
+        """Count what no header states: packets are read to the end, and none is decoded."""
+        import av
+
+        time_base = self._stream.time_base
+        end = None
+        if time_base:
+            try:
+                self._container.seek(int(_BEYOND_S / time_base), stream=self._stream)
+                for packet in self._container.demux(self._stream):
+                    if packet.pts is not None:
+                        end = float((packet.pts + (packet.duration or 0)) * time_base)
+            except (av.FFmpegError, OSError, OverflowError):
+                return None
+        return None if end is None else max(0.0, end - self._origin / self.rate_hz)

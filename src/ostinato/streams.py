@@ -1,0 +1,302 @@
+"""A sound too long to hold: any stretch of it by seeking, or all of it block by block.
+
+The same formats, the same decoders and the same mono sound at 22 050 Hz as
+:func:`ostinato.audio.load_audio`, which reads whole files, but in memory that does not grow with
+the length of the sound::
+
+    with open_sound("set.mp3") as sound:
+        chorus = sound.excerpt(start_s=61.5, seconds=30.0)
+        for block in sound.blocks(seconds=10.0):
+            ...
+
+Blocks, put together, are ``load_audio``'s waveform, and an excerpt is a stretch of it, except that
+**nothing is divided by its peak**: the peak of a whole sound is known at its end only, and a factor
+of each block's own would make the loud ones quieter than their neighbours. Where the peak of the
+whole is at most 1 there is no difference; where it is more (float files, overshoot of lossy codecs
+and of resampling) samples beyond 1 stay as they are, and all are ``load_audio``'s times that one
+peak. Frames do not depend on scale.
+
+What ``load_audio`` refuses is refused here when it is found: that it is no sound file, when it is
+opened; a NaN, in the block that holds it; that it is cut short, shorter than 0.5 s, or silent from
+end to end, before the last block is given.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from ostinato._decode import (
+    HIGHEST_RATE_HZ,
+    LOWEST_RATE_HZ,
+    MIN_READABLE,
+    RATES,
+    Decoding,
+    check_complete,
+)
+from ostinato._seek import ContainerSeeker, open_seeker
+from ostinato.audio import SAMPLE_RATE, AudioError, Extremes, Waveform
+from ostinato.errors import UsageError
+
+__all__ = ["MOST_SPOOLED_BYTES", "AudioError", "Sound", "Waveform", "open_sound"]
+
+MOST_SPOOLED_BYTES = 8 << 30
+"""A stream longer than this is refused, lest one that never ends fills the disk."""
+
+_MARGIN_S = 0.05  # on both sides of an excerpt; the resampler's filter is shorter
+_RESAMPLED_AT_ONCE = 1 << 16  # samples: one call for each MP3 frame would cost half as much again
+_COPIED_AT_ONCE = 1 << 20  # bytes
+
+
+def open_sound(
+    source: str | os.PathLike[str] | BinaryIO, *, sample_rate_hz: int = SAMPLE_RATE
+) -> Sound:
+    """Open a sound of any format, rate, width, number of channels and length.
+
+    Parameters
+    ----------
+    source : str, path or binary stream
+        A file; or a stream such as ``sys.stdin.buffer``, which is copied to a temporary file to its
+        end, since most formats are not read in order. The copy is deleted when the sound is closed.
+    sample_rate_hz : int
+        Rate of what is read from it, in Hz.
+
+    Raises
+    ------
+    AudioError
+        If it is missing, not a regular file, unreadable, empty, no sound, without an audio stream,
+        or by its own header cut short; if a stream holds more than 8 GiB.
+    UsageError
+        If ``sample_rate_hz`` is not a rate.
+    """
+    if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
+        raise UsageError(f"The sound's sample rate: expected {RATES}, got {sample_rate_hz}.")
+    if isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        return Sound(Path(name), name, sample_rate_hz=sample_rate_hz)
+    called = getattr(source, "name", None)
+    name = called if isinstance(called, str) else "<stream>"
+    copy = _spooled(source, name)
+    try:
+        return Sound(copy, name, sample_rate_hz=sample_rate_hz, is_copy=True)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+
+
+class Sound:
+    """An open sound; use it in a ``with`` statement, or close it. Made by :func:`open_sound`.
+
+    Attributes
+    ----------
+    name : str
+        The file, or the name of the stream (``"<stdin>"``).
+    seconds : float or None
+        Length that the file states; where it does not (raw AAC, MP3 without a length header), that
+        of its packets counted; None where neither is known. It may be a lie.
+    sample_rate_hz : int
+        Rate of what is read from it, in Hz.
+    """
+
+    def __init__(
+        self, path: Path, name: str, *, sample_rate_hz: int = SAMPLE_RATE, is_copy: bool = False
+    ) -> None:
+        self.name = name
+        self.sample_rate_hz = sample_rate_hz
+        self._path = path
+        self._seeker = open_seeker(path, name)
+        # A copy is deleted even where nobody closes the sound.
+        self._forget = weakref.finalize(self, path.unlink, missing_ok=True) if is_copy else None
+        self.seconds: float | None = self._seeker.seconds
+
+    def __enter__(self) -> Sound:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; delete the copy of a stream."""
+        self._seeker.close()
+        if self._forget is not None:
+            self._forget()
+
+    def excerpt(self, start_s: float, seconds: float) -> Waveform:
+        """Read a stretch, by seeking to it.
+
+        In a sound file with damaged places, where samples are missing, times are those that the
+        file tells, and not counted through what can be read.
+
+        Parameters
+        ----------
+        start_s, seconds : float
+            Where it starts, and how long it is, in seconds.
+
+        Returns
+        -------
+        float32 array [shape=(n_samples,)]
+            Mono, not divided by its peak; shorter where the sound ends, empty where it ended
+            before. It may be silent.
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be decoded there; if nothing is there although by its stated length
+            the sound goes on (it is cut short, or the length is a lie); if samples are NaN or
+            infinite.
+        UsageError
+            If ``start_s`` is negative, ``seconds`` not positive, or one of them no number.
+        """
+        if not (math.isfinite(start_s) and start_s >= 0):
+            raise UsageError(f"The start of an excerpt: expected 0 s or later, got {start_s}.")
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise UsageError(f"The length of an excerpt: expected more than 0 s, got {seconds}.")
+        begin = round(start_s * self.sample_rate_hz)
+        n_samples = round(seconds * self.sample_rate_hz)
+        try:
+            part = self._read(begin, n_samples)
+        except soundfile.LibsndfileError:
+            # FFmpeg may pass over what libsndfile gives up at.
+            self._seeker.close()
+            self._seeker = ContainerSeeker(self._path, self.name)
+            part = self._read(begin, n_samples)
+        if not part.size and self.seconds is not None and start_s < MIN_READABLE * self.seconds:
+            where = f"nothing could be read at {start_s:.1f} s of the {self.seconds:.1f} s"
+            raise AudioError(self.name, f"it is cut short or damaged, {where} that it states")
+        return part
+
+    def blocks(self, seconds: float) -> Iterator[Waveform]:
+        """Read the whole sound in order, independently of excerpts.
+
+        Parameters
+        ----------
+        seconds : float
+            Length of a block, in seconds; the last one may be shorter.
+
+        Yields
+        ------
+        float32 array [shape=(n_samples,)]
+            Mono, not divided by its peak.
+
+        Raises
+        ------
+        AudioError
+            What :func:`ostinato.audio.load_audio` refuses, at the latest before the last block.
+        UsageError
+            If ``seconds`` is not positive, or no number.
+        """
+        n_samples = round(seconds * self.sample_rate_hz) if math.isfinite(seconds) else 0
+        if n_samples < 1:
+            raise UsageError(f"The length of a block: expected more than 0 s, got {seconds}.")
+        return _cut_into(_resampled(self._path, self.name, self.sample_rate_hz), n_samples)
+
+    def _read(self, begin: int, n_samples: int) -> Waveform:
+        """Read samples of the target's rate; on the grid on which a whole file is resampled."""
+        rate_hz, target_hz = self._seeker.rate_hz, self.sample_rate_hz
+        if rate_hz == target_hz:
+            part, at = self._seeker.read(begin, n_samples)
+            return _finite(self.name, part[: max(0, begin + n_samples - at)])
+        # Every so many samples of the file, one of the target falls on one of them.
+        common = math.gcd(rate_hz, target_hz)
+        step, target_step = rate_hz // common, target_hz // common
+        margin = math.ceil(_MARGIN_S * rate_hz)
+        first = max(0, (begin * rate_hz // target_hz - margin) // step * step)
+        last = math.ceil((begin + n_samples) * rate_hz / target_hz) + margin
+        part, at = self._seeker.read(first, last - first)
+        if not part.size:
+            return part
+        part = soxr.resample(_finite(self.name, part), rate_hz, target_hz, quality="HQ")
+        start = begin - first // step * target_step
+        if at > first:  # what is before is missing in the file
+            start -= round((at - first) * target_hz / rate_hz)
+        return np.ascontiguousarray(part[max(0, start) : max(0, start + n_samples)])
+
+
+def _finite(name: str, mono: Waveform) -> Waveform:
+    if mono.size:
+        Extremes(name).hear(mono)
+    return mono
+
+
+def _resampled(path: Path, name: str, target_hz: int) -> Iterator[Waveform]:
+    """Decode a whole file, in parts as they come; its last part once all of it is checked."""
+    decoding = Decoding(path, name)
+    extremes = Extremes(name)
+    resampler: soxr.ResampleStream | None = None
+    held: Waveform | None = None
+    for part in _gathered(decoding):
+        extremes.hear(part)
+        if held is None and decoding.rate_hz != target_hz:
+            resampler = soxr.ResampleStream(decoding.rate_hz, target_hz, 1, quality="HQ")
+        if held is not None:
+            yield resampler.resample_chunk(held) if resampler else held
+        held = part
+    read_s = extremes.n_samples / decoding.rate_hz
+    check_complete(name, read_s=read_s, stated_s=decoding.stated_s)
+    extremes.check_sound(decoding.rate_hz)
+    if held is not None:
+        yield resampler.resample_chunk(held, last=True) if resampler else held
+
+
+def _gathered(blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+    """Put blocks together until they are worth a call of the resampler."""
+    waiting: list[Waveform] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= _RESAMPLED_AT_ONCE:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _cut_into(parts: Iterator[Waveform], n_samples: int) -> Iterator[Waveform]:
+    """Cut parts of any length into blocks of one length, the last one shorter."""
+    waiting: list[Waveform] = []
+    n_waiting = 0
+    for part in parts:
+        waiting.append(part)
+        n_waiting += part.size
+        if n_waiting < n_samples:
+            continue
+        joined = np.concatenate(waiting)
+        n_whole = n_waiting // n_samples * n_samples
+        yield from np.split(joined[:n_whole], n_whole // n_samples)
+        waiting, n_waiting = [joined[n_whole:]], n_waiting - n_whole
+    if n_waiting:
+        yield np.concatenate(waiting)
+
+
+def _spooled(stream: BinaryIO, name: str) -> Path:
+    """Copy a stream to its end into a temporary file."""
+    handle, copy = tempfile.mkstemp(prefix="ostinato-")
+    path = Path(copy)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            while data := stream.read(_COPIED_AT_ONCE):
+                if file.tell() + len(data) > MOST_SPOOLED_BYTES:
+                    most = f"{MOST_SPOOLED_BYTES >> 30} GiB"
+                    raise AudioError(name, f"it gave more than {most}: does it ever end")
+                file.write(data)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise AudioError(name, f"it cannot be copied to a file ({error.strerror})") from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
