@@ -276,18 +276,29 @@ def open_container(path: Path, name: str) -> Iterator[InputContainer]:
     """Open a file with FFmpeg; within the context, whatever it refuses is an AudioError."""
     import av  # 0.1 s that a folder of WAV or FLAC need not spend
 
-    try:
+    with (
+        ffmpeg_errors(name),
         # Without "file:", FFmpeg takes "Bach: Air.m4a" for an address. Tags in unknown encodings
         # are no reason to fail.
-        with av.open(
+        av.open(
             f"file:{os.fspath(path)}",
             "r",
             options={"format_whitelist": _CONTAINERS},
             metadata_errors="replace",
             timeout=MOST_IDLE_S,
-        ) as container:
-            yield container
-    except av.error.ExitError as error:  # the interrupt that the time limit above stands for
+        ) as container,
+    ):
+        yield container
+
+
+@contextmanager
+def ffmpeg_errors(name: str) -> Iterator[None]:
+    """Turn what FFmpeg raises within the context into an AudioError."""
+    import av
+
+    try:
+        yield
+    except av.error.ExitError as error:  # the interrupt that a time limit stands for
         raise AudioError(name, _NO_PROGRESS) from error
     except (av.FFmpegError, OSError) as error:
         reason = "it is of no sound format that can be read, or badly damaged"

@@ -31,6 +31,7 @@ from ostinato._decode import (
     check_rate,
     decoded_packets,
     downmix,
+    ffmpeg_errors,
     is_for_soundfile,
     length_is_guessed,
     libsndfile_says,
@@ -137,22 +138,25 @@ class ContainerSeeker:
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
-        self._open = ExitStack()
-        self._entries: IndexEntries | None = None
+        self._opened = ExitStack()
+        self._is_open = False
+        self._counts_packets = False
         self._total: int | None = None  # samples, once the end was reached in one pass
         try:
-            self._start_again()
-            self._compare_clock_and_count()
-            self.seconds = stated_seconds(self._container, self._stream, path)
-            if self.seconds is None and length_is_guessed(self._container, path):
-                self.seconds = self._last_packet_ends()
+            with ffmpeg_errors(name):
+                self._start_again()
+                self._compare_clock_and_count()
+                self.seconds = stated_seconds(self._container, self._stream, path)
+                if self.seconds is None and length_is_guessed(self._container, path):
+                    self.seconds = self._last_packet_ends()
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Close the file."""
-        self._open.close()
+        self._is_open = False
+        self._opened.close()
 
     def read(self, first: int, n_samples: int) -> tuple[Waveform, int]:
         """Samples from ``first`` on, fewer at the end, and where they start.
@@ -161,19 +165,21 @@ class ContainerSeeker:
         """
         if self._total is not None and first >= self._total:
             return np.zeros(0, np.float32), first
-        if first > _PREROLL_S * self.rate_hz and self._seek(first):
-            mono, at = self._decode_until(first, n_samples, from_start=False)
-            if at is not None and at <= first:
-                return mono, at
-        # What is missing here is missing in the file, and not only to its index.
-        self._start_again()
-        mono, at = self._decode_until(first, n_samples, from_start=True)
-        return mono, first if at is None else at
+        with ffmpeg_errors(self._name):
+            if first > _PREROLL_S * self.rate_hz and self._seek(first):
+                mono, at = self._decode_until(first, n_samples, from_start=False)
+                if at is not None and at <= first:
+                    return mono, at
+            # What is missing here is missing in the file, and not only to its index.
+            self._start_again()
+            mono, at = self._decode_until(first, n_samples, from_start=True)
+            return mono, first if at is None else at
 
     def _start_again(self) -> None:
-        self._open.close()
-        self._container = self._open.enter_context(open_container(self._path, self._name))
+        self.close()
+        self._container = self._opened.enter_context(open_container(self._path, self._name))
         self._stream = main_stream(self._container, self._name)
+        self._is_open = True
 
     def _compare_clock_and_count(self) -> None:
         """Decode the first frames, and keep what the clock says at sample 0."""
@@ -187,28 +193,31 @@ class ContainerSeeker:
         self.rate_hz = frames[0].sample_rate
         check_rate(self._name, self.rate_hz)
         self._packet_samples = max(frame.samples for frame in frames)
-        self._entries = self._index()
+        self._counts_packets = self._states_every_packet()
         counts = np.cumsum([0] + [frame.samples for frame in frames[:-1]])
         clocks = [self._clock(frame) for frame in frames]
         differences = [c - n for c, n in zip(clocks, counts, strict=True) if c is not None]
         self._origin = statistics.median(differences) if differences else 0.0
 
-    def _index(self) -> IndexEntries | None:
-        """Where MPEG-4 keeps its packets, if it states the place of every one."""
-        entries = getattr(self._stream, "index_entries", None)  # PyAV has it from 16.1 on
-        if "mp4" not in self._container.format.name or not entries:
-            return None
+    def _states_every_packet(self) -> bool:
+        """Tell whether this is MPEG-4 with one index for all of it."""
         duration, time_base = self._stream.duration, self._stream.time_base
-        if not duration or not time_base:
-            return None
+        if "mp4" not in self._container.format.name or not duration or not time_base:
+            return False
+        if not hasattr(self._stream, "index_entries"):  # PyAV has it from 16.1 on
+            return False
         # A file in fragments states each one's packets where it begins, and so only some here.
-        counted_s = len(entries) * self._packet_samples / self.rate_hz
-        is_whole = abs(counted_s / float(duration * time_base) - 1) < _MOST_UNCOUNTED
-        return entries if is_whole else None
+        counted_s = len(self._entries) * self._packet_samples / self.rate_hz
+        return abs(counted_s / float(duration * time_base) - 1) < _MOST_UNCOUNTED
+
+    @property
+    def _entries(self) -> IndexEntries:
+        """Places of packets; asked for anew each time, since they go when their container does."""
+        return self._stream.index_entries
 
     def _clock(self, frame: AudioFrame) -> float | None:
         """Place of a frame in samples, but for a constant; None where it is not told."""
-        if self._entries is not None:
+        if self._counts_packets:
             if frame.dts is None:
                 return None
             return float(self._packet_samples * self._entries.search_timestamp(frame.dts))
@@ -220,8 +229,10 @@ class ContainerSeeker:
         """Go to a packet 1 s before a sample; False where that cannot be done."""
         import av
 
+        if not self._is_open:  # it could not be opened a second time
+            return False
         clock = first + self._origin - _PREROLL_S * self.rate_hz
-        if self._entries is not None:
+        if self._counts_packets:
             packet = min(max(0, int(clock / self._packet_samples)), len(self._entries) - 1)
             ticks = self._entries[packet].timestamp
         elif self._stream.time_base:

@@ -13,12 +13,12 @@ Blocks, put together, are ``load_audio``'s waveform, and an excerpt is a stretch
 **nothing is divided by its peak**: the peak of a whole sound is known at its end only, and a factor
 of each block's own would make the loud ones quieter than their neighbours. Where the peak of the
 whole is at most 1 there is no difference; where it is more (float files, overshoot of lossy codecs
-and of resampling) samples beyond 1 stay as they are, and all are ``load_audio``'s times that one
-peak. Frames do not depend on scale.
+and of resampling) samples beyond 1 stay as they are, and all are ``load_audio``'s times one factor
+that is the same for the whole sound. Frames do not depend on scale.
 
 What ``load_audio`` refuses is refused here when it is found: that it is no sound file, when it is
-opened; a NaN, in the block that holds it; that it is cut short, shorter than 0.5 s, or silent from
-end to end, before the last block is given.
+opened; a NaN, at the latest with the block that holds it; that it is cut short, shorter than 0.5 s,
+or silent from end to end, before the last block is given.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ class Sound:
         self.name = name
         self.sample_rate_hz = sample_rate_hz
         self._path = path
+        self._is_closed = False
         self._seeker = open_seeker(path, name)
         # A copy is deleted even where nobody closes the sound.
         self._forget = weakref.finalize(self, path.unlink, missing_ok=True) if is_copy else None
@@ -132,6 +133,7 @@ class Sound:
 
     def close(self) -> None:
         """Close the file; delete the copy of a stream."""
+        self._is_closed = True
         self._seeker.close()
         if self._forget is not None:
             self._forget()
@@ -160,8 +162,11 @@ class Sound:
             the sound goes on (it is cut short, or the length is a lie); if samples are NaN or
             infinite.
         UsageError
-            If ``start_s`` is negative, ``seconds`` not positive, or one of them no number.
+            If ``start_s`` is negative, ``seconds`` not positive, or one of them no number; if the
+            sound is closed.
         """
+        if self._is_closed:
+            raise UsageError(f"An excerpt of '{self.name}': expected an open sound, it is closed.")
         if not (math.isfinite(start_s) and start_s >= 0):
             raise UsageError(f"The start of an excerpt: expected 0 s or later, got {start_s}.")
         if not (math.isfinite(seconds) and seconds > 0):
