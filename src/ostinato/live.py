@@ -1,0 +1,308 @@
+"""Sound that never ends: samples or WAV from a byte stream, or the microphone, as they come.
+
+    arecord -t wav -f cd | ...        ffmpeg -i URL -f wav - | ...
+
+Nothing is read ahead and nothing is kept: what has arrived is given at once, mono at 22 050 Hz,
+delayed by the resampler alone (some milliseconds). :class:`Recent` keeps the last 30 s of it. No
+thread is used: while a chunk is worked on, the pipe or the sound card's buffer holds what comes::
+
+    recent = Recent()
+    with LiveInput.from_stream(sys.stdin.buffer) as live:
+        for chunk in live.chunks():
+            recent.add(chunk)
+            ...
+
+Samples are not divided by a peak, since a stream has none that is known (see
+:mod:`ostinato.streams`). Silence is not an error here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, Final
+
+import numpy as np
+import soxr
+
+from ostinato._decode import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
+from ostinato._pcm import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
+from ostinato.audio import SAMPLE_RATE, AudioError, Waveform
+from ostinato.errors import UsageError, require
+
+__all__ = ["ENCODINGS", "RECENT_S", "LiveInput", "RawFormat", "Recent"]
+
+ENCODINGS: Final = ("s16le", "f32le")
+"""Samples that a stream without a header may hold, as FFmpeg names them."""
+
+RECENT_S: Final = 30.0
+"""How much :class:`Recent` keeps, in seconds: an excerpt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawFormat:
+    """What a stream of bare samples holds, channels interleaved.
+
+    Attributes
+    ----------
+    encoding : str
+        ``"s16le"`` (16-bit integers) or ``"f32le"`` (32-bit floats), least byte first.
+    rate_hz : int
+        Samples a second of each channel.
+    n_channels : int
+        1 to 64.
+
+    Raises
+    ------
+    UsageError
+        If one of them is not possible.
+    """
+
+    encoding: str = "s16le"
+    rate_hz: int = 44_100
+    n_channels: int = 2
+
+    def __post_init__(self) -> None:
+        if self.encoding not in ENCODINGS:
+            known = " or ".join(ENCODINGS)
+            raise UsageError(f"Encoding of live sound: expected {known}, got '{self.encoding}'.")
+        if not LOWEST_RATE_HZ <= self.rate_hz <= HIGHEST_RATE_HZ:
+            raise UsageError(f"Rate of live sound: expected {RATES}, got {self.rate_hz}.")
+        if not 1 <= self.n_channels <= MOST_CHANNELS:
+            most = f"1 to {MOST_CHANNELS}"
+            raise UsageError(f"Channels of live sound: expected {most}, got {self.n_channels}.")
+
+
+class LiveInput:
+    """Sound as it comes; use it in a ``with`` statement, or close it.
+
+    Made by :meth:`from_stream` or :meth:`microphone`.
+
+    Attributes
+    ----------
+    name : str
+        What errors call it: ``"<stdin>"``, ``"<microphone>"``.
+    rate_hz : int
+        Of what comes in, in Hz.
+    sample_rate_hz : int
+        Of the chunks, in Hz.
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parts: Iterator[Waveform],
+        *,
+        rate_hz: int,
+        sample_rate_hz: int = SAMPLE_RATE,
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
+            raise UsageError(f"The chunks' sample rate: expected {RATES}, got {sample_rate_hz}.")
+        self.name = name
+        self.rate_hz = rate_hz
+        self.sample_rate_hz = sample_rate_hz
+        self.interrupted = False
+        self._parts = parts
+        self._close = close
+
+    @classmethod
+    def from_stream(
+        cls,
+        stream: BinaryIO,
+        raw: RawFormat | None = None,
+        *,
+        sample_rate_hz: int = SAMPLE_RATE,
+    ) -> LiveInput:
+        """Hear a byte stream; its header is read at once.
+
+        Parameters
+        ----------
+        stream : binary stream
+            Such as ``sys.stdin.buffer``. It is not closed.
+        raw : RawFormat, optional
+            What it holds, if bare samples; a WAV otherwise. Sizes that a WAV states are believed
+            where they are not 0 and below 0x7F000000: those stand for "not known yet".
+        sample_rate_hz : int
+            Rate of the chunks, in Hz.
+
+        Raises
+        ------
+        AudioError
+            If it cannot be read, or is no WAV of integers or floats.
+        UsageError
+            If ``sample_rate_hz`` is not a rate.
+        """
+        called = getattr(stream, "name", None)
+        name = called if isinstance(called, str) else "<stream>"
+        read = reader(stream, name)
+        if raw is None:
+            pcm = wav_header(read, name)
+        else:
+            dtype = {"s16le": "<i2", "f32le": "<f4"}[raw.encoding]
+            pcm = PcmFormat(dtype, raw.rate_hz, raw.n_channels)
+        parts = arriving(read, pcm)
+        return cls(name, parts, rate_hz=pcm.rate_hz, sample_rate_hz=sample_rate_hz)
+
+    @classmethod
+    def microphone(
+        cls, device: int | str | None = None, *, sample_rate_hz: int = SAMPLE_RATE
+    ) -> LiveInput:
+        """Hear a microphone, with the package sounddevice (extra ``live``).
+
+        Parameters
+        ----------
+        device : int or str, optional
+            Its number or part of its name, as ``python -m sounddevice`` lists them; the default one
+            otherwise.
+        sample_rate_hz : int
+            Rate of the chunks, in Hz.
+
+        Raises
+        ------
+        MissingExtraError
+            If sounddevice is not installed.
+        AudioError
+            If there is no such microphone, or it cannot be opened.
+        """
+        name = "<microphone>"
+        try:
+            sounddevice = require("sounddevice", extra="live", needed_for="Hearing a microphone")
+        except OSError as error:  # the package is there, the library PortAudio is not
+            raise AudioError(name, f"sounddevice cannot be loaded ({error})") from error
+        opened = ExitStack()
+        try:
+            rate_hz = round(sounddevice.query_devices(device, "input")["default_samplerate"])
+            stream = opened.enter_context(
+                sounddevice.InputStream(
+                    device=device, channels=1, dtype="float32", samplerate=rate_hz
+                )
+            )
+        except (sounddevice.PortAudioError, ValueError) as error:  # ValueError: no such name
+            raise AudioError(name, f"it cannot be opened ({error})") from error
+
+        def parts() -> Iterator[Waveform]:
+            while True:
+                try:
+                    samples, _ = stream.read(round(READ_S * rate_hz))
+                except sounddevice.PortAudioError as error:
+                    raise AudioError(name, f"it gives no more sound ({error})") from error
+                yield samples[:, 0].copy()
+
+        return cls(
+            name,
+            parts(),
+            rate_hz=rate_hz,
+            sample_rate_hz=sample_rate_hz,
+            close=opened.close,
+        )
+
+    def __enter__(self) -> LiveInput:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the microphone go; a stream stays open."""
+        if self._close is not None:
+            self._close()
+            self._close = None
+
+    def chunks(self) -> Iterator[Waveform]:
+        """Give sound as it arrives, to the end of the stream or to Ctrl-C.
+
+        Ctrl-C while it waits for sound ends it as the end of a stream does, so that a last verdict
+        can be given, and sets ``interrupted``.
+
+        Yields
+        ------
+        float32 array [shape=(n_samples,)]
+            Mono, about 0.1 s, never empty.
+
+        Raises
+        ------
+        AudioError
+            If samples are NaN or infinite, the stream breaks, or ends before its first sample.
+        """
+        resampler: soxr.ResampleStream | None = None
+        if self.rate_hz != self.sample_rate_hz:
+            resampler = soxr.ResampleStream(self.rate_hz, self.sample_rate_hz, 1, quality="HQ")
+        heard = False
+        while (part := self._next()) is not None:
+            if not np.isfinite(part).all():
+                reason = "it holds samples that are NaN or infinite: is its format another"
+                raise AudioError(self.name, reason)
+            heard = True
+            chunk = resampler.resample_chunk(part) if resampler else part
+            if chunk.size:
+                yield chunk
+        if not heard and not self.interrupted:
+            raise AudioError(self.name, "it ended before its first sample")
+        if resampler is not None:
+            rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            if rest.size:
+                yield rest
+
+    def _next(self) -> Waveform | None:
+        try:
+            return next(self._parts, None)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return None
+
+
+class Recent:
+    """The last seconds of a live sound.
+
+    Parameters
+    ----------
+    seconds : float
+        How much is kept.
+    sample_rate_hz : int
+        Of the chunks, in Hz.
+
+    Attributes
+    ----------
+    heard_s : float
+        How much was added since the beginning, in seconds.
+    """
+
+    def __init__(self, seconds: float = RECENT_S, *, sample_rate_hz: int = SAMPLE_RATE) -> None:
+        n_samples = round(seconds * sample_rate_hz) if 0 < seconds < float("inf") else 0
+        if n_samples < 1:
+            raise UsageError(f"Seconds of sound to be kept: expected more than 0, got {seconds}.")
+        self.sample_rate_hz = sample_rate_hz
+        self._ring = np.zeros(n_samples, np.float32)
+        self._n_heard = 0
+
+    @property
+    def heard_s(self) -> float:
+        """How much was added since the beginning, in seconds."""
+        return self._n_heard / self.sample_rate_hz
+
+    def add(self, chunk: Waveform) -> None:
+        """Take the next samples; the oldest go."""
+        n = self._ring.size
+        kept = chunk[-n:]
+        at = (self._n_heard + chunk.size - kept.size) % n
+        until_end = min(kept.size, n - at)
+        self._ring[at : at + until_end] = kept[:until_end]
+        self._ring[: kept.size - until_end] = kept[until_end:]
+        self._n_heard += chunk.size
+
+    def waveform(self) -> Waveform:
+        """Copy what is kept, oldest first [shape=(n_samples,)]; shorter until there is enough."""
+        n = self._ring.size
+        if self._n_heard < n:
+            return self._ring[: self._n_heard].copy()
+        return np.roll(self._ring, -(self._n_heard % n))
