@@ -211,8 +211,9 @@ def downmix(samples: NDArray[np.float32]) -> Waveform:
     almost as much as decoding.
     """
     mono: Waveform = samples[:, 0].copy()
-    for channel in range(1, samples.shape[1]):
-        mono += samples[:, channel]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
+        for channel in range(1, samples.shape[1]):
+            mono += samples[:, channel]
     if samples.shape[1] > 1:
         mono *= np.float32(1 / samples.shape[1])
     return mono
