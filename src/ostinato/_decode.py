@@ -38,6 +38,10 @@ Waveform: TypeAlias = NDArray[np.float32]
 # First bytes of WAV (three kinds), AIFF, AU and FLAC.
 SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"fLaC")
 
+# Formats of a WAV that are MPEG audio, least byte first, and where they are looked for.
+_MPEG_TAGS = (b"\x50\0", b"\x55\0")
+_HEAD_BYTES = 4096
+
 # FFmpeg's demuxers that may be tried: none that would follow a playlist to other files.
 _CONTAINERS = "aac,aiff,asf,au,flac,matroska,mov,mp3,ogg,wav"
 
@@ -138,7 +142,7 @@ class Decoding:
 
     def _by_soundfile(self) -> Iterator[Waveform]:
         with open_soundfile(self.path) as file:
-            if "MPEG" in file.subtype:  # MP3 in WAV: libsndfile may end it too early
+            if "MPEG" in file.subtype:  # behind a header that is longer than was looked at
                 return
             self._keep_rate(file.samplerate)
             n_samples = 0
@@ -224,8 +228,13 @@ def downmix(samples: NDArray[np.float32]) -> Waveform:
 
 def is_for_soundfile(path: Path, name: str) -> bool:
     """Tell by the first bytes of a regular file whether libsndfile should try it first."""
+    head = _first_bytes(path, name)
     # soundfile takes any file named .raw for headerless, whatever is in it.
-    return _first_bytes(path, name).startswith(SOUNDFILE_MAGIC) and path.suffix.lower() != ".raw"
+    if not head.startswith(SOUNDFILE_MAGIC) or path.suffix.lower() == ".raw":
+        return False
+    # MP3 in WAV: libsndfile may end it too early, and its decoder writes to stderr on opening it.
+    form = head.find(b"fmt ")
+    return form < 0 or head[form + 8 : form + 10] not in _MPEG_TAGS
 
 
 def _first_bytes(path: Path, name: str) -> bytes:
@@ -236,7 +245,7 @@ def _first_bytes(path: Path, name: str) -> bytes:
             kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
             raise AudioError(name, f"it is {kind}, not a file")
         with path.open("rb") as handle:
-            head = handle.read(4)
+            head = handle.read(_HEAD_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         why = getattr(error, "strerror", error)
         raise AudioError(name, f"it cannot be opened ({why})") from error

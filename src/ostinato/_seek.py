@@ -97,6 +97,8 @@ class SoundfileSeeker:
         self.rate_hz: int = self._file.samplerate
         self.seconds: float | None = None
         self.is_usable = "MPEG" not in self._file.subtype and self._file.frames > 0
+        if not self.is_usable:
+            return
         try:
             check_rate(name, self.rate_hz)
             if self._file.frames < _UNKNOWN_FRAMES:
