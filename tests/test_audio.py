@@ -213,6 +213,23 @@ def test_mono_is_the_mean_of_all_channels(tmp_path: Path, channels: int) -> None
     np.testing.assert_allclose(waveform, samples.mean(axis=1, dtype=np.float64), atol=1e-7)
 
 
+def test_a_sound_of_eight_channels_is_read(tmp_path: Path) -> None:
+    # PyAV 18 looks for the end of the list of channels behind them, and crashes on eight or more.
+    samples = np.repeat(tone(48_000), 8, axis=1)
+    with av.open(str(tmp_path / "x.m4a"), "w", format="ipod") as output:
+        stream = output.add_stream("aac", rate=48_000, layout="7.1")
+        stream.codec_context.open()
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout="7.1")
+        frame.sample_rate = 48_000
+        resampler = av.AudioResampler("fltp", "7.1", 48_000, frame_size=1024)
+        for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
+            output.mux(stream.encode(piece))
+    waveform = load_audio(tmp_path / "x.m4a")
+    assert_is_waveform(waveform)
+    assert dominant_hz(waveform) == pytest.approx(TONE_HZ, abs=1)
+    assert np.abs(waveform).max() == pytest.approx(0.45, abs=0.1)
+
+
 def test_stereo_is_half_the_sum_to_the_last_bit(tmp_path: Path) -> None:
     samples = tone(SAMPLE_RATE, channels=2)
     soundfile.write(tmp_path / "x.wav", samples, SAMPLE_RATE, subtype="FLOAT")
@@ -436,6 +453,16 @@ def _video(path: Path) -> None:
         output.mux(stream.encode(None))
 
 
+def _wav_of_64_bits(path: Path) -> None:
+    with av.open(str(path), "w", format="wav") as output:
+        stream = output.add_stream("pcm_s64le", rate=SAMPLE_RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone(SAMPLE_RATE).T, format="fltp", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        resampler = av.AudioResampler("s64", "mono", SAMPLE_RATE)
+        for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
+            output.mux(stream.encode(piece))
+
+
 def _with(value: float) -> Samples:
     samples = tone(SAMPLE_RATE, channels=2)
     samples[1234, 1] = value
@@ -474,6 +501,7 @@ BAD: Sequence[tuple[str, str, Callable[[Path], Any], str]] = [
     ("cut m4a", "x.m4a", _cut(".m4a"), UNKNOWN),  # its index was at the end
     ("cut m4a, index first", "x.m4a", _cut_faststart_m4a, r"only [12].\d s of the 6.0 s"),
     ("two rates", "x.aac", _two_rates, "sample rate changes from 44100 to 48000 Hz"),
+    ("64 bits", "x.wav", _wav_of_64_bits, "integers of 8, 16 or 32 bits or floats, got 's64'"),
     ("video", "x.mp4", _video, "no audio stream"),
     ("silent", "x.wav", _wav(np.zeros(SAMPLE_RATE)), "no sound, all samples .* are 0"),
     ("silent 48k", "x.wav", _wav(np.zeros(48_000), 48_000), "no sound, all samples .* are 0"),

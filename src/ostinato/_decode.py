@@ -164,7 +164,7 @@ class Decoding:
                 for frame in blocks:
                     self._keep_rate(frame.sample_rate)
                     n_given += frame.samples
-                    yield mono_of(frame)
+                    yield mono_of(frame, self.name)
             self.stated_s = stated_seconds(container, stream, self.path)
         if not n_given:
             raise AudioError(self.name, f"its audio stream gives no samples {trouble}".rstrip())
@@ -356,10 +356,27 @@ def decoded_packets(
         heard_at += time.monotonic() - now  # what the caller did meanwhile is not counted
 
 
-def mono_of(frame: AudioFrame) -> Waveform:
+# FFmpeg's names of samples, without the "p" where each channel has a plane of its own.
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
+_FFMPEG_POINTERS = 8
+
+
+def mono_of(frame: AudioFrame, name: str) -> Waveform:
     """Average the channels of a decoded frame."""
-    samples = frame.to_ndarray().T  # planar: (n, n_channels), else (n * n_channels, 1)
-    return downmix(as_float(samples.reshape(-1, frame.layout.nb_channels)))
+    dtype = _DTYPES.get(frame.format.name.removesuffix("p"))
+    if dtype is None:
+        expected = "integers of 8, 16 or 32 bits or floats"
+        raise AudioError(name, f"expected samples that are {expected}, got '{frame.format.name}'")
+    n_channels = frame.layout.nb_channels
+    if n_channels < _FFMPEG_POINTERS or not frame.format.is_planar:
+        samples = frame.to_ndarray().T  # planar: (n, n_channels), else (n * n_channels, 1)
+        return downmix(as_float(samples.reshape(-1, n_channels)))
+    # PyAV counts planes up to a null pointer, and behind eight there is none: it would read on.
+    from av.audio.plane import AudioPlane
+
+    planes = (bytes(AudioPlane(frame, channel)) for channel in range(n_channels))
+    channels = [np.frombuffer(plane, dtype, frame.samples) for plane in planes]
+    return downmix(as_float(np.stack(channels, axis=1)))
 
 
 def stated_seconds(container: InputContainer, stream: AudioStream, path: Path) -> float | None:

@@ -269,7 +269,7 @@ class ContainerSeeker:
             if not kept and now + frame.samples < first - slack:
                 n_dropped += frame.samples
             else:
-                kept.append(mono_of(frame))
+                kept.append(mono_of(frame, self._name))
                 n_kept += frame.samples
         else:
             if from_start:
