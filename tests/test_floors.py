@@ -27,6 +27,7 @@ FLOORS = (
     "errors",
     "files",
     # the listening wing: a file becomes frames, frames become a verdict
+    "_samples",
     "_decode",
     "audio",
     "_seek",

@@ -14,26 +14,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-from ostinato.errors import OstinatoError
+from ostinato._samples import (
+    MIN_READABLE,
+    UNKNOWN_BYTES,
+    AudioError,
+    Waveform,
+    as_float,
+    check_rate,
+    downmix,
+)
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
     from av.container import InputContainer
 
-MIN_READABLE = 0.9
-"""The part of a file that must be readable: of the stated length, and of its packets."""
-
 MOST_IDLE_S = 8.0
 """A decoder that gives no sample for so many seconds is given up."""
-
-Waveform: TypeAlias = NDArray[np.float32]
-"""Mono samples in [-1, 1] [shape=(n_samples,)]."""
 
 # First bytes of WAV (three kinds), AIFF, AU and FLAC.
 SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"fLaC")
@@ -48,42 +49,10 @@ _CONTAINERS = "aac,aiff,asf,au,flac,matroska,mov,mp3,ogg,wav"
 # libsndfile believes the size of a file, not its header; what the header states is in its log:
 # "data : 220500 (should be 73470)" (WAV), "Data Size : ..." (AU), "SSND : ..." (AIFF).
 _STATED_BYTES = re.compile(r"(?m)^ *(?:data|Data Size|SSND) *: *(\d+) \(should be (\d+)\)")
-UNKNOWN_BYTES = 0x7F00_0000
-"""Sizes from here on mean "not known when the header was written".
-
-SoX to a pipe puts 0x7F000000 in AIFF and about 0x7FFFF000 in WAV, FFmpeg 0xFFFFFFFF.
-"""
-
-# A rate outside is a damaged header, and resampling by it could fill the memory.
-LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 1_000_000
-RATES = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
 
 # Small enough for the cache, and a header that claims a thousand channels cannot make us allocate
 # more.
 _BLOCK_SAMPLES = 1 << 17
-
-
-class AudioError(OstinatoError):
-    """A sound cannot be used; the message says which, and why, in one sentence.
-
-    Attributes
-    ----------
-    path : str
-        The file, or ``"<array>"``, ``"<stdin>"`` and the like.
-    reason : str
-        Why, as a clause without a full stop.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        # A name that is not valid Unicode must not make a second error when it is printed.
-        shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
-        super().__init__(f"'{shown}' cannot be used as sound: {reason}.")
-        self.path = path
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:
-        # Worker processes send their errors home pickled, by default with the message alone.
-        return type(self), (self.path, self.reason)
 
 
 class Decoding:
@@ -178,49 +147,6 @@ class Decoding:
             raise AudioError(self.name, f"its sample rate changes {rates}")
         check_rate(self.name, rate_hz)
         self.rate_hz = rate_hz
-
-
-def check_rate(name: str, rate_hz: int) -> None:
-    """Refuse a rate of samples that no sound has."""
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise AudioError(name, f"expected a sample rate of {RATES}, got {rate_hz}")
-
-
-def check_complete(name: str, *, read_s: float, stated_s: float | None) -> None:
-    """Refuse a file of which less than 90 % of its stated length could be read."""
-    if stated_s is not None and read_s < MIN_READABLE * stated_s:
-        seconds = f"{read_s:.1f} s of the {stated_s:.1f} s"
-        reason = f"it is cut short or damaged, only {seconds} that it states could be read"
-        raise AudioError(name, reason)
-
-
-# By kind and bytes, whatever the byte order.
-FULL_SCALE = {"u1": 2.0**7, "i1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
-
-
-def as_float(samples: NDArray[np.generic]) -> Waveform:
-    """Scale samples of any type to float32 with full scale 1.0 [same shape]."""
-    scaled = samples.astype(np.float32, copy=False)
-    if samples.dtype.kind == "f":
-        return scaled
-    if samples.dtype.kind == "u":
-        scaled = scaled - np.float32(128)
-    return scaled * np.float32(1 / FULL_SCALE[samples.dtype.str[1:]])
-
-
-def downmix(samples: NDArray[np.float32]) -> Waveform:
-    """Average the channels [shape=(n_samples, n_channels)] into a new array [shape=(n_samples,)].
-
-    Column by column: ``mean(axis=1)`` over a short last axis takes 15 times as long for stereo,
-    almost as much as decoding.
-    """
-    mono: Waveform = samples[:, 0].copy()
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
-        for channel in range(1, samples.shape[1]):
-            mono += samples[:, channel]
-    if samples.shape[1] > 1:
-        mono *= np.float32(1 / samples.shape[1])
-    return mono
 
 
 # --- libsndfile ---------------------------------------------------------------------------------

@@ -13,7 +13,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato._decode import UNKNOWN_BYTES, AudioError, Waveform, as_float, check_rate, downmix
+from ostinato._samples import (
+    UNKNOWN_BYTES,
+    AudioError,
+    Waveform,
+    as_float,
+    check_rate,
+    downmix,
+)
 
 MOST_CHANNELS = 64
 

@@ -24,13 +24,8 @@ import numpy as np
 import soundfile
 
 from ostinato._decode import (
-    AudioError,
-    Waveform,
     block_length,
-    check_complete,
-    check_rate,
     decoded_packets,
-    downmix,
     ffmpeg_errors,
     is_for_soundfile,
     length_is_guessed,
@@ -41,6 +36,13 @@ from ostinato._decode import (
     open_soundfile,
     stated_by_log,
     stated_seconds,
+)
+from ostinato._samples import (
+    AudioError,
+    Waveform,
+    check_complete,
+    check_rate,
+    downmix,
 )
 
 if TYPE_CHECKING:

@@ -33,14 +33,14 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike
 
-from ostinato._decode import (
+from ostinato._decode import Decoding
+from ostinato._samples import (
     FULL_SCALE,
     HIGHEST_RATE_HZ,
     LOWEST_RATE_HZ,
     MIN_READABLE,
     RATES,
     AudioError,
-    Decoding,
     Waveform,
     as_float,
     check_complete,

@@ -27,8 +27,8 @@ from typing import BinaryIO, Final
 import numpy as np
 import soxr
 
-from ostinato._decode import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
 from ostinato._pcm import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
+from ostinato._samples import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
 from ostinato.audio import SAMPLE_RATE, AudioError, Waveform
 from ostinato.errors import UsageError, require
 

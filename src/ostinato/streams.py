@@ -36,12 +36,12 @@ import numpy as np
 import soundfile
 import soxr
 
-from ostinato._decode import (
+from ostinato._decode import Decoding
+from ostinato._samples import (
     HIGHEST_RATE_HZ,
     LOWEST_RATE_HZ,
     MIN_READABLE,
     RATES,
-    Decoding,
     check_complete,
 )
 from ostinato._seek import ContainerSeeker, open_seeker
