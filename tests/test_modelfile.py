@@ -104,8 +104,8 @@ class TestDamaged:
 
     def test_a_field_that_nobody_knows(self, path: Path) -> None:
         """Whatever it means, this version would not do it."""
-        write(path, threshold=0.5)
-        assert "unknown field 'threshold'" in refused(path)
+        write(path, colour="blue")
+        assert "unknown field 'colour'" in refused(path)
 
     @pytest.mark.parametrize(
         ("name", "value"),

@@ -14,17 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)  # fmt: skip
 
-from ostinato import __version__
+from ostinato import __version__, cli_export, cli_listen, cli_live
+from ostinato.console import messages, output
+from ostinato.console import progress as _progress
 from ostinato.errors import OstinatoError, UsageError, require
 
 app = typer.Typer(
@@ -35,9 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-output = Console(highlight=False)
-messages = Console(stderr=True, highlight=False)
-
 INTERRUPTED = 130
 
 
@@ -348,6 +338,11 @@ def fetch(
     typer.echo(folder)
 
 
+app.command()(cli_listen.classify)
+app.command()(cli_live.listen)
+app.command()(cli_export.export)
+
+
 def _tell_what_is_missing(corpus: Any) -> None:
     for note in corpus.notes:
         messages.print(note, soft_wrap=True, markup=False)
@@ -359,25 +354,6 @@ def _tell_what_is_missing(corpus: Any) -> None:
             "3 are needed (one to learn, one to validate, one to test).",
             soft_wrap=True,
         )
-
-
-@contextmanager
-def _progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
-    """A progress bar on stderr, or None where nobody watches."""
-    if not messages.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("[bold]{task.fields[unit]}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-    )  # fmt: skip
-    with Progress(*columns, console=messages, transient=True) as bar:
-        task = bar.add_task("", total=None, unit=unit, start=True)
-
-        def step(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
-
-        yield step
 
 
 @contextmanager

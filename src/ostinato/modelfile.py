@@ -18,6 +18,16 @@ from ostinato.features import FeatureSpec
 from ostinato.files import write_text
 
 SCHEMA = 1
+TAKES_FRAMES, TAKES_WAVEFORM = "frames", "waveform"
+
+# Files of before the other fields were there are read with their defaults.
+_NEEDED = {"family", "settings", "genres", "spec", "window_frames", "window_hop"}
+
+# Of feature settings, far above any use.
+_MOST = {
+    "sample_rate_hz": 384_000, "n_fft": 1 << 16, "hop_samples": 1 << 20, "n_mels": 1 << 12,
+    "n_coefficients": 1 << 12, "excerpt_seconds": 600, "top_db": 1000,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +47,23 @@ class ModelInfo:
     window_frames, window_hop : int
         How a track is cut, in frames; at least 1.
     temperature : float
-        Divides the logits before the softmax; positive.
+        Divides the logarithms of a track's probabilities; positive.
     provenance : dict
         Data, split, seed, version: plain values.
+    name, version, licence : str
+        Of the model; empty where they were not given.
+    threshold : float or None
+        Below this probability, after the temperature, there is no verdict; None: there always is.
+    precision : float or None
+        The share of right verdicts that ``threshold`` was chosen for.
+    novelty_threshold : float or None
+        Above this distance from what the model learned from there is no verdict; None: the model
+        does not measure it.
+    accuracy : dict
+        Empty, or ``mean``, ``low`` and ``high`` (95 %) in [0, 1], ``n`` recordings, and
+        ``protocol``: how it was measured, in words.
+    takes : {"frames", "waveform"}
+        What the graph of an ONNX file is given: windows of frames, or excerpts of sound.
 
     Raises
     ------
@@ -55,13 +79,23 @@ class ModelInfo:
     window_hop: int
     temperature: float = 1.0
     provenance: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    version: str = ""
+    licence: str = ""
+    threshold: float | None = None
+    precision: float | None = None
+    novelty_threshold: float | None = None
+    accuracy: dict[str, Any] = field(default_factory=dict)
+    takes: str = TAKES_FRAMES
 
     def __post_init__(self) -> None:
         # What a file holds comes in here unchecked: nothing is of its declared type until seen.
-        genres, temperature = self.genres, self.temperature
+        genres, novelty, accuracy = self.genres, self.novelty_threshold, self.accuracy
         named = isinstance(genres, tuple) and all(isinstance(genre, str) for genre in genres)
-        number = isinstance(temperature, int | float) and 0 < temperature < math.inf
-        whole = "a whole number of at least 1"
+        temperate = _is_number(self.temperature) and self.temperature > 0
+        measured = isinstance(accuracy, dict) and (not accuracy or _is_accuracy(accuracy))
+        novel = novelty is None or (_is_number(novelty) and novelty > 0)
+        whole, share = "a whole number of at least 1", "a number from 0 to 1, or nothing"
         for name, is_right, expected in (
             ("family", isinstance(self.family, str), "a name"),
             ("settings", isinstance(self.settings, dict), "a table"),
@@ -69,8 +103,16 @@ class ModelInfo:
             ("spec", isinstance(self.spec, FeatureSpec), "a table of feature settings"),
             ("window_frames", _is_count(self.window_frames), whole),
             ("window_hop", _is_count(self.window_hop), whole),
-            ("temperature", number, "a positive number"),
+            ("temperature", temperate, "a positive number"),
             ("provenance", isinstance(self.provenance, dict), "a table"),
+            ("name", isinstance(self.name, str), "a name"),
+            ("version", isinstance(self.version, str), "a version, as text"),
+            ("licence", isinstance(self.licence, str), "a licence, as text"),
+            ("threshold", self.threshold is None or _is_share(self.threshold), share),
+            ("precision", self.precision is None or _is_share(self.precision), share),
+            ("novelty_threshold", novel, "a positive number, or nothing"),
+            ("accuracy", measured, "nothing, or mean, low and high in [0, 1], n and protocol"),
+            ("takes", self.takes in (TAKES_FRAMES, TAKES_WAVEFORM), "frames or waveform"),
         ):
             if not is_right:
                 got = getattr(self, name)
@@ -95,36 +137,88 @@ class ModelInfo:
             If the file is missing, is not JSON, holds another schema or a wrong value.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise DataError(
                 f"Cannot read the model's metadata {path}: {error.strerror or error}."
             ) from error
         except ValueError as error:
-            raise DataError(
-                f"{path}: expected model metadata, got a file that is not JSON ({error})."
-            ) from error
+            raise _not_json(str(path), error) from error
+        return cls.from_json(text, source=str(path))
+
+    def to_json(self) -> str:
+        """As :meth:`save` writes it, in one line."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> ModelInfo:
+        """Read what :meth:`to_json` or :meth:`save` made.
+
+        Parameters
+        ----------
+        text : str
+        source : str
+            The file that it is from, for the errors.
+
+        Raises
+        ------
+        DataError
+            As :meth:`load`.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise _not_json(source, error) from error
         schema = values.pop("schema", None) if isinstance(values, dict) else None
-        if schema != SCHEMA:
+        if schema != SCHEMA or isinstance(schema, bool):
             raise DataError(
-                f"{path}: expected model metadata of schema {SCHEMA}, got {schema}; it was written "
-                "by another version of Ostinato, or is no model's."
+                f"{source}: expected model metadata of schema {SCHEMA}, got {schema}; it was "
+                "written by another version of Ostinato, or is no model's."
             )
         names = {f.name for f in fields(cls)}
-        optional = {"temperature", "provenance"}
-        wrong = sorted(names - optional - values.keys()) + sorted(values.keys() - names)
+        missing = sorted(_NEEDED - values.keys())
+        wrong = missing + sorted(values.keys() - names)
         if wrong:
-            fault = "lacks" if wrong[0] in names else "holds the unknown field"
-            raise DataError(f"{path}: the metadata of this model {fault} '{wrong[0]}'.")
+            fault = "lacks" if missing else "holds the unknown field"
+            raise DataError(f"{source}: the metadata of this model {fault} '{wrong[0]}'.")
         try:
             if isinstance(values["genres"], list):  # a lone name would become its letters
                 values["genres"] = tuple(values["genres"])
             if isinstance(values["spec"], dict):
-                values["spec"] = FeatureSpec.from_dict(values["spec"])
+                values["spec"] = _spec(values["spec"])
             return cls(**values)
         except (DataError, UsageError) as error:  # a damaged file is no wrong call
-            raise DataError(f"{path}: {error}") from error
+            raise DataError(f"{source}: {error}") from error
+
+
+def _spec(values: dict[str, Any]) -> FeatureSpec:
+    """Feature settings that a stranger wrote: none may ask for more memory than there is."""
+    for name, most in _MOST.items():
+        value = values.get(name)
+        if isinstance(value, int | float) and value > most:
+            raise DataError(f"Feature setting '{name}': expected at most {most}, got {value!r}.")
+    return FeatureSpec.from_dict(values)
+
+
+def _not_json(source: str, error: Exception) -> DataError:
+    return DataError(f"{source}: expected model metadata, got a file that is not JSON ({error}).")
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return real and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _is_share(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= 1  # type: ignore[operator]
+
+
+def _is_accuracy(values: dict[str, Any]) -> bool:
+    if values.keys() != {"mean", "low", "high", "n", "protocol"}:
+        return False
+    shares = all(_is_share(values[name]) for name in ("mean", "low", "high"))
+    return shares and _is_count(values["n"]) and isinstance(values["protocol"], str)

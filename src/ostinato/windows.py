@@ -103,3 +103,29 @@ def track_verdicts(
     firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     sums: NDArray[np.float64] = np.add.reduceat(probabilities, firsts, axis=0)
     return sums / counts[:, None]
+
+
+def tempered(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Probabilities of verdicts with their logarithms divided by a temperature, normalised again.
+
+    What a study calibrates is the verdict of a track, so this comes after the mean over windows;
+    the order of genres stays (Guo et al. 2017).
+
+    Parameters
+    ----------
+    probabilities : array [shape=(..., n_genres)]
+        A probability of 0 counts as 1e-12.
+    temperature : float
+        Positive.
+
+    Raises
+    ------
+    DataError
+        If the temperature is not positive.
+    """
+    if not temperature > 0:
+        raise DataError(f"Expected a positive temperature, got {temperature}.")
+    scaled = np.log(np.clip(probabilities, 1e-12, 1.0)) / temperature
+    scaled -= scaled.max(axis=-1, keepdims=True)
+    powers = np.exp(scaled)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

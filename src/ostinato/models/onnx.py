@@ -71,19 +71,31 @@ def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
     MissingExtraError
         If ``onnx`` or ``onnxscript`` is not installed.
     """
-    for package in ("onnx", "onnxscript"):
-        require(package, extra="train", needed_for="Export to ONNX")
     model = _for_evaluation(model)
     _check_window(model, window_frames)
     frames = _plausible_frames(model, 2, window_frames)
-    traced = _with_scans(model)
+    return trace(_with_scans(model), frames, input_name=INPUT, output_name=OUTPUT)
+
+
+def trace(module: nn.Module, example: Tensor, *, input_name: str, output_name: str) -> ModelProto:
+    """A module of one input and one output as an ONNX graph; the first axis of both stays free.
+
+    Raises
+    ------
+    UsageError
+        If it does what ONNX cannot express.
+    MissingExtraError
+        If ``onnx`` or ``onnxscript`` is not installed.
+    """
+    for package in ("onnx", "onnxscript"):
+        require(package, extra="train", needed_for="Export to ONNX")
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                traced,
-                (frames,),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                module,
+                (example,),
+                input_names=[input_name],
+                output_names=[output_name],
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
@@ -93,7 +105,7 @@ def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
         cause = _first_line(error.__cause__ or error).partition(". See ")[0]
         raise UsageError(
             "Expected a model of operations that ONNX has, got one of another kind "
-            f"({type(model).__name__}): {cause}."
+            f"({type(module).__name__}): {cause}."
         ) from error
     assert program is not None
     _tidy(program.model)

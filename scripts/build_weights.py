@@ -1,0 +1,193 @@
+"""Build the weights that ship: one recipe, trained on GTZAN's frames, as two ONNX files.
+
+    python scripts/build_weights.py                                    (a minute: the baseline)
+    python scripts/build_weights.py --study studies/gtzan.toml --model residual-lstm
+
+- ``default-filtered.onnx`` learned from the train part of the fault-filtered split. Whatever is
+  said of accuracy, calibration and abstaining is said of it.
+- ``default.onnx`` learned from all 999 tracks, by the same recipe. Nothing is left to judge it on.
+
+Temperature and threshold of both come from verdicts on held-out folds of artists (``artist-folds``,
+639 tracks of train and valid), and so does the novelty threshold. The test part is not looked at
+unless ``--test`` asks for it: once, when the recipe is chosen.
+
+Figures for the model card are written beside them, as ``figures.json``. Studies are kept below
+``--work``, and go on where they were interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato import export, models
+from ostinato.config import StudyConfig, load_config
+from ostinato.datasets.corpus import Corpus
+from ostinato.files import write_text
+from ostinato.modelfile import ModelInfo
+from ostinato.runs import Task, execute, is_finished
+from ostinato.splits import Fold
+from ostinato.study import load_data, plan_study, run_study
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "src" / "ostinato" / "weights"
+MOST_BYTES = 5_000_000
+
+
+def main() -> None:
+    options = parsed()
+    base = load_config(options.study) if options.study else StudyConfig()
+    base = replace(
+        base,
+        models=(options.model,),
+        settings={k: v for k, v in base.settings.items() if k == options.model},
+        seeds=1,
+    )
+    corpus = load_data(base)
+
+    folds = replace(base, split="artist-folds", test=False)
+    plan = plan_study(folds, corpus, options.work / "folds")
+    chosen = run_study(plan, jobs=options.jobs, report=False).results
+    filtered = replace(base, split="fault-filtered", test=options.test)
+    part = plan_study(filtered, corpus, options.work / "filtered")
+    examined = run_study(part, jobs=options.jobs, report=False).results
+
+    everything = trained_on_all(part.tasks[0], corpus, options.work / "all")
+    distances = held_out_distances(corpus, plan.tasks, models.load(part.tasks[0].folder)[1])
+    facts: dict[str, Any] = {
+        "version": options.version,
+        "licence": options.licence,
+        "novelty_threshold": export.novelty_threshold(distances),
+    }
+    figures: dict[str, Any] = {"files": {}}
+    for name, task, learned in (
+        ("default-filtered", part.tasks[0], "fault-filtered, its train part"),
+        ("default", everything, "none: all tracks"),
+    ):
+        model, info = models.load(task.folder)
+        info = export.with_figures(info, chosen, precision=options.precision, name=name)
+        if options.test:
+            info = replace(info, accuracy=export.measured_accuracy(examined, options.model))
+        info = replace(info, provenance=info.provenance | {"split": learned}, **facts)
+        path = options.to / f"{name}.onnx"
+        difference = export.write(
+            model,
+            export.fit_novelty(corpus, task.parts.train, info),
+            info,
+            path,
+            windows=export.some_windows(corpus, info),
+        )
+        figures["files"][name] = described(path, info, difference)
+    figures |= of_the_card(chosen, examined if options.test else None, options.model, distances)
+    write_text(options.to / "figures.json", json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures["files"], indent=1))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="baseline", help="family")
+    parser.add_argument("--study", type=Path, help="TOML with its settings, training and frames")
+    parser.add_argument("--precision", type=float, default=export.PRECISION)
+    parser.add_argument("--test", action="store_true", help="examine the test part as well")
+    parser.add_argument("--version", default="1")
+    parser.add_argument("--licence", default="MIT")
+    parser.add_argument("--work", type=Path, default=Path("runs") / "weights")
+    parser.add_argument("--to", type=Path, default=WEIGHTS)
+    parser.add_argument("--jobs", type=int, default=1)
+    return parser.parse_args()
+
+
+def trained_on_all(task: Task, corpus: Corpus, folder: Path) -> Task:
+    """The same recipe on every track.
+
+    A run needs a validation part, for its curves: here it is some of the training tracks, so the
+    figures of this run mean nothing, and none of them is used.
+    """
+    split = hashlib.sha256("\n".join(corpus.ids).encode()).hexdigest()[:12]
+    everything = Task(
+        recipe=replace(task.recipe, split=split, test=False),
+        seed=0,
+        fold=0,
+        parts=Fold(train=corpus.ids, valid=corpus.ids[::20]),
+        folder=folder.absolute(),
+    )
+    if not is_finished(everything):
+        execute(everything, corpus)
+    return everything
+
+
+def held_out_distances(
+    corpus: Corpus, tasks: tuple[Task, ...], info: ModelInfo
+) -> NDArray[np.float64]:
+    """How far tracks lie from what was learned from other artists [shape=(n_held_out,)]."""
+    return np.concatenate(
+        [
+            export.track_distances(
+                export.fit_novelty(corpus, task.parts.train, info), corpus, task.parts.valid, info
+            )
+            for task in tasks
+        ]
+    )
+
+
+def described(path: Path, info: ModelInfo, difference: float) -> dict[str, Any]:
+    content = path.read_bytes()
+    assert len(content) <= MOST_BYTES, f"{path.name}: {len(content)} bytes"
+    return {
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "largest_difference_from_pytorch": difference,
+        "temperature": info.temperature,
+        "threshold": info.threshold,
+        "precision": info.precision,
+        "novelty_threshold": info.novelty_threshold,
+        "accuracy": info.accuracy,
+        "train": info.provenance["train"],
+    }
+
+
+def of_the_card(
+    chosen: dict[str, Any],
+    examined: dict[str, Any] | None,
+    model: str,
+    distances: NDArray[np.float64],
+) -> dict[str, Any]:
+    """What the model card says, each under the split that it was measured on."""
+    of_splits = {"artist-folds": chosen} | ({"fault-filtered": examined} if examined else {})
+    quantiles = (0.5, 0.9, 0.95, 0.99, export.KNOWN, 1.0)
+    return {
+        "recipe": {
+            "model": model,
+            "settings": chosen["config"]["settings"][model],
+            "training": chosen["config"]["training"],
+            "frames": chosen["data"]["frames"],
+            "parameters": chosen["models"][model]["parameters"],
+        },
+        "distances_of_held_out_tracks": {
+            f"{q:g}": float(np.quantile(distances, q)) for q in quantiles
+        },
+        "splits": {
+            name: {
+                "accuracy": export.measured_accuracy(results, model),
+                "per_genre": results["models"][model]["per_genre"],
+                "confidence": {
+                    key: value
+                    for key, value in (results["models"][model]["confidence"] or {}).items()
+                    if key != "reliability"
+                },
+            }
+            for name, results in of_splits.items()
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""The verbs that listen: files in, verdicts out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ostinato.console import messages, output, progress
+from ostinato.errors import DataError, OstinatoError, UsageError
+
+if TYPE_CHECKING:
+    from ostinato.inference import Verdict
+
+_STDIN = "-"
+_COLUMNS = ("path", "genre", "probability", "ranked", "abstained", "seconds")
+
+Printer = Callable[[str, "Verdict"], None]
+
+
+def classify(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Files, folders (all audio files in them), or - for stdin."
+        ),
+    ],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", help="table for people; json (a line a file) or csv for programs."
+        ),
+    ] = "table",
+    top: Annotated[
+        int | None,
+        typer.Option(
+            help="How many genres to name. By default 2 in the table, all for programs.", min=1
+        ),
+    ] = None,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough", help="Hear all of long files, not only excerpts spread over them."
+        ),
+    ] = False,
+    timeline: Annotated[
+        bool,
+        typer.Option(
+            "--timeline", help="Genre over time, of all of the file; not in csv. Is thorough."
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG|FOLDER",
+            help="Draw the timeline: one PNG, or a folder with one for each file. Is thorough.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="A model that ships with the package, or an ONNX file.")
+    ] = "default",
+    jobs: Annotated[
+        int | None, typer.Option(help="Files at a time. By default one a processor.", min=1)
+    ] = None,
+) -> None:
+    """Name the genre of music files, or say why not.
+
+    One line a file, as it is done. A model abstains where no genre is likely enough, where a sound
+    is silent, and where it is unlike the music that it learned from. Files that cannot be used are
+    listed at the end, and the exit status is 1.
+
+    Examples:
+
+      ostinato classify song.mp3
+
+      ostinato classify ~/music --format csv > genres.csv
+
+      ostinato classify --timeline --format json mix.flac
+
+      ostinato classify --timeline --plot mix.png mix.flac
+
+      ffmpeg -i video.mkv -f wav - | ostinato classify -
+    """
+    if format_ not in ("table", "json", "csv"):
+        raise UsageError(f"Expected --format table, json or csv, got '{format_}'.")
+    if timeline and format_ == "csv":
+        raise UsageError("Expected --timeline with --format table or json, got csv.")
+    from ostinato.inference import Classifier
+
+    classifier = Classifier.load(model)
+    show = _printer(format_, top, timeline)
+    everything = thorough or timeline or plot is not None
+    with _with_stdin(paths) as (files, name):
+        if plot is not None:
+            show = _with_picture(show, plot, len(files))
+        results = classifier.classify_many(files, jobs=jobs, thorough=everything)
+        broken = _show(((name(path), result) for path, result in results), len(files), show)
+    if broken:
+        for error in broken:
+            messages.print(str(error), soft_wrap=True, markup=False)
+        raise typer.Exit(OstinatoError.exit_status)
+
+
+def _show(
+    results: Iterable[tuple[str, Verdict | OstinatoError]], n_files: int, show: Printer
+) -> list[OstinatoError]:
+    """Print each verdict as it comes; gives the errors."""
+    broken: list[OstinatoError] = []
+    started = time.perf_counter()
+    with progress("files") as step:
+        for n, (path, result) in enumerate(results, start=1):
+            if isinstance(result, OstinatoError):
+                broken.append(result)
+            else:
+                show(path, result)
+            if step is not None:
+                rate = n / max(time.perf_counter() - started, 1e-9)
+                step(n, n_files, f"{rate:.1f} files/s")
+    return broken
+
+
+@contextmanager
+def _with_stdin(paths: list[str]) -> Iterator[tuple[list[Path], Callable[[Path], str]]]:
+    """The files to be heard, and how to call each of them; what is piped in becomes a file."""
+    from ostinato.hearing import found_audio
+
+    if paths.count(_STDIN) > 1:
+        raise UsageError("Expected - once, for there is one standard input.")
+    with tempfile.TemporaryDirectory(prefix="ostinato-") as folder:
+        piped = Path(folder) / "standard input"
+        if _STDIN in paths:
+            with piped.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        files = list(found_audio([piped if p == _STDIN else Path(p) for p in paths]))
+        if not files:
+            raise DataError(f"Expected audio files, got none in {', '.join(paths)}.")
+        yield files, lambda path: _STDIN if path == piped else str(path)
+
+
+def _with_picture(show: Printer, to: Path, n_files: int) -> Printer:
+    from ostinato.report.timeline import Pictures
+
+    pictures = Pictures(to, n_files=n_files)
+
+    def show_and_draw(path: str, verdict: Verdict) -> None:
+        show(path, verdict)
+        pictures.add(verdict, path)
+
+    return show_and_draw
+
+
+def _printer(format_: str, top: int | None, timeline: bool) -> Printer:
+    if format_ == "json":
+        return lambda path, verdict: _print_json(path, verdict, top, timeline)
+    if format_ == "csv":
+        _write_row(_COLUMNS)
+        return lambda path, verdict: _print_csv(path, verdict, top)
+    return lambda path, verdict: _print_line(path, verdict, top or 2, timeline)
+
+
+def _print_json(path: str, verdict: Verdict, top: int | None, timeline: bool) -> None:
+    values: dict[str, Any] = {"path": _printable(path), **verdict.to_dict(timeline=timeline)}
+    values["ranked"] = values["ranked"][:top]
+    _write_line(json.dumps(values))
+
+
+def _print_csv(path: str, verdict: Verdict, top: int | None) -> None:
+    ranked = ";".join(f"{genre}={p:.4f}" for genre, p in verdict.ranked[:top])
+    _write_row(
+        (
+            _printable(path),
+            verdict.genre or "",
+            f"{verdict.probability:.4f}",
+            ranked,
+            verdict.abstained or "",
+            f"{verdict.seconds:.2f}",
+        )
+    )
+
+
+def _print_line(path: str, verdict: Verdict, top: int, timeline: bool) -> None:
+    """``jazz       62 %   blues 21 %   song.mp3``, or the reason why there is no genre."""
+    best, *others = verdict.ranked[:top] or [("", 0.0)]
+    guesses = ", ".join(f"{genre} {p:.0%}" for genre, p in others)
+    if verdict.genre is None:
+        maybe = f" (perhaps {best[0]})" if best[0] else ""
+        said = f"{'?':<10}      {verdict.abstained}{maybe}"
+    else:
+        said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
+    output.print(f"{said:<38}  {_printable(path)}", soft_wrap=True, markup=False)
+    if timeline:
+        for start_s, end_s, genre, p in verdict.segments():
+            span = f"{_clock(start_s):>9} - {_clock(end_s):<9}"
+            output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True, markup=False)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def _printable(path: str) -> str:
+    """Names are bytes on Linux, and need not be text."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _write_row(values: Iterable[str]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    _write_line(text.getvalue())
+
+
+def _write_line(line: str) -> None:
+    """At once: whoever reads the pipe need not wait for the last file."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,38 @@
+"""The terminal of the command line: output, messages, and progress where a person watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)  # fmt: skip
+
+output = Console(highlight=False)
+messages = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A progress bar on stderr, or None where nobody watches."""
+    if not messages.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("[bold]{task.fields[unit]}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+    )  # fmt: skip
+    with Progress(*columns, console=messages, transient=True) as bar:
+        task = bar.add_task("", total=None, unit=unit, start=True)
+
+        def step(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield step

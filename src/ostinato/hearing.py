@@ -1,0 +1,191 @@
+"""What of a sound is heard: all of it in excerpts, or excerpts spread over it; and which files.
+
+A sound need not be in memory: it is a :class:`Sound`, which gives any part of itself. The quick way
+asks for a few excerpts, and for more where the first ones leave it open what to say; the thorough
+one for block after block.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from ostinato.audio import AUDIO_SUFFIXES, AudioError
+from ostinato.features import FeatureSpec, Waveform
+
+QUICK_OVER_S = 90.0
+"""A longer sound is heard in excerpts spread over it, unless all of it is asked for."""
+
+QUICK_SECONDS = 20.0
+"""Length of those excerpts. Three of 20 s tell more of a song than two of 30 s."""
+
+SECONDS_AN_EXCERPT = 80.0
+"""The quick way hears an excerpt for each so much of a sound: at least 3, at most 18."""
+
+SILENT_DEVIATION = 10 ** (-70 / 20)
+"""An excerpt whose samples deviate less from their mean is silent: 70 dB below full scale."""
+
+_FEWEST, _MOST = 3, 18
+
+
+class Sound(Protocol):
+    """A sound that need not be in memory."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it says that it lasts; None where it does not say."""
+
+    def __enter__(self) -> Self:
+        """It is open until the end of the ``with`` statement."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """It is closed."""
+
+    def excerpt(self, start_s: float, seconds: float) -> Waveform:
+        """So much of it from there on; less where it ends."""
+
+    def blocks(self, seconds: float) -> Iterator[Waveform]:
+        """All of it, so much at a time; AudioError where it turns out to be none, or silent."""
+
+
+def quick_starts(seconds: float) -> list[float]:
+    """Where the excerpts of the quick way begin, in seconds.
+
+    As many as :data:`SECONDS_AN_EXCERPT` says, each in the middle of an equal part of the sound:
+    the beginning and the end, which are often unlike the rest, are not heard.
+
+    Parameters
+    ----------
+    seconds : float
+        Length of the sound, at least :data:`QUICK_OVER_S`.
+    """
+    return _middles(seconds, _n_excerpts(seconds))
+
+
+def closer_starts(seconds: float) -> list[float] | None:
+    """Where further excerpts begin, twice as many, two between each two of :func:`quick_starts`.
+
+    None where the sound is so short that all of it had better be heard.
+    """
+    n = 3 * _n_excerpts(seconds)
+    if n * QUICK_SECONDS >= seconds:
+        return None
+    return [start_s for i, start_s in enumerate(_middles(seconds, n)) if i % 3 != 1]
+
+
+def _n_excerpts(seconds: float) -> int:
+    return min(max(math.ceil(seconds / SECONDS_AN_EXCERPT), _FEWEST), _MOST)
+
+
+def _middles(seconds: float, n: int) -> list[float]:
+    starts: list[float] = ((np.arange(n) + 0.5) / n * seconds - QUICK_SECONDS / 2).tolist()
+    return starts
+
+
+def streamed_excerpts(
+    blocks: Iterable[Waveform], spec: FeatureSpec
+) -> Iterator[tuple[float, Waveform]]:
+    """The excerpts of :func:`ostinato.features.excerpts`, of a sound that comes in blocks.
+
+    No more than two excerpts and a block are in memory.
+
+    Parameters
+    ----------
+    blocks : iterable of float32 array
+        Of any lengths.
+    spec : FeatureSpec
+
+    Yields
+    ------
+    start_s : float
+    excerpt : float32 array
+    """
+    length = spec.excerpt_samples
+    longest = length + int(0.05 * length)  # as features.excerpts, which a test holds it against
+    first = 0
+    before = rest = np.zeros(0, dtype=np.float32)
+    for block in blocks:
+        rest = np.concatenate([rest, block])
+        while rest.size > longest:
+            before, rest = rest[:length], rest[length:]
+            yield first / spec.sample_rate_hz, before
+            first += length
+    if before.size and rest.size < length:
+        first -= length - rest.size
+        rest = np.concatenate([before[rest.size :], rest])
+    yield first / spec.sample_rate_hz, rest
+
+
+class SoundInMemory:
+    """A waveform as a :class:`Sound`."""
+
+    def __init__(self, waveform: Waveform, sample_rate_hz: int) -> None:
+        self._waveform = waveform
+        self._rate_hz = sample_rate_hz
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self._waveform.size / self._rate_hz
+
+    def excerpt(self, start_s: float, seconds: float) -> Waveform:
+        """So much of it from there on; less where it ends."""
+        first = round(start_s * self._rate_hz)
+        return self._waveform[first : first + round(seconds * self._rate_hz)]
+
+    def blocks(self, seconds: float) -> Iterator[Waveform]:
+        """All of it, so much at a time."""
+        length = round(seconds * self._rate_hz)
+        for first in range(0, self._waveform.size, length):
+            yield self._waveform[first : first + length]
+
+
+def is_of_silence(error: AudioError) -> bool:
+    """Whether a sound was refused because it is silent from beginning to end."""
+    return error.reason.startswith("it holds no sound")
+
+
+def is_silent(piece: Waveform) -> bool:
+    """Whether a piece of sound is empty, or deviates less than :data:`SILENT_DEVIATION`."""
+    return piece.size == 0 or float(np.std(piece)) < SILENT_DEVIATION
+
+
+def found_audio(paths: Sequence[Path]) -> Iterator[Path]:
+    """Files to be heard: each file as it is given, and in folders, at any depth, all audio files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+
+    Yields
+    ------
+    Path
+        Of a folder, sorted; hidden files and folders are passed over, links to folders not
+        followed.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        for folder, names, files in os.walk(path):
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            for name in sorted(files):
+                if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                    yield Path(folder, name)

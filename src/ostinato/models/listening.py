@@ -1,0 +1,254 @@
+"""A trained model as the one ONNX file that listens: logits and distance, with its metadata.
+
+Graphs are made apart and joined: the model's own (:mod:`ostinato.models.onnx`), that of
+:class:`~ostinato.models.novelty.Novelty`, which takes the same frames, and, where a program is to
+need ONNX Runtime alone, the front end before them and the average of the windows behind
+(:mod:`ostinato.models.front_end`). What is written has been loaded as listeners load it, and
+compared with PyTorch on real frames.
+
+Axes: B batch, T frames, F features, G genres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ostinato.errors import DataError, require
+from ostinato.features import FeatureSpec, frames
+from ostinato.files import replacing
+from ostinato.modelfile import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
+from ostinato.modelgraph import DISTANCE, FRAMES, LOGITS, METADATA, PROBABILITIES, read_graph
+from ostinato.models.front_end import WINDOWS, frames_of_excerpt, front_end_graph
+from ostinato.models.layers import GenreModel
+from ostinato.models.novelty import Novelty
+from ostinato.models.onnx import TOLERANCE, to_onnx
+from ostinato.windows import cut, tempered, track_verdicts, window_starts
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+FRONT_END_TOLERANCE = 1e-3
+"""Largest difference of a probability between the front end in the graph and in NumPy."""
+
+_PREFIX = "novelty/"
+
+
+def write_listening(
+    model: GenreModel, novelty: Novelty | None, info: ModelInfo, path: Path, *, windows: Tensor
+) -> float:
+    """Write the file that :class:`ostinato.Classifier` loads.
+
+    Parameters
+    ----------
+    model : GenreModel
+    novelty : Novelty or None
+        None: the model will not say when a sound is unlike what it learned from.
+    info : ModelInfo
+        With ``novelty_threshold`` where there is a novelty, and without where there is none.
+    path : Path
+        Holds what it held before, or all of the file.
+    windows : float32 tensor [shape=(B, T, F)]
+        Of real frames, to compare PyTorch and ONNX Runtime on.
+
+    Returns
+    -------
+    float
+        The largest difference found, of a logit or a distance.
+
+    Raises
+    ------
+    UsageError, MissingExtraError
+        As :func:`ostinato.models.onnx.to_onnx`.
+    DataError
+        If a figure differs by more than 1e-4.
+    WriteError
+        If the file cannot be written.
+    """
+    content = listening_graph(model, novelty, info)
+    graph = read_graph(content, source=str(path))
+    logits, distances = graph.run(windows.numpy())
+    difference = _largest_difference(model, windows, logits)
+    if novelty is not None:
+        assert distances is not None
+        difference = max(difference, _largest_difference(novelty, windows, distances))
+    if not difference <= TOLERANCE:
+        raise DataError(
+            f"{path}: expected the model's figures within {TOLERANCE:g}, got a difference of "
+            f"{difference:.3g} between PyTorch and ONNX Runtime; nothing was written."
+        )
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return difference
+
+
+def listening_graph(model: GenreModel, novelty: Novelty | None, info: ModelInfo) -> bytes:
+    """The bytes of that file, not yet compared with anything.
+
+    Raises
+    ------
+    UsageError, MissingExtraError
+        As :func:`ostinato.models.onnx.to_onnx`.
+    """
+    graph = to_onnx(model, window_frames=info.window_frames)
+    if novelty is not None:
+        graph = _with_distance(graph, to_onnx(novelty, window_frames=info.window_frames))
+    return stamped(graph, info)
+
+
+def write_with_front_end(
+    model: GenreModel, novelty: Novelty | None, info: ModelInfo, path: Path
+) -> float:
+    """Write the file for programs without Ostinato: sound in, probabilities out.
+
+    The graph takes excerpts ``waveform`` [float32, shape=(B, S)] of ``info.spec.excerpt_samples``
+    at its sample rate, and gives ``probabilities`` [shape=(B, G)], after the temperature, and
+    ``distance`` [shape=(B,)] where there is a novelty.
+
+    Parameters
+    ----------
+    model, novelty, info, path
+        As of :func:`write_listening`.
+
+    Returns
+    -------
+    float
+        The largest difference of a probability from Ostinato's own, on noises.
+
+    Raises
+    ------
+    UsageError, MissingExtraError, WriteError
+        As :func:`write_listening`.
+    DataError
+        If a probability differs by more than 1e-3.
+    """
+    info = replace(info, takes=TAKES_WAVEFORM)
+    frames = listening_graph(model, novelty, replace(info, takes=TAKES_FRAMES))
+    content = stamped(_between(front_end_graph(info), frames, info), info)
+    sounds = _noises(info.spec)
+    probabilities, distances = read_graph(content, source=str(path)).run(np.stack(sounds))
+    heard = [_as_ostinato_hears(model, novelty, info, sound) for sound in sounds]
+    difference = max(
+        float(np.abs(row - wanted).max())
+        for row, (wanted, _) in zip(probabilities, heard, strict=True)
+    )
+    if distances is not None:
+        apart = [abs(d / wanted - 1) for d, (_, wanted) in zip(distances, heard, strict=True)]
+        difference = max(difference, *apart)
+    if not difference <= FRONT_END_TOLERANCE:
+        raise DataError(
+            f"{path}: expected Ostinato's probabilities within {FRONT_END_TOLERANCE:g}, got a "
+            f"difference of {difference:.3g}; nothing was written."
+        )
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return difference
+
+
+def stamped(graph: ModelProto, info: ModelInfo) -> bytes:
+    """A graph with its metadata, as the bytes of a file."""
+    onnx = require("onnx", extra="train", needed_for="Export to ONNX")
+    onnx.helper.set_model_props(graph, {METADATA: info.to_json()})
+    onnx.checker.check_model(graph)
+    content: bytes = graph.SerializeToString()
+    return content
+
+
+def _with_distance(graph: ModelProto, novelty: ModelProto) -> ModelProto:
+    """A model's graph with the distance as its second output; both take the same frames."""
+    onnx = require("onnx", extra="train", needed_for="Export to ONNX")
+    other = onnx.compose.add_prefix(novelty, _PREFIX, rename_inputs=False).graph
+    for node in other.node:
+        node.input[:] = [name.removeprefix(_PREFIX + FRAMES) or FRAMES for name in node.input]
+        node.output[:] = [DISTANCE if n == _PREFIX + LOGITS else n for n in node.output]
+    (output,) = other.output
+    output.name = DISTANCE
+    graph.graph.node.extend(other.node)
+    graph.graph.initializer.extend(other.initializer)
+    graph.graph.output.append(output)
+    return graph
+
+
+def _between(front: ModelProto, frames: bytes, info: ModelInfo) -> ModelProto:
+    """The front end before a graph of frames, and the average of an excerpt's windows behind it."""
+    onnx = require("onnx", extra="train", needed_for="Export to ONNX")
+    graph = onnx.load_from_string(frames)
+    has_distance = len(graph.graph.output) > 1
+    graph.ir_version = front.ir_version
+    front = onnx.compose.add_prefix(front, "front/", rename_inputs=False, rename_outputs=False)
+    graph = onnx.compose.add_prefix(graph, "model/", rename_inputs=False, rename_outputs=False)
+    joined: ModelProto = onnx.compose.merge_models(front, graph, io_map=[(WINDOWS, FRAMES)])
+    n_windows = window_starts(
+        frames_of_excerpt(info), length=info.window_frames, hop=info.window_hop
+    ).size
+    numbers = {
+        "by excerpt": np.array([-1, n_windows, len(info.genres)]),
+        "distances by excerpt": np.array([-1, n_windows]),
+        "windows' axis": np.array([1]),
+        "least": np.array(1e-12, np.float32),
+        "temperature": np.array(info.temperature, np.float32),
+    }
+    # mean over windows of the softmax, then the temperature: windows.track_verdicts and tempered
+    steps = [
+        ("Softmax", [LOGITS], "sure", {"axis": 1}),
+        ("Reshape", ["sure", "by excerpt"], "of windows", {}),
+        ("ReduceMean", ["of windows", "windows' axis"], "mean", {"keepdims": 0}),
+        ("Max", ["mean", "least"], "kept", {}),
+        ("Log", ["kept"], "logarithm", {}),
+        ("Div", ["logarithm", "temperature"], "scaled", {}),
+        ("Softmax", ["scaled"], PROBABILITIES, {"axis": 1}),
+    ]
+    outputs = [(PROBABILITIES, ["batch", len(info.genres)])]
+    if has_distance:
+        far = f"{DISTANCE} of windows"
+        for node in joined.graph.node:
+            node.output[:] = [far if name == DISTANCE else name for name in node.output]
+        steps += [
+            ("Reshape", [far, "distances by excerpt"], "distances", {}),
+            ("ReduceMean", ["distances", "windows' axis"], DISTANCE, {"keepdims": 0}),
+        ]
+        outputs.append((DISTANCE, ["batch"]))
+    helper = onnx.helper
+    joined.graph.node.extend(helper.make_node(op, i, [o], **more) for op, i, o, more in steps)
+    joined.graph.initializer.extend(onnx.numpy_helper.from_array(n, k) for k, n in numbers.items())
+    del joined.graph.output[:]
+    joined.graph.output.extend(
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in outputs
+    )
+    return joined
+
+
+def _noises(spec: FeatureSpec) -> list[NDArray[np.float32]]:
+    """Two excerpts of sound with something of every frequency, one of them with beats."""
+    random = np.random.default_rng(0)
+    n = spec.excerpt_samples
+    hiss = random.normal(size=(2, n)) * 0.05
+    rumble = np.cumsum(hiss[1]) * np.square(np.sin(np.arange(n) * 8 / spec.sample_rate_hz))
+    sounds = (hiss[0], hiss[1] + rumble / np.abs(rumble).max())
+    return [(0.5 * sound / np.abs(sound).max()).astype(np.float32) for sound in sounds]
+
+
+@torch.no_grad()
+def _as_ostinato_hears(
+    model: GenreModel, novelty: Novelty | None, info: ModelInfo, sound: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], float]:
+    """Probabilities and mean distance of an excerpt, by the package's own functions."""
+    windows = cut(frames(sound, info.spec), length=info.window_frames, hop=info.window_hop)
+    x = torch.from_numpy(windows)
+    logits = model.cpu().float().eval()(x).numpy()
+    (mean,) = track_verdicts(logits, np.array([len(windows)]))
+    distance = 1.0 if novelty is None else float(novelty(x).mean())
+    return tempered(mean, info.temperature), distance
+
+
+@torch.no_grad()
+def _largest_difference(model: GenreModel, windows: Tensor, got: NDArray[np.float32]) -> float:
+    wanted = model.cpu().float().eval()(windows).numpy()
+    return float(np.abs(got - wanted).max(initial=0))

@@ -1,0 +1,230 @@
+"""``ostinato classify``: what stands on stdout and stderr, in which order, with which status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ostinato import cli
+from tests.graphs import toy_bytes, toy_info
+from tests.sounds import RATE_HZ
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """Run the command line in a folder of its own; gives (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return (left.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def write(path: Path, seconds: float = 2.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    y = np.cumsum(np.random.default_rng(len(path.name)).normal(size=int(seconds * RATE_HZ)))
+    soundfile.write(path, 0.5 * y / np.abs(y).max(), RATE_HZ)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A model that always answers: of sounds as these, those that ship would rather not say."""
+    path = tmp_path / "toy.onnx"
+    path.write_bytes(toy_bytes())
+    return path
+
+
+@pytest.fixture
+def library(tmp_path) -> Path:
+    """Three usable files at several depths, one broken, and what is no sound."""
+    folder = tmp_path / "library"
+    write(folder / "b.wav")
+    write(folder / "a" / "deep" / "C.FLAC")
+    write(folder / "a" / "d.wav", 3)
+    (folder / "broken.mp3").write_bytes(b"no sound at all")
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8")
+    write(folder / ".trash" / "e.wav")
+    (folder / ".f.wav").write_bytes(b"")
+    return folder
+
+
+USABLE = ("b.wav", "a/d.wav", "a/deep/C.FLAC")
+
+
+class TestFormats:
+    def test_json_is_a_record_a_file(self, call, model, library) -> None:
+        status, out, err = call("classify", library, "--format", "json", "--model", model)
+        records = [json.loads(line) for line in out.splitlines()]
+        assert [r["path"] for r in records] == [str(library / name) for name in USABLE]
+        for record in records:
+            assert set(record) == {
+                "path", "genre", "probability", "ranked", "abstained", "seconds",
+            }  # fmt: skip
+            assert record["abstained"] is None
+            assert record["ranked"][0] == {
+                "genre": record["genre"], "probability": record["probability"],
+            }  # fmt: skip
+            assert sum(r["probability"] for r in record["ranked"]) == pytest.approx(1)
+        assert [r["seconds"] for r in records] == pytest.approx([2, 3, 2])
+        assert status == 1  # of the broken file alone
+        assert err.count("\n") == 1
+        assert "broken.mp3" in err
+
+    def test_csv_says_the_same(self, call, model, library) -> None:
+        _, out, _ = call("classify", library, "--format", "csv", "--model", model, "--top", "2")
+        rows = list(csv.DictReader(io.StringIO(out)))
+        _, out, _ = call("classify", library, "--format", "json", "--model", model, "--top", "2")
+        records = [json.loads(line) for line in out.splitlines()]
+        assert len(rows) == len(records) == 3
+        for row, record in zip(rows, records, strict=True):
+            assert row["path"] == record["path"]
+            assert row["genre"] == record["genre"]
+            assert float(row["probability"]) == pytest.approx(record["probability"], abs=1e-4)
+            ranked = [pair.split("=")[0] for pair in row["ranked"].split(";")]
+            assert ranked == [r["genre"] for r in record["ranked"]]
+            assert len(ranked) == 2
+
+    def test_the_table_names_file_and_genre(self, call, model, library) -> None:
+        _, out, _ = call("classify", library, "--model", model)
+        lines = out.splitlines()
+        assert len(lines) == 3
+        for line, name in zip(lines, USABLE, strict=True):
+            assert line.split()[0] in ("blues", "jazz", "rock")
+            assert line.endswith(name)
+            assert line.count("%") == 2
+
+    def test_abstaining_is_told_with_its_reason(self, call, tmp_path, library) -> None:
+        path = tmp_path / "unsure.onnx"
+        path.write_bytes(toy_bytes(toy_info(threshold=1.0)))
+        status, out, _ = call("classify", library / "b.wav", "--model", path)
+        assert (status, out.split()[0]) == (0, "?")
+        assert "no genre is likely enough (perhaps" in out
+        _, out, _ = call("classify", library / "b.wav", "--model", path, "--format", "json")
+        record = json.loads(out)
+        assert record["genre"] is None
+        assert record["abstained"] == "no genre is likely enough"
+        assert record["ranked"]
+
+    def test_silence_is_a_verdict_not_an_error(self, call, model, tmp_path) -> None:
+        soundfile.write(tmp_path / "silence.wav", np.zeros(2 * RATE_HZ), RATE_HZ)
+        status, out, err = call("classify", "silence.wav", "--model", model)
+        assert (status, err) == (0, "")
+        assert "it is silent" in out
+
+
+class TestTimeline:
+    def test_json_holds_it(self, call, model, tmp_path) -> None:
+        write(tmp_path / "long.wav", 95)
+        _, out, _ = call("classify", "long.wav", "--timeline", "--format", "json", "--model", model)
+        record = json.loads(out)
+        spans = [(round(s["start_s"]), round(s["end_s"])) for s in record["timeline"]]
+        assert spans == [(0, 30), (30, 60), (60, 90), (65, 95)]  # all of it, though it is long
+        for stretch in record["timeline"]:
+            assert sum(stretch["probabilities"].values()) == pytest.approx(1)
+        assert record["segments"][0]["start_s"] == 0
+        assert record["segments"][-1]["end_s"] == pytest.approx(95)
+
+    def test_the_table_prints_segments(self, call, model, tmp_path) -> None:
+        write(tmp_path / "long.wav", 95)
+        _, out, _ = call("classify", "long.wav", "--timeline", "--model", model)
+        _, *segments = out.splitlines()
+        assert segments[0].split()[:2] == ["0:00", "-"]
+        assert segments[-1].split()[2] == "1:35"
+
+    def test_not_in_csv(self, call, model) -> None:
+        status, _, err = call("classify", "a.wav", "--timeline", "--format", "csv")
+        assert status == 2
+        assert "--format table or json, got csv" in err
+
+
+class TestWhatIsGiven:
+    def test_standard_input(self, model, library) -> None:
+        """In a process of its own: the pipe is the process's."""
+        arguments = ["classify", "-", str(library / "a" / "d.wav"), "--format", "json"]
+        result = subprocess.run(
+            [sys.executable, "-m", "ostinato.cli", *arguments, "--model", str(model)],
+            env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+            input=(library / "b.wav").read_bytes(),
+            capture_output=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        piped, named = (json.loads(line) for line in result.stdout.splitlines())
+        assert piped["path"] == "-"
+        assert piped["seconds"] == 2
+        assert named["path"].endswith("d.wav")
+        assert result.stderr == b""  # nobody watches
+
+    def test_twice_standard_input(self, call, model) -> None:
+        status, _, err = call("classify", "-", "-", "--model", model)
+        assert status == 2
+        assert "one standard input" in err
+
+    def test_a_named_file_is_heard_whatever_its_name(self, call, model, library) -> None:
+        (library / "b.wav").rename(library / "b.unknown")
+        status, out, _ = call("classify", library / "b.unknown", "--model", model)
+        assert status == 0
+        assert "b.unknown" in out
+
+    def test_a_folder_without_sound(self, call, model, tmp_path) -> None:
+        (tmp_path / "empty").mkdir()
+        status, out, err = call("classify", "empty", "--model", model)
+        assert (status, out) == (1, "")
+        assert "got none in empty" in err
+
+    def test_all_broken_files_are_listed_at_the_end(self, call, model, library) -> None:
+        (library / "a" / "empty.ogg").write_bytes(b"")
+        status, out, err = call("classify", library, "missing.wav", "--model", model)
+        assert status == 1
+        assert len(out.splitlines()) == 3
+        names = ("broken.mp3", "empty.ogg", "missing.wav")
+        assert len(err.splitlines()) == 3
+        for name, line in zip(names, err.splitlines(), strict=True):
+            assert name in line
+
+    def test_wrong_calls(self, call, model, library) -> None:
+        for wrong, said in (
+            (("--format", "xml"), "table, json or csv, got 'xml'"),
+            (("--model", "none.onnx"), "Cannot read the model none.onnx"),
+            (("--model", "jazzy"), "expected default, default-filtered"),
+            (("--jobs", "0"), "greater than or equal"),
+        ):
+            status, out, err = call("classify", library / "b.wav", *wrong)
+            assert status in (1, 2)
+            assert out == ""
+            assert said in err
+            assert "Traceback" not in err
+
+    def test_jobs_do_not_change_what_is_said(self, call, model, library) -> None:
+        said = [
+            call("classify", library, "--model", model, "--jobs", n, "--format", "json")[1]
+            for n in ("1", "4")
+        ]
+        assert said[0] == said[1]
+
+
+def test_a_library_of_many_formats(call, shared_data: Path) -> None:
+    """Every file of it is heard, by the model that ships; which genre is nobody's to check."""
+    folder = shared_data / "library"
+    files = sorted(path.name for path in folder.iterdir())
+    assert len(files) == 17
+    status, out, err = call("classify", folder, "--format", "json", "--top", "1")
+    assert (status, err) == (0, "")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert sorted(Path(r["path"]).name for r in records) == files
+    assert all(len(r["ranked"]) == 1 for r in records)
+    assert sum(r["genre"] is not None for r in records) >= 3

@@ -1,0 +1,420 @@
+"""A sound in, a verdict out: against plain arithmetic, and on what is no music."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.special
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ostinato
+from ostinato import features, hearing, inference
+from ostinato.audio import AudioError, load_audio, waveform_from_array
+from ostinato.datasets.gtzan import load_gtzan, published_split
+from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.evaluation.calibration import apply_temperature
+from ostinato.features import FeatureSpec
+from ostinato.hearing import closer_starts, is_silent, quick_starts, streamed_excerpts
+from ostinato.inference import Classifier
+from ostinato.modelfile import ModelInfo
+from ostinato.modelgraph import read_graph
+from ostinato.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
+from ostinato.windows import tempered
+from tests.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
+from tests.sounds import RATE_HZ, not_music, speech
+
+SOURCE = Path(ostinato.__file__).parent
+
+
+def toy(info: ModelInfo = INFO, **changes: object) -> Classifier:
+    return Classifier(read_graph(toy_bytes(info, **changes), source="toy.onnx"))
+
+
+def music(seconds: float, seed: int = 0) -> np.ndarray:
+    """Notes of changing pitch, with some noise."""
+    random = np.random.default_rng(seed)
+    n = int(seconds * RATE_HZ)
+    pitch = np.repeat(random.choice([220, 277, 330, 440, 554], size=n // 8000 + 1), 8000)[:n]
+    y = np.sin(2 * np.pi * np.cumsum(pitch) / RATE_HZ) + 0.1 * random.normal(size=n)
+    return (0.3 * y).astype(np.float32)
+
+
+def write(path: Path, samples: np.ndarray) -> Path:
+    soundfile.write(path, samples, RATE_HZ, subtype="FLOAT")
+    return path
+
+
+def plainly(frames_of_excerpts: list[np.ndarray], info: ModelInfo) -> np.ndarray:
+    """The verdict's probabilities, by a loop over windows."""
+    each = []
+    for frames in frames_of_excerpts:
+        n = len(frames)
+        last = max(n - info.window_frames, 0)
+        starts = sorted({*range(0, last + 1, info.window_hop), last})
+        for start in starts:
+            window = [frames[(start + i) % n] for i in range(info.window_frames)]
+            logits = np.mean(window, axis=0) @ WEIGHT
+            each.append(scipy.special.softmax(logits.astype(np.float64)))
+    mean = np.mean(each, axis=0)
+    power = mean ** (1 / info.temperature)
+    return power / power.sum()
+
+
+class TestArithmetic:
+    def test_frames(self) -> None:
+        frames = np.random.default_rng(0).normal(size=(61, 4)).astype(np.float32)
+        verdict = toy().classify(frames=frames)
+        wanted = plainly([frames], INFO)
+        got = dict(verdict.ranked)
+        np.testing.assert_allclose([got[g] for g in INFO.genres], wanted, atol=1e-6)
+        assert verdict.genre == INFO.genres[wanted.argmax()]
+        assert verdict.probability == pytest.approx(wanted.max(), abs=1e-6)
+        assert [p for _, p in verdict.ranked] == sorted(got.values(), reverse=True)
+        assert verdict.seconds == pytest.approx((60 * 1708 + 2048) / 22050)
+
+    def test_a_long_sound_thoroughly(self) -> None:
+        """Every excerpt of features.excerpts, by weight of its windows."""
+        waveform = music(100)
+        verdict = toy().classify(waveform=waveform, sample_rate_hz=RATE_HZ, thorough=True)
+        pieces = [features.frames(e, SPEC) for e in features.excerpts(waveform, SPEC)]
+        wanted = plainly(pieces, INFO)
+        got = dict(verdict.ranked)
+        np.testing.assert_allclose([got[g] for g in INFO.genres], wanted, atol=1e-5)
+        spans = [(round(s.start_s, 6), round(s.end_s, 6)) for s in verdict.timeline]
+        assert spans == [(0, 30), (30, 60), (60, 90), (70, 100)]
+        for stretch, piece in zip(verdict.timeline, pieces, strict=True):
+            np.testing.assert_allclose(stretch.probabilities, plainly([piece], INFO), atol=1e-5)
+
+    def test_a_file_is_what_is_in_it(self, tmp_path: Path) -> None:
+        samples = music(8)
+        path = write(tmp_path / "a.wav", samples)
+        from_file = toy().classify(path)
+        assert from_file == toy().classify(waveform=samples, sample_rate_hz=RATE_HZ)
+        assert from_file == toy().classify(str(path))
+        assert from_file.seconds == pytest.approx(8)
+
+    @pytest.mark.parametrize("close", [0.0, 1.0])
+    def test_the_quick_way_hears_its_excerpts_and_no_others(
+        self, close: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Three of them, or nine where the first three leave it open."""
+        monkeypatch.setattr(inference, "CLOSE", close)
+        waveform = music(200)
+        verdict = toy().classify(waveform=waveform, sample_rate_hz=RATE_HZ)
+        starts = quick_starts(200) + (closer_starts(200) if close else [])
+        assert len(starts) == (9 if close else 3)
+        assert [s.start_s for s in verdict.timeline] == sorted(starts)
+        pieces = [waveform[round(s * RATE_HZ) :][: 20 * RATE_HZ] for s in starts]
+        wanted = plainly([features.frames(piece, SPEC) for piece in pieces], INFO)
+        assert verdict.probability == pytest.approx(wanted.max(), abs=1e-5)
+        assert verdict.seconds == pytest.approx(200)
+
+    def test_of_a_sound_that_is_not_much_longer_all_is_heard_where_it_is_close(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given = {"waveform": music(100), "sample_rate_hz": RATE_HZ}
+        monkeypatch.setattr(inference, "CLOSE", 1.0)
+        assert toy().classify(**given) == toy().classify(**given, thorough=True)
+
+    def test_a_short_sound_is_heard_whole_either_way(self) -> None:
+        given = {"waveform": music(80), "sample_rate_hz": RATE_HZ}
+        assert toy().classify(**given) == toy().classify(**given, thorough=True)
+
+    def test_the_temperature_is_that_of_calibration(self) -> None:
+        """It was fitted there, so it must do the same here."""
+        p = np.random.default_rng(0).dirichlet(np.ones(10) * 0.1, size=50)
+        for temperature in (0.3, 1.0, 3.0):
+            wanted = apply_temperature(p, temperature)
+            np.testing.assert_allclose(tempered(p, temperature), wanted, atol=1e-12)
+        with pytest.raises(DataError, match="positive temperature"):
+            tempered(p, 0)
+
+
+class TestExcerpts:
+    @settings(max_examples=60, deadline=None)
+    @given(n=st.integers(1, 4000), size=st.integers(1, 1500))
+    def test_in_blocks_they_are_those_of_the_whole(self, n: int, size: int) -> None:
+        spec = FeatureSpec(
+            sample_rate_hz=1000, n_fft=256, hop_samples=200, n_mels=8, n_coefficients=4,
+            excerpt_seconds=0.5,
+        )  # fmt: skip
+        waveform = np.arange(n, dtype=np.float32)
+        wanted = features.excerpts(waveform, spec)
+        blocks = (waveform[i : i + size] for i in range(0, n, size))
+        got = list(streamed_excerpts(blocks, spec))
+        assert len(got) == len(wanted)
+        for (start_s, excerpt), whole in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(excerpt, whole)
+            assert start_s == whole[0] / 1000
+
+    @given(st.floats(90, 40_000))
+    def test_quick_ones_are_inside_apart_and_few(self, seconds: float) -> None:
+        starts = quick_starts(seconds)
+        assert 3 <= len(starts) <= 18
+        closer = closer_starts(seconds)
+        if closer is not None:
+            assert len(closer) == 2 * len(starts)
+            starts = sorted(starts + closer)
+        assert starts[0] >= 0
+        assert starts[-1] + 20 <= seconds + 1e-9
+        assert (np.diff(starts) >= 20 - 1e-9).all()  # nothing is heard twice
+
+    def test_of_a_song_a_quarter_is_heard(self) -> None:
+        assert len(quick_starts(240)) * 20 * 4 == 240
+
+
+class TestAbstaining:
+    def test_silence(self, tmp_path: Path) -> None:
+        for samples in (np.zeros(3 * RATE_HZ), np.full(3 * RATE_HZ, 0.1)):
+            verdict = toy().classify(waveform=samples, sample_rate_hz=RATE_HZ)
+            assert (verdict.genre, verdict.abstained) == (None, SILENT)
+            assert verdict.seconds == 3
+            assert verdict.ranked == ()
+        path = write(tmp_path / "silence.wav", np.zeros(3 * RATE_HZ))
+        assert toy().classify(path).abstained == SILENT
+
+    def test_what_only_just_sounds(self) -> None:
+        """Dither of 16 bits is no music, though its frames would be as loud as any."""
+        dither = np.random.default_rng(0).choice([-1, 0, 1], size=5 * RATE_HZ) / 2**15
+        assert toy().classify(waveform=dither, sample_rate_hz=RATE_HZ).abstained == SILENT
+        assert not is_silent(music(1) * 0.01)
+
+    def test_sound_between_the_excerpts_is_found(self) -> None:
+        """A file is silent if all of it is, not if three places are."""
+        waveform = np.zeros(240 * RATE_HZ, np.float32)
+        waveform[70 * RATE_HZ : 90 * RATE_HZ] = music(20)
+        verdict = toy().classify(waveform=waveform, sample_rate_hz=RATE_HZ)
+        assert verdict.abstained is None
+        assert [s.start_s for s in verdict.timeline] == [60]
+
+    def test_a_silent_minute_is_left_out(self) -> None:
+        """A pause says nothing of genre, and has no frames."""
+        loud = music(30)
+        with_pause = np.concatenate([loud, np.zeros(30 * RATE_HZ, np.float32)])
+        verdict = toy().classify(waveform=with_pause, sample_rate_hz=RATE_HZ)
+        alone = toy().classify(waveform=loud, sample_rate_hz=RATE_HZ)
+        assert verdict.ranked == alone.ranked
+        assert len(verdict.timeline) == 1
+        assert verdict.seconds == pytest.approx(60)
+
+    def test_below_the_threshold(self) -> None:
+        frames = np.random.default_rng(0).normal(size=(61, 4)).astype(np.float32)
+        p = toy().classify(frames=frames).probability
+        assert toy(toy_info(threshold=p - 1e-6)).classify(frames=frames).genre
+        verdict = toy(toy_info(threshold=p + 1e-6)).classify(frames=frames)
+        assert (verdict.genre, verdict.abstained) == (None, UNSURE)
+        assert verdict.probability == p  # what it would have said is told
+
+    def test_far_from_what_was_learned(self) -> None:
+        frames = np.random.default_rng(0).normal(size=(61, 4)).astype(np.float32)
+        far = toy(toy_info(novelty_threshold=9.0), distance=True).classify(frames=frames)
+        assert far.genre is not None
+        assert far.distance == pytest.approx(
+            np.mean([frames[s : s + 24].max() for s in (0, 12, 24, 36, 37)]), abs=1e-5
+        )
+        limit = toy_info(novelty_threshold=far.distance / 2)
+        assert toy(limit, distance=True).classify(frames=frames).abstained == UNLIKE
+
+    @pytest.mark.parametrize("model", ["default", "default-filtered"])
+    def test_what_is_no_music_gets_no_genre(self, model: str) -> None:
+        classifier = Classifier.load(model)
+        made = not_music(seed=1)
+        assert len(made) >= 16
+        said = {
+            name: classifier.classify(waveform=y, sample_rate_hz=RATE_HZ).genre
+            for name, y in made.items()
+        }
+        assert said == dict.fromkeys(made)
+
+    def test_speech_gets_no_genre(self, tmp_path: Path) -> None:
+        if not speech(tmp_path / "speech.wav"):
+            pytest.skip("espeak-ng is not installed")
+        assert Classifier.load("default-filtered").classify(tmp_path / "speech.wav").genre is None
+
+    def test_most_music_is_not_taken_for_noise(self) -> None:
+        """Tracks of the validation part, which default-filtered has not learned from."""
+        classifier = Classifier.load("default-filtered")
+        corpus = load_gtzan(n_coefficients=40)
+        valid = corpus.positions(published_split("fault-filtered")["valid"])
+        said = [classifier.classify(frames=corpus.frames[i]) for i in valid]
+        assert sum(v.abstained == UNLIKE for v in said) <= len(said) // 20
+        assert sum(v.genre is not None for v in said) > len(said) // 2
+
+
+class TestSegments:
+    def verdict(self, *spans: tuple[float, float, float], threshold: float = 0.5) -> Verdict:
+        """Stretches of a sound, each with the probability of jazz; the rest is rock."""
+        timeline = tuple(Stretch(a, b, (p, 1 - p)) for a, b, p in spans)
+        return Verdict(
+            genre="jazz", abstained=None, probability=1, ranked=(), seconds=120,
+            timeline=timeline, genres=("jazz", "rock"), threshold=threshold,
+        )  # fmt: skip
+
+    def test_neighbours_of_one_genre_are_one(self) -> None:
+        found = self.verdict((0, 30, 0.9), (30, 60, 0.7), (60, 90, 0.2)).segments()
+        assert found[0][:3] == (0, 60, "jazz")
+        assert found[0].probability == pytest.approx(0.8)
+        assert found[1:] == (Segment(60, 90, "rock", pytest.approx(0.8)),)
+
+    def test_a_gap_parts_them(self) -> None:
+        """What was not heard is not spoken of."""
+        assert len(self.verdict((0, 30, 0.9), (60, 90, 0.9)).segments()) == 2
+
+    def test_the_last_excerpt_overlaps_and_is_not_counted_twice(self) -> None:
+        found = self.verdict((0, 30, 0.9), (20, 50, 0.1)).segments()
+        assert [s[:3] for s in found] == [(0, 30, "jazz"), (30, 50, "rock")]
+
+    def test_below_the_threshold_there_is_none(self) -> None:
+        found = self.verdict((0, 30, 0.9), (30, 60, 0.5), threshold=0.8).segments()
+        assert [s.genre for s in found] == ["jazz", None]
+
+
+class TestMany:
+    def test_the_order_of_the_paths_and_every_error_in_its_place(self, tmp_path: Path) -> None:
+        paths = [write(tmp_path / f"{i}.wav", music(1 + i % 3, seed=i)) for i in range(9)]
+        paths[4].write_bytes(b"no sound")
+        classifier = toy()
+        found = list(classifier.classify_many(paths, jobs=3))
+        assert [path for path, _ in found] == paths
+        for i, (path, result) in enumerate(found):
+            if i == 4:
+                assert isinstance(result, AudioError)
+            else:
+                assert result == classifier.classify(path)
+
+    def test_it_does_not_run_far_ahead_of_its_reader(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else a million paths would be a million verdicts in memory."""
+        path = write(tmp_path / "a.wav", music(1))
+        asked = 0
+
+        def paths():
+            nonlocal asked
+            for _ in range(100):
+                asked += 1
+                yield path
+
+        found = toy().classify_many(paths(), jobs=2)
+        next(found)
+        assert asked <= 5
+        found.close()
+
+    def test_files_are_heard_at_the_same_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each waits until another one is being heard: one after the other none would end."""
+        both = threading.Barrier(2, timeout=20)
+
+        def open_sound(path, *, sample_rate_hz):
+            both.wait()
+            return hearing.SoundInMemory(music(1), sample_rate_hz)
+
+        monkeypatch.setattr(inference, "open_sound", open_sound)
+        results = [r for _, r in toy().classify_many(["a", "b"], jobs=2)]
+        assert all(isinstance(r, Verdict) for r in results)
+
+    def test_jobs(self) -> None:
+        with pytest.raises(UsageError, match="jobs: expected 1 or more, got 0"):
+            toy().classify_many([], jobs=0)
+        assert list(toy().classify_many([])) == []
+
+
+class TestWrongCalls:
+    def test_one_of_three(self) -> None:
+        for wrong in ({}, {"path": "a", "frames": [[1]]}):
+            with pytest.raises(UsageError, match="one of a path, a waveform and frames"):
+                toy().classify(**wrong)
+
+    def test_a_waveform_needs_its_rate(self) -> None:
+        for wrong in ({"waveform": music(1)}, {"path": "a", "sample_rate_hz": 8000}):
+            with pytest.raises(UsageError, match="sample_rate_hz with a waveform"):
+                toy().classify(**wrong)
+
+    @pytest.mark.parametrize("shape", [(0, 4), (20,), (20, 5), (4, 20)])
+    def test_frames_of_another_shape(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(DataError, match=r"shape \(n_frames, 4\)"):
+            toy().classify(frames=np.zeros(shape))
+
+    def test_frames_of_nan(self) -> None:
+        with pytest.raises(DataError, match="finite numbers"):
+            toy().classify(frames=np.full((30, 4), np.nan))
+
+    def test_no_file_is_one_sentence(self) -> None:
+        with pytest.raises(AudioError, match="No such file"):
+            ostinato.classify("none.mp3")
+
+    def test_refusals_of_silence_are_known_by_their_words(self) -> None:
+        with pytest.raises(AudioError) as caught:
+            waveform_from_array(np.zeros(RATE_HZ), sample_rate_hz=RATE_HZ)
+        assert hearing.is_of_silence(caught.value)
+        with pytest.raises(AudioError) as caught:
+            load_audio("none.wav")
+        assert not hearing.is_of_silence(caught.value)
+
+
+class TestRealTracks:
+    def test_audio_and_shipped_frames_give_one_verdict(self, shared_data: Path) -> None:
+        """What a model hears in a file is what it was taught on: a few tracks, each genre."""
+        corpus = load_gtzan(n_coefficients=40)
+        classifier = Classifier.load("default-filtered")
+        folder = shared_data / "gtzan" / "audio" / "full"
+        names = sorted(p.stem for p in folder.glob("*.flac"))[::4]
+        assert len(names) > 10
+        frames = [corpus.frames[i] for i in corpus.positions(names)]
+        same, apart = 0, []
+        for name, of_track in zip(names, frames, strict=True):
+            heard = classifier.classify(folder / f"{name}.flac")
+            known = classifier.classify(frames=of_track)
+            same += heard.ranked[0][0] == known.ranked[0][0]
+            a, b = dict(heard.ranked), dict(known.ranked)
+            apart.append(np.mean([abs(a[g] - b[g]) for g in a]))
+        assert same >= len(names) - 1
+        assert np.mean(apart) < 0.03
+
+
+def run(program: str, *arguments: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={"PYTHONPATH": str(SOURCE.parent), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+class TestImports:
+    def test_the_package_itself_brings_nothing(self) -> None:
+        program = """
+import sys, ostinato
+print(*(m for m in ("numpy", "onnxruntime", "scipy", "soundfile") if m in sys.modules))
+import ostinato.inference
+print(*(m for m in ("onnxruntime", "torch") if m in sys.modules))
+"""
+        assert run(program).split() == []
+
+    def test_it_listens_where_only_the_core_is_installed(self, tmp_path: Path) -> None:
+        """Neither PyTorch nor anything else of the learning wing, nor the package onnx."""
+        path = write(tmp_path / "a.wav", music(5))
+        program = """
+import sys
+for name in ("torch", "onnx", "onnxscript", "sklearn", "matplotlib", "lightning", "pandas",
+             "safetensors", "librosa", "scipy.optimize"):
+    sys.modules[name] = None
+import ostinato
+verdict = ostinato.classify(sys.argv[1])
+print(len(verdict.ranked), ostinato.Classifier.load("default").info.name)
+"""
+        assert run(program, str(path)).split() == ["10", "default"]
+
+    def test_an_unknown_name_is_an_attribute_error(self) -> None:
+        with pytest.raises(AttributeError, match="no attribute 'jazz'"):
+            _ = ostinato.jazz
+        assert issubclass(OstinatoError, Exception)
