@@ -1,0 +1,377 @@
+"""What the listening wing is held to: the same verdict from audio, soon, in little memory.
+
+Run from the root of the repository, with the package and librosa installed (``.[dev]``)::
+
+    python benchmarks/listening.py
+    python benchmarks/listening.py --shared ../shared/data --music ~/music --music /usr/share/games
+
+Printed is one table: figure, measured, target, met or not. What a person waits for is timed on one
+thread in **processor time** (user and system), which other programs on the machine disturb less
+than the clock; the time by the clock stands beside it where it is a fresh process that is timed.
+Cases that are compared take turns, and a ratio is the median over rounds of the ratio within a
+round. Accuracy is not measured here; parity and agreement are, with the weights
+``default-filtered``, which have learned from the filtered training part alone.
+
+parity
+    Verdicts on whole GTZAN tracks, from their audio and from the frames that ship.
+start
+    ``import ostinato``, and ``ostinato classify song.mp3`` in a fresh process, against a script
+    that does the same with librosa and PyTorch (``PEER``): decode, 40 MFCC, a recurrent network.
+pipeline
+    A folder of mp3s heard whole, warm, against PyAV decoding them and doing nothing else.
+quick
+    The quick way against hearing all, on songs of 4 minutes; and how often both say the same, on
+    recordings longer than 2 minutes.
+memory
+    Largest resident memory of a process that classifies an mp3, by its length.
+
+Music is looped from the library of ``--shared``; without it, and for what else is not there, the
+figure is left out, and the table says so. The exit status is 0 whether targets are met or not.
+"""
+# ruff: noqa: E402 (the number of threads must be set before the libraries are imported)
+
+from __future__ import annotations
+
+import os
+
+# Read when the libraries are loaded, so before any of them is, here and in the fresh processes.
+for _pool in ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM"):
+    os.environ[f"{_pool}_NUM_THREADS"] = "1"
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+
+from ostinato import Classifier, OstinatoError
+from ostinato.audio import load_audio
+from ostinato.datasets.gtzan import load_gtzan
+from ostinato.hearing import found_audio
+from ostinato.verdict import Verdict
+
+SONG_S, LONG_S, LONGEST_S = 240, 1_200, 7_200
+N_SONGS = 5
+RATE = 44_100
+
+PEER = """
+import sys
+import librosa, numpy as np, torch
+torch.set_num_threads(1)
+sound, rate = librosa.load(sys.argv[1], sr=22050)
+mfcc = librosa.feature.mfcc(y=sound, sr=rate, n_mfcc=40, n_fft=2048, hop_length=1708).T
+mfcc = (mfcc - mfcc.mean()) / mfcc.std()
+windows = np.stack([mfcc[i : i + 144] for i in range(0, len(mfcc) - 144, 72)])
+torch.manual_seed(0)
+network, head = torch.nn.LSTM(40, 64, batch_first=True).eval(), torch.nn.Linear(64, 10)
+with torch.no_grad():
+    states, _ = network(torch.from_numpy(windows.astype(np.float32)))
+    print(head(states.mean(1)).softmax(1).mean(0).argmax().item())
+"""
+# From a small process: on Linux the largest memory of a child counts that of its parent.
+LAUNCH = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True)
+clock_s = time.perf_counter() - began
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+peak_mb = used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+print(json.dumps({"processor_s": used.ru_utime + used.ru_stime, "clock_s": clock_s,
+                  "peak_mb": peak_mb, "output": done.stdout}))
+sys.exit(done.returncode)
+"""
+IMPORT = "import time; t = time.process_time(); import ostinato; print(time.process_time() - t)"
+
+
+class Row(NamedTuple):
+    """A line of the table; ``target`` None: for information."""
+
+    figure: str
+    measured: float
+    unit: str
+    target: float | None = None
+    at_least: bool = False
+    note: str = ""
+
+
+# --- measuring ------------------------------------------------------------------------------------
+
+
+class Spent(NamedTuple):
+    """What a fresh process used, and said."""
+
+    processor_s: float
+    clock_s: float
+    peak_mb: float
+    output: str
+
+
+def fresh(*command: str) -> Spent:
+    """Run Python in a process of its own."""
+    begun = [sys.executable, "-c", LAUNCH, sys.executable, *command]
+    result = subprocess.run(begun, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"python {' '.join(command)[-200:]}: {result.stderr.strip()}")
+    return Spent(**json.loads(result.stdout))
+
+
+def take_turns(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
+    """Processor seconds of every case in every round; the first round warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds + 1):
+        for name, case in cases.items():
+            began = time.process_time()
+            case()
+            taken[name].append(time.process_time() - began)
+    return {name: np.array(times[1:]) for name, times in taken.items()}
+
+
+# --- music ----------------------------------------------------------------------------------------
+
+
+def source_music(library: Path) -> np.ndarray:
+    """Music at 44.1 kHz: 40 s of each of some recordings, or notes where there is no library."""
+    if library.is_dir():
+        names = [path for path in found_audio([library]) if path.suffix == ".mp3"]
+        parts = [load_audio(path, sample_rate_hz=RATE)[: 40 * RATE] for path in names[:N_SONGS]]
+        return np.concatenate(parts)
+    rng = np.random.default_rng(0)
+    t = np.arange(40 * N_SONGS * RATE) / RATE
+    pitch_hz = rng.uniform(80, 2000, 80 * N_SONGS)[(2 * t).astype(int)]
+    notes = 0.3 * np.sin(2 * np.pi * pitch_hz * t) * np.exp(-4 * (t % 0.5))
+    return np.asarray(notes + 0.01 * rng.normal(size=t.size), dtype=np.float32)
+
+
+def write_song(
+    path: Path, music: np.ndarray, seconds: float, codec: str, *, header: bool = True
+) -> Path:
+    """Loop music and encode it in stereo, at 128 kbit/s; an mp3 with a header or none."""
+    n = round(seconds * RATE)
+    mono = np.resize(music, n)
+    stereo = np.stack([mono, np.roll(mono, 9)])  # (2, n)
+    options = {} if header else {"write_xing": "0", "id3v2_version": "0"}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=RATE, layout="stereo")
+        stream.bit_rate = 128_000
+        resampler = av.AudioResampler(stream.format.name, "stereo", RATE, frame_size=1152)
+        for first in range(0, n, RATE):
+            block = np.ascontiguousarray(stereo[:, first : first + RATE], dtype=np.float32)
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
+            frame.sample_rate = RATE
+            for ready in resampler.resample(frame):
+                container.mux(stream.encode(ready))
+        container.mux(stream.encode(None))
+    return path
+
+
+def decode(path: Path) -> int:
+    """Decode a file, and do nothing with it."""
+    with av.open(str(path)) as container:
+        return sum(frame.samples for frame in container.decode(audio=0))
+
+
+# --- the figures ----------------------------------------------------------------------------------
+
+
+def parity(classifier: Classifier, folder: Path) -> list[Row]:
+    """Audio against the frames that ship."""
+    spec = classifier.info.spec
+    kind: Any = spec.kind
+    corpus = load_gtzan(n_coefficients=spec.n_coefficients, kind=kind)
+    shipped = dict(zip(corpus.ids, corpus.frames, strict=True))
+    paths = [path for path in found_audio([folder]) if path.stem in shipped]
+    if not paths:
+        return []
+    other, withheld, apart, all_apart = 0, 0, [], []
+    for path in paths:
+        sound = classifier.classify(path)
+        frames = classifier.classify(frames=shipped[path.stem])
+        p, q = dict(sound.ranked), dict(frames.ranked)
+        other += sound.ranked[0][0] != frames.ranked[0][0]
+        withheld += sound.genre != frames.genre
+        apart.append(abs(p[frames.ranked[0][0]] - frames.probability))
+        all_apart.append(np.mean([abs(p[genre] - q[genre]) for genre in q]))
+    of = f"of {len(paths)} tracks"
+    return [
+        Row("parity: another genre is the likeliest", other, "tracks", 4, note=of),
+        Row("parity: another verdict, abstaining included", withheld, "tracks", 4, note=of),
+        Row("parity: probability of the likeliest genre", float(np.mean(apart)), "apart", 0.03,
+            note=f"over all genres {np.mean(all_apart):.4f}, most {max(apart):.3f}"),
+    ]  # fmt: skip
+
+
+def start(song: Path, rounds: int) -> list[Row]:
+    """Fresh processes."""
+    imports = [float(fresh("-c", IMPORT).output) for _ in range(2 * rounds + 1)]
+    ours, whole, peer = [], [], []
+    verb = ("-m", "ostinato.cli", "classify", str(song))
+    fresh("-c", PEER, str(song))  # writes numba's cache
+    for _ in range(rounds):
+        ours.append(fresh(*verb))
+        whole.append(fresh(*verb, "--thorough"))
+        peer.append(fresh("-c", PEER, str(song)))
+
+    def ratio(cases: Sequence[Spent]) -> float:
+        ratios = [b.processor_s / a.processor_s for a, b in zip(cases, peer, strict=True)]
+        return float(np.median(ratios))
+
+    def clock(cases: Sequence[Spent]) -> str:
+        seconds = np.median([case.clock_s for case in cases])
+        return f"by the clock {seconds:.2f} s, {max(case.peak_mb for case in cases):.0f} MB"
+
+    def median(cases: Sequence[Spent]) -> float:
+        return float(np.median([case.processor_s for case in cases]))
+
+    return [
+        Row("import ostinato", float(np.median(imports)), "s", 0.2),
+        Row("ostinato classify song.mp3, 4 minutes", median(ours), "s", 1.2, note=clock(ours)),
+        Row("the same, --thorough", median(whole), "s", note=clock(whole)),
+        Row("librosa and PyTorch", median(peer), "s", note=clock(peer)),
+        Row("librosa and PyTorch / ostinato classify", ratio(ours), "x", 5, at_least=True),
+        Row("librosa and PyTorch / --thorough", ratio(whole), "x"),
+    ]
+
+
+def pipeline(classifier: Classifier, songs: Sequence[Path], rounds: int) -> list[Row]:
+    """A folder, warm, heard whole."""
+    times = take_turns(
+        {
+            "heard": lambda: list(classifier.classify_many(songs, jobs=1, thorough=True)),
+            "decoded": lambda: [decode(song) for song in songs],
+        },
+        rounds,
+    )
+    ratio = float(np.median(times["heard"] / times["decoded"]))
+    each = {name: 1e3 * np.median(taken) / len(songs) for name, taken in times.items()}
+    note = f"{each['heard']:.0f} and {each['decoded']:.0f} ms for each file of 30 s"
+    return [Row("folder of mp3s, thorough / decoding alone", ratio, "x", 2, note=note)]
+
+
+def quick(classifier: Classifier, songs: Sequence[Path], rounds: int) -> list[Row]:
+    """Excerpts against all, by format; of several songs, for some need a closer look."""
+    rows = []
+    for suffix in dict.fromkeys(song.suffix for song in songs):
+        alike = [song for song in songs if song.suffix == suffix]
+        times = take_turns(
+            {
+                "quick": lambda alike=alike: [classifier.classify(song) for song in alike],
+                "thorough": lambda alike=alike: [
+                    classifier.classify(song, thorough=True) for song in alike
+                ],
+            },
+            rounds,
+        )
+        ratio = float(np.median(times["thorough"] / times["quick"]))
+        brief, whole = (1e3 * np.median(taken) / len(alike) for taken in times.values())
+        note = f"{brief:.0f} and {whole:.0f} ms, mean of {len(alike)}"
+        rows.append(
+            Row(f"thorough / quick, 4 minutes of {suffix[1:]}", ratio, "x", 3, at_least=True,
+                note=note)
+        )  # fmt: skip
+    return rows
+
+
+def agreement(classifier: Classifier, folders: Sequence[Path]) -> list[Row]:
+    """How often excerpts and all of a recording say the same."""
+    n = same = same_verdict = refused = 0
+    for path in found_audio([folder for folder in folders if folder.is_dir()]):
+        try:
+            brief = classifier.classify(path)
+            if brief.seconds <= 120:
+                continue
+            whole = classifier.classify(path, thorough=True)
+        except OstinatoError:
+            refused += 1
+            continue
+        n += 1
+        same += _likeliest(brief) == _likeliest(whole)
+        same_verdict += brief.genre == whole.genre
+    if not n:
+        return []
+    note = f"{n} recordings over 2 minutes" + (f", {refused} could not be read" if refused else "")
+    return [
+        Row("quick and thorough: the same genre likeliest", 100 * same / n, "%", 95,
+            at_least=True, note=note),
+        Row("quick and thorough: the same verdict", 100 * same_verdict / n, "%",
+            note="abstaining included"),
+    ]  # fmt: skip
+
+
+def _likeliest(verdict: Verdict) -> str:
+    return verdict.ranked[0][0] if verdict.ranked else ""
+
+
+def memory(song: Path) -> list[Row]:
+    """By the length of the file: a song without a header of its length, again and again."""
+    rows = []
+    for seconds, options in (
+        (SONG_S, ["--thorough"]), (LONG_S, ["--thorough"]), (LONGEST_S, ["--thorough"]),
+        (LONGEST_S, []),
+    ):  # fmt: skip
+        path = song.with_name("long.mp3")
+        path.write_bytes(song.read_bytes() * (seconds // SONG_S))
+        spent = fresh("-m", "ostinato.cli", "classify", str(path), *options)
+        how = f"{seconds // 60} minutes{', thorough' if options else ''}"
+        note = f"{spent.processor_s:.1f} s"
+        rows.append(Row(f"memory: {how}", spent.peak_mb, "MB", 400, note=note))
+    return rows
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def show(rows: Sequence[Row]) -> None:
+    for row in rows:
+        target, verdict = "", ""
+        if row.target is not None:
+            target = f"{'>=' if row.at_least else '<='} {row.target:g}"
+            met = row.measured >= row.target if row.at_least else row.measured <= row.target
+            verdict = "met" if met else "MISSED"
+        number = f"{row.measured:.4g} {row.unit}"
+        print(f"  {row.figure:<46}{number:>14}{target:>10}  {verdict:<7} {row.note}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The listening wing against its targets.")
+    parser.add_argument("--shared", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--music", type=Path, action="append", default=[], metavar="DIR",
+                        help="more recordings for the agreement")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=3)
+    choices = parser.parse_args()
+    library, rounds = choices.shared / "library", choices.rounds
+    classifier = Classifier.load("default-filtered")
+    info = classifier.info
+    print(f"Model {info.name or 'default-filtered'}: {info.family}, {info.spec.describe()}")
+    print(f"One thread; processor time; {rounds} rounds; music of {library}\n")
+    print(f"  {'Figure':<46}{'measured':>14}{'target':>10}")
+    with tempfile.TemporaryDirectory(prefix="ostinato-") as name:
+        folder = Path(name)
+        music = source_music(library)
+        song, *_ = songs = [
+            write_song(folder / f"{name}.{suffix}", part, SONG_S, codec)
+            for suffix, codec in (("mp3", "libmp3lame"), ("m4a", "aac"), ("flac", "flac"))
+            for name, part in enumerate(np.array_split(music, N_SONGS if suffix == "mp3" else 1))
+        ]
+        pieces = [
+            write_song(folder / f"piece{i}.mp3", np.roll(music, i * 9 * RATE), 30, "libmp3lame")
+            for i in range(10)
+        ]
+        show(parity(classifier, choices.shared / "gtzan" / "audio" / "full"))
+        show(start(song, rounds))
+        show(pipeline(classifier, pieces, rounds))
+        show(quick(classifier, songs, rounds))
+        show(agreement(classifier, [library, *choices.music]))
+        show(memory(write_song(folder / "bare.mp3", music, SONG_S, "libmp3lame", header=False)))
+    if not library.is_dir():
+        print("\nParity, and agreement on the library, were left out: there is no shared data.")
+
+
+if __name__ == "__main__":
+    main()
