@@ -109,8 +109,8 @@ def along_axis(table: dict[str, Any]) -> Figure:
         height=height,
     )
     panels = [
-        (place(figure, 0.85, 2.95, WIDTH - 0.25, 4.8), "accuracy", f"{part} accuracy"),
-        (place(figure, 0.85, 0.55, WIDTH - 0.25, 2.75), "gap", "gap"),
+        (place(figure, 0.85, 2.95, WIDTH - 0.25, 4.85), "accuracy", f"{part} accuracy"),
+        (place(figure, 0.85, 0.55, WIDTH - 0.25, 2.6), "gap", "gap"),
     ]
     colours = _colours(table)
     by_label: dict[str, list[dict[str, Any]]] = {label: [] for label in colours}
@@ -130,6 +130,7 @@ def along_axis(table: dict[str, Any]) -> Figure:
             axes.errorbar(x, mean, errors, fmt="-o", color=colours[label], ms=6, mec="white",
                           elinewidth=1.4, lw=1.8, label=shown)  # fmt: skip
         axes.set_xticks(range(len(places)), [f"{at:g}" for at in places])
+        axes.tick_params(labelbottom=key == "gap")
         axes.grid(visible=True, axis="y")
         axes.set_ylabel(name)
         _per_cent(axes, "y")
@@ -139,49 +140,62 @@ def along_axis(table: dict[str, Any]) -> Figure:
 
 
 def gradients(table: dict[str, Any]) -> Figure:
-    """Norm of the gradient in every layer, a panel a model, a line a place on the sweep's axis."""
-    from matplotlib.ticker import MaxNLocator
-
+    """Norm of the gradient in every layer: a column a model, a line a place on the sweep's axis."""
     rows = [row for row in table["rows"] if row["gradient_norms"]]
     labels = list(dict.fromkeys(row["label"] for row in rows))
-    places = sorted({row["at"] for row in rows})
-    height = 3.4
+    height = 5.3
     figure = titled(
         "Gradient norm by layer",
-        "Layer 1 is nearest to the frames. Before clipping, mean of all epochs and runs; bands: "
-        f"from the smallest run to the largest. A line for each {table['axis']}.",
+        "Layer 1 is nearest to the frames. Before clipping, mean of the runs; bands: from the "
+        f"smallest run to the largest. A line for each {table['axis']}.",
         width=WIDTH,
         height=height,
     )
-    width = (WIDTH - 0.95) / len(labels)
-    shades = _shades(len(places))
+    width = (WIDTH - 1.05) / len(labels)
     first: Axes | None = None
-    for number, label in enumerate(labels):
-        left = 0.8 + number * width
-        axes = place(figure, left, 0.55, left + width - 0.12, height - 0.62)
-        if first is not None:
-            axes.sharex(first)
-            axes.sharey(first)
-            axes.tick_params(labelleft=False)
-        first = first or axes
-        for row in (row for row in rows if row["label"] == label):
-            shade = shades[places.index(row["at"])]
-            layers = range(1, len(row["gradient_norms"]) + 1)
-            norms = [layer["all_epochs"] for layer in row["gradient_norms"]]
-            low, mean, high = ([n[key] for n in norms] for key in ("low", "mean", "high"))
-            axes.plot(layers, mean, "-o", color=shade, ms=4, lw=1.6,
-                      label=f"{row['at']:g}" if number == 0 else None)  # fmt: skip
-            axes.fill_between(layers, low, high, color=shade, alpha=0.15, lw=0)
-        axes.set_yscale("log")
-        axes.grid(visible=True, axis="y")
-        axes.set_title(label, size=11, weight="bold")
-        axes.set_xlabel("layer")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if first is not None:
-        first.set_ylabel("gradient norm")
-        first.yaxis.label.set_color(SOFT)
-    keys(figure, 0.16, height - 0.02, ncols=6, handlelength=1.4)
+    panels = (("first_epoch", "in the first epoch", 2.78), ("all_epochs", "over all epochs", 0.55))
+    for when, name, bottom in panels:
+        for number, label in enumerate(labels):
+            left = 0.9 + number * width
+            axes = place(figure, left, bottom, left + width - 0.12, bottom + 1.95)
+            if first is not None:
+                axes.sharex(first)
+                axes.sharey(first)
+            first = first or axes
+            _draw_gradients(axes, [row for row in rows if row["label"] == label], when, rows)
+            axes.tick_params(labelleft=number == 0, labelbottom=when == "all_epochs")
+            if when == "first_epoch":
+                axes.set_title(label, size=11, weight="bold")
+            else:
+                axes.set_xlabel("layer")
+            if number == 0:
+                axes.set_ylabel(name)
+                axes.yaxis.label.set_color(SOFT)
+    handles, names = first.get_legend_handles_labels() if first else ([], [])
+    keys(figure, 0.16, height - 0.02, handles=handles, labels=names, ncols=6, handlelength=1.4)
     return figure
+
+
+def _draw_gradients(
+    axes: Axes, rows: list[dict[str, Any]], when: str, all_rows: list[dict[str, Any]]
+) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    places = sorted({row["at"] for row in all_rows})
+    shades = _shades(len(places))
+    for row in rows:
+        shade = shades[places.index(row["at"])]
+        layers = range(1, len(row["gradient_norms"]) + 1)
+        norms = [layer[when] for layer in row["gradient_norms"]]
+        low, mean, high = ([norm[key] for norm in norms] for key in ("low", "mean", "high"))
+        axes.plot(layers, mean, "-o", color=shade, ms=4, lw=1.6, label=f"{row['at']:g}")
+        axes.fill_between(layers, low, high, color=shade, alpha=0.15, lw=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.grid(visible=True, axis="y")
 
 
 def _shades(n: int) -> list[Any]:
