@@ -39,8 +39,9 @@ def export(
 ) -> None:
     """Make an ONNX file of a trained model, for ostinato classify --model FILE.onnx.
 
-    The file holds genres, frames, windows, temperature, threshold and measured accuracy as well.
-    The study's data are loaded again: on them the file is compared with the model.
+    The file holds genres, frames, windows, temperature, threshold and
+    measured accuracy as well. The study's data are loaded again: on them the
+    file is compared with the model.
 
     Examples:
 

@@ -75,9 +75,10 @@ def classify(
 ) -> None:
     """Name the genre of music files, or say why not.
 
-    One line a file, as it is done. A model abstains where no genre is likely enough, where a sound
-    is silent, and where it is unlike the music that it learned from. Files that cannot be used are
-    listed at the end, and the exit status is 1.
+    One line a file, as it is done. A model abstains where no genre is likely
+    enough, where a sound is silent, and where it is unlike the music that it
+    learned from. Files that cannot be used are listed at the end, and the
+    exit status is 1.
 
     Examples:
 

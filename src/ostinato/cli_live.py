@@ -47,10 +47,10 @@ def listen(
 ) -> None:
     """Name the genre of what is played now, again every second.
 
-    Hears WAV from standard input, or bare samples where --rate, --channels or --encoding is given;
-    the default microphone where standard input is a terminal. A verdict is on the last 30 s, and
-    needs about 11 s of sound to begin with. The end of the sound, or Ctrl-C, ends it with a last
-    verdict.
+    Hears WAV from standard input, or bare samples where --rate, --channels or
+    --encoding is given; the default microphone where standard input is a
+    terminal. A verdict is on the last 30 s, and needs about 11 s of sound to
+    begin with. The end of the sound, or Ctrl-C, ends it with a last verdict.
 
     Examples:
 
