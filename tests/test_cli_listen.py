@@ -228,3 +228,28 @@ def test_a_library_of_many_formats(call, shared_data: Path) -> None:
     assert sorted(Path(r["path"]).name for r in records) == files
     assert all(len(r["ranked"]) == 1 for r in records)
     assert sum(r["genre"] is not None for r in records) >= 3
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, 1), ("2", 2)])
+def test_products_of_frames_take_one_thread(model, library, given, wanted) -> None:
+    """More of them double the processor's time of a file; NumPy must not have been imported yet."""
+    program = """
+import sys, threadpoolctl
+from ostinato.cli import main
+try:
+    main(["classify", *sys.argv[1:], "--format", "csv"])
+except SystemExit:
+    import numpy
+    print(*(i["num_threads"] for i in threadpoolctl.threadpool_info() if "numpy" in i["filepath"]))
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(library / "b.wav"), "--model", str(model)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = [int(n) for n in result.stdout.splitlines()[-1].split()]
+    if not found:
+        pytest.skip("NumPy has another library than OpenBLAS here")
+    assert found == [wanted] * len(found)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.console import messages, output, progress
+from ostinato.console import messages, one_blas_thread, output, progress
 from ostinato.errors import DataError, OstinatoError, UsageError
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def classify(
         raise UsageError(f"Expected --format table, json or csv, got '{format_}'.")
     if timeline and format_ == "csv":
         raise UsageError("Expected --timeline with --format table or json, got csv.")
+    one_blas_thread()
     from ostinato.inference import Classifier
 
     classifier = Classifier.load(model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.console import output
+from ostinato.console import one_blas_thread, output
 from ostinato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def listen(
     """
     if format_ not in ("table", "json"):
         raise UsageError(f"Expected --format table or json, got '{format_}'.")
+    one_blas_thread()
     from ostinato.inference import Classifier
     from ostinato.listen import Listener
 

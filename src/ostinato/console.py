@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,17 @@ from rich.progress import (
 
 output = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
+
+
+def one_blas_thread() -> None:
+    """Keep NumPy's products on one thread each; to be called before NumPy is imported.
+
+    Those of the frames are small: threads that help with them cost more than they do, half of the
+    processor's time of a whole file, and files are heard several at a time anyway. Whoever has set
+    a number keeps it.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 @contextmanager
