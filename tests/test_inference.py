@@ -167,7 +167,9 @@ class TestExcerpts:
         assert (np.diff(starts) >= 20 - 1e-9).all()  # nothing is heard twice
 
     def test_of_a_song_a_quarter_is_heard(self) -> None:
-        assert len(quick_starts(240)) * 20 * 4 == 240
+        """Which makes the quick way three times as fast, with what opening and seeking cost."""
+        for seconds in (240, 270, 319):
+            assert len(quick_starts(seconds)) * 20 * 4 <= seconds
 
 
 class TestAbstaining:

@@ -7,7 +7,6 @@ one for block after block.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -85,7 +84,7 @@ def closer_starts(seconds: float) -> list[float] | None:
 
 
 def _n_excerpts(seconds: float) -> int:
-    return min(max(math.ceil(seconds / SECONDS_AN_EXCERPT), _FEWEST), _MOST)
+    return min(max(int(seconds / SECONDS_AN_EXCERPT), _FEWEST), _MOST)
 
 
 def _middles(seconds: float, n: int) -> list[float]:
