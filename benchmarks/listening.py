@@ -259,21 +259,24 @@ def quick(classifier: Classifier, songs: Sequence[Path], rounds: int) -> list[Ro
     rows = []
     for suffix in dict.fromkeys(song.suffix for song in songs):
         alike = [song for song in songs if song.suffix == suffix]
-        times = take_turns(
-            {
-                "quick": lambda alike=alike: [classifier.classify(song) for song in alike],
-                "thorough": lambda alike=alike: [
-                    classifier.classify(song, thorough=True) for song in alike
-                ],
-            },
-            rounds,
-        )
-        ratio = float(np.median(times["thorough"] / times["quick"]))
-        brief, whole = (1e3 * np.median(taken) / len(alike) for taken in times.values())
-        note = f"{brief:.0f} and {whole:.0f} ms, mean of {len(alike)}"
+        ratios, taken = [], np.zeros(2)
+        for song in alike:
+            times = take_turns(
+                {
+                    "quick": lambda song=song: classifier.classify(song),
+                    "thorough": lambda song=song: classifier.classify(song, thorough=True),
+                },
+                rounds,
+            )
+            ratios.append(np.median(times["thorough"] / times["quick"]))
+            taken += [np.median(of_case) for of_case in times.values()]
+        brief, whole = 1e3 * taken / len(alike)
+        note = f"{brief:.0f} and {whole:.0f} ms"
+        if len(alike) > 1:
+            note = f"{len(alike)} songs, {min(ratios):.1f} to {max(ratios):.1f}; mean {note}"
         rows.append(
-            Row(f"thorough / quick, 4 minutes of {suffix[1:]}", ratio, "x", 3, at_least=True,
-                note=note)
+            Row(f"thorough / quick, 4 minutes of {suffix[1:]}", float(np.median(ratios)), "x", 3,
+                at_least=True, note=note)
         )  # fmt: skip
     return rows
 
