@@ -17,6 +17,8 @@ import pytest
 import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
+from ostinato import Classifier
+from ostinato.features import FeatureSpec
 from ostinato.modelfile import TAKES_WAVEFORM, ModelInfo
 from ostinato.modelgraph import read_graph
 from tests.graphs import stamp, toy_bytes, toy_info
@@ -114,6 +116,35 @@ def test_says_what_python_says_of_the_middle_30_s(example: Path, tmp_path: Path)
     assert list(got) == [info.genres[i] for i in np.argsort(-expected)]
     assert min(np.diff(np.sort(expected))) > 0.01, "else their order says little"
     assert "(" not in result.stdout
+
+
+def test_a_trained_model_with_the_front_end_says_what_ostinato_says(
+    example: Path, tmp_path: Path
+) -> None:
+    """What comes before the network and behind it is in the file: other code than Python's."""
+    torch = pytest.importorskip("torch")
+    from ostinato import models
+    from ostinato.models.listening import write_listening, write_with_front_end
+
+    spec = FeatureSpec()
+    info = toy_info(spec=spec, window_frames=144, window_hop=72)
+    family = models.family("lstm")
+    torch.manual_seed(0)
+    model = models.build(
+        "lstm", spec=spec, n_genres=len(info.genres), settings=family.settings()
+    ).eval()
+    windows = torch.randn(2, info.window_frames, spec.n_features)
+    write_listening(model, None, info, tmp_path / "frames.onnx", windows=windows)
+    write_with_front_end(model, None, info, tmp_path / "sound.onnx")
+    sound = written(tmp_path / "song.wav")
+    result = run(example, tmp_path / "sound.onnx", tmp_path / "song.wav")
+    assert result.returncode == 0, result.stderr
+    first = (sound.size - N) // 2
+    expected = Classifier.load(tmp_path / "frames.onnx").classify(
+        waveform=sound[first : first + N], sample_rate_hz=RATE
+    )
+    assert ranked(result.stdout) == pytest.approx(dict(expected.ranked), abs=1e-3)
+    assert max(dict(expected.ranked).values()) > 1.05 / len(info.genres), "else all would agree"
 
 
 @pytest.mark.parametrize(
