@@ -121,28 +121,6 @@ def test_over_many_epochs_weights_are_met_and_copies_are_spread() -> None:
     np.testing.assert_allclose(first_places, weights / 5, atol=0.03)
 
 
-def test_tracks_of_more_weight_get_more_noise(tmp_path, monkeypatch) -> None:
-    deviations = []
-
-    def noting(x, deviation):
-        deviations.append(deviation)
-        return add_noise(x, deviation)
-
-    monkeypatch.setattr(fit_module, "add_noise", noting)
-    weights = torch.where(TRAIN.labels == 0, 2.0, 0.5)
-    fit(
-        new_model(), train=TRAIN, valid=VALID, settings=replace(QUICK, epochs=1), seed=0,
-        folder=tmp_path, weights=weights,
-    )  # fmt: skip
-    plain = QUICK.noise * TRAIN.frames.std(0)
-    found = torch.cat(deviations)[:, 0] / plain  # one a window
-    n_heavy = (found[:, 0] > 1).sum().item()
-    assert n_heavy == 10, "5 of 15 tracks with weight 2, of which each is heard twice"
-    torch.testing.assert_close(
-        found.unique(dim=0)[:, 0], torch.tensor([0.5, 2.0]), rtol=1e-4, atol=0
-    )
-
-
 def test_training_learns_genres_that_can_be_told_apart(tmp_path) -> None:
     model, curves, _ = train(tmp_path, settings=replace(QUICK, epochs=20, learning_rate=1e-2))
     accuracy = (predict(model, VALID, length=24, hop=12).argmax(1) == VALID.labels.numpy()).mean()
