@@ -261,11 +261,13 @@ def _resampled(path: Path, name: str, target_hz: int) -> Iterator[Waveform]:
 def _gathered(blocks: Iterable[Waveform]) -> Iterator[Waveform]:
     """Put blocks together until they are worth a call of the resampler."""
     waiting: list[Waveform] = []
+    n_waiting = 0
     for block in blocks:
         waiting.append(block)
-        if sum(map(len, waiting)) >= _RESAMPLED_AT_ONCE:
+        n_waiting += block.size
+        if n_waiting >= _RESAMPLED_AT_ONCE:
             yield np.concatenate(waiting)
-            waiting = []
+            waiting, n_waiting = [], 0
     if waiting:
         yield np.concatenate(waiting)
 
