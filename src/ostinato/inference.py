@@ -224,23 +224,29 @@ class Classifier:
             raise UsageError(f"jobs: expected 1 or more, got {jobs}.")
         return self._many(map(Path, paths), n_jobs, thorough)
 
+    def _tried(self, path: Path, thorough: bool) -> Verdict | OstinatoError:
+        try:
+            return self.classify(path, thorough=thorough)
+        except OstinatoError as error:
+            return error
+
     def _many(
         self, paths: Iterator[Path], n_jobs: int, thorough: bool
     ) -> Iterator[tuple[Path, Verdict | OstinatoError]]:
+        if n_jobs == 1:  # no thread: the memory of one is given back and asked for again each time
+            for each in paths:
+                yield each, self._tried(each, thorough)
+            return
         pool = ThreadPoolExecutor(n_jobs, thread_name_prefix="ostinato")
-        waiting: deque[tuple[Path, Future[Verdict]]] = deque()
+        waiting: deque[tuple[Path, Future[Verdict | OstinatoError]]] = deque()
         try:
             while True:
                 while len(waiting) < _AHEAD * n_jobs and (path := next(paths, None)) is not None:
-                    waiting.append((path, pool.submit(self.classify, path, thorough=thorough)))
+                    waiting.append((path, pool.submit(self._tried, path, thorough)))
                 if not waiting:
                     return
                 path, future = waiting.popleft()
-                try:
-                    result: Verdict | OstinatoError = future.result()
-                except OstinatoError as error:
-                    result = error
-                yield path, result
+                yield path, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
