@@ -142,11 +142,12 @@ class TestFile:
         assert list(tmp_path.iterdir()) == [to]
 
 
-class TestFrontEnd:
-    @pytest.fixture(scope="class")
-    def of_sound(self, finished) -> Path:
-        return exported(finished, finished.parent / "sound.onnx", front_end=True)
+@pytest.fixture(scope="module")
+def of_sound(finished) -> Path:
+    return exported(finished, finished.parent / "sound.onnx", front_end=True)
 
+
+class TestFrontEnd:
     def test_sound_in_and_the_same_probabilities_out(self, of_sound, written, tmp_path) -> None:
         """With ONNX Runtime alone: NumPy makes no more than the batch."""
         session = onnxruntime.InferenceSession(of_sound, providers=["CPUExecutionProvider"])

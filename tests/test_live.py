@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,7 @@ def test_ctrl_c_ends_it_as_an_end_does() -> None:
         process.stdin.write(bytes(100_000))
         process.stdin.flush()
         assert process.stdout.readline() == b"hearing\n"
+        time.sleep(1.0)  # it has printed, and must be back at waiting for sound
         process.send_signal(signal.SIGINT)
         said, errors = process.communicate(timeout=30)
     assert said == b"interrupted True\n"
