@@ -21,7 +21,7 @@ RECURRENT = (
     "lstm", "residual-lstm", "residual-lstm-kim", "conv-lstm", "conv-lstm-1d",
     "conv-lstm-residual",
 )  # fmt: skip
-SEE_BANDS = ("cnn", "crnn", "baseline")
+SEE_BANDS = ("cnn", "crnn", "fusion", "baseline")
 
 
 def make(name: str, **settings: object) -> torch.nn.Module:
@@ -59,7 +59,8 @@ def test_every_parameter_takes_part_in_training(name: str) -> None:
     model = make(name)
     model(torch.randn(8, 128, N_FEATURES)).square().sum().backward()
     idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert idle == []
+    solved = ["baseline.head.weight", "baseline.head.bias"] if name == "fusion" else []
+    assert idle == solved
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SEE_BANDS])
@@ -180,6 +181,8 @@ def test_conv_lstm_1d_takes_frames_or_texture_windows_as_steps() -> None:
         ("baseline", {"bands": 0}, "at least one band"),
         ("baseline", {"bands": 7}, "divides the 128 of the frames, got 7"),
         ("baseline", {"regularisation": 0.0}, "positive regularisation"),
+        ("fusion", {"regularisation": 0.0}, "positive regularisation"),
+        ("fusion", {"share": 1.5}, "share in \\[0, 1\\], got 1.5"),
         ("lstm", {"depth": 0}, "depth"),
         ("lstm", {"dropout": 1.0}, "dropout"),
         ("lstm", {"texture_frames": 2}, "at least 3 frames"),

@@ -14,9 +14,11 @@ from ostinato import models
 from ostinato.config import StudyConfig
 from ostinato.errors import UsageError
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
+from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.study import plan_study, run_study
 from ostinato.training import solve as solve_module
 from ostinato.training.curves import TrainingError
+from ostinato.training.fit import fit
 from ostinato.training.solve import solve
 from ostinato.training.tracks import Tracks, predict
 from tests.toy import QUICK, toy_corpus
@@ -109,3 +111,26 @@ def test_a_study_compares_it_with_networks(tmp_path: Path) -> None:
     loaded, info = models.load(tmp_path / "out" / "models" / "baseline" / "seed0-fold0")
     assert info.family == "baseline"
     assert isinstance(loaded, BaselineClassifier)
+
+
+def test_a_fusion_averages_a_trained_network_and_a_solved_baseline(tmp_path: Path) -> None:
+    """Its baseline is the one that is solved for alone, and training leaves it as it is."""
+    settings = FusionSettings(
+        bands=32, channels=(4, 4), pool_time=(2, 2), width=8, depth=1,
+        statistic_bands=SMALL.bands, modulation_bands=SMALL.modulation_bands,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = FusionClassifier(CORPUS.spec, len(CORPUS.genres), settings)
+    before = model.network.head.weight.clone()
+    parts = {"train": Tracks.of(CORPUS, TRAIN), "valid": Tracks.of(CORPUS, VALID)}
+    curves, _ = fit(model, **parts, settings=SETTINGS, seed=0, folder=tmp_path)
+    alone, *_ = solved(tmp_path)
+    model.eval()
+    x = next(parts["valid"].batches(length=24, hop=12))
+    with torch.no_grad():
+        members = [torch.softmax(part(x), dim=1) for part in (model.network, model.baseline)]
+        fused = torch.softmax(model(x), dim=1)
+    torch.testing.assert_close(model.baseline.state_dict(), alone.state_dict())
+    torch.testing.assert_close(fused, sum(members) / 2)
+    assert not torch.equal(before, model.network.head.weight)
+    assert len(curves["epoch"]) == SETTINGS.epochs

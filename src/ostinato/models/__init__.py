@@ -27,6 +27,7 @@ from ostinato.models.conv_lstm_residual import (
     ConvLSTMResidualSettings,
 )
 from ostinato.models.crnn import CRNNClassifier, CRNNSettings
+from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.models.layers import GenreModel, count_parameters
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
@@ -84,6 +85,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "cnn": Family("CNN", CNNSettings, CNNClassifier),
     "crnn": Family("CRNN", CRNNSettings, CRNNClassifier),
+    "fusion": Family("Fusion", FusionSettings, FusionClassifier),
     "baseline": Family("Baseline", BaselineSettings, BaselineClassifier),
 }
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
@@ -23,7 +22,6 @@ from ostinato.models.conv_front import ConvFront, check_blocks
 from ostinato.models.layers import FrameNormalisation, GenreModel
 from ostinato.models.lstm import LSTMStack
 from ostinato.models.pooling import PoolKind, check_pooling, make_pool
-from ostinato.models.statistics import WindowStatistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +46,6 @@ class CRNNSettings:
         Of whole channels, after each block but the first, in [0, 1).
     pooling : str
         Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
-    statistics : bool
-        Show the head the statistics of the window (:mod:`ostinato.models.statistics`) as well.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -63,7 +59,6 @@ class CRNNSettings:
     dropout: float = 0.3
     channel_dropout: float = 0.1
     pooling: PoolKind = "mean-max"
-    statistics: bool = False
 
     def __post_init__(self) -> None:
         check_blocks(self.bands, self.channels, self.pool_time)
@@ -109,12 +104,7 @@ class CRNNClassifier(GenreModel):
             settings.pooling, settings.width, bidirectional=settings.bidirectional
         )
         self.dropout = nn.Dropout(settings.dropout)
-        self.window, n_statistics = None, 0
-        if settings.statistics:
-            self.window = WindowStatistics(spec, n_bands=16, n_modulation_bands=12)
-            n_statistics = self.window.width
-            self.scale = nn.BatchNorm1d(n_statistics, affine=False)
-        self.head = nn.Linear(self.pool.width + n_statistics, n_genres)
+        self.head = nn.Linear(self.pool.width, n_genres)
 
     def recurrent_layers(self) -> list[nn.Module]:
         """Its recurrent layers, the first one first."""
@@ -122,12 +112,9 @@ class CRNNClassifier(GenreModel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
-        frames = self.normalise(x)  # (B, T, F)
-        x = self.front(self.image(frames, self.normalise))  # (B, T', K M')
+        x = self.front(self.image(self.normalise(x), self.normalise))  # (B, T', K M')
         x = self.dropout(self.project(x))  # (B, T', H)
         x, _ = self.stack(x)  # (B, T', H)
         x = self.pool(x)  # (B, pooled)
-        if self.window is not None:
-            x = torch.cat([x, self.scale(self.window(frames, self.normalise))], dim=1)
         logits: Tensor = self.head(self.dropout(x))  # (B, G)
         return logits

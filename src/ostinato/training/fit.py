@@ -29,6 +29,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ostinato.files import replacing
+from ostinato.models.baseline import SolvedModel
 from ostinato.models.layers import GenreModel
 from ostinato.training.augment import FrameAugmentation, add_noise, mixup
 from ostinato.training.curves import (
@@ -41,6 +42,7 @@ from ostinato.training.curves import (
     write_curves,
 )
 from ostinato.training.settings import TrainingSettings
+from ostinato.training.solve import solve_head
 from ostinato.training.tracks import Tracks, check_window, epoch_batches
 
 CHECKPOINT = "last.ckpt"
@@ -223,8 +225,8 @@ def fit(
     Parameters
     ----------
     model : GenreModel
-        Its ``normalise`` layer is fitted here, on the training frames alone. In the end it holds
-        the averaged weights.
+        Its ``normalise`` layer is fitted here, on the training frames alone, and its parts that
+        are solved for are. In the end it holds the averaged weights.
     train, valid : Tracks
         ``valid`` is heard for the curves only: nothing is chosen on it.
     settings : TrainingSettings
@@ -255,6 +257,9 @@ def fit(
     """
     check_window(train, settings)
     model.normalise.fit(train.frames)
+    for part in model.modules():
+        if isinstance(part, SolvedModel):
+            solve_head(part, train, settings)
     training = GenreTraining(model, train, settings, seed, weights)
     keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder / CURVES)
     last = LastWeights()

@@ -69,13 +69,7 @@ def solve(
     """
     started = time.perf_counter()
     check_window(train, settings)
-    model.eval()
-    model.normalise.fit(train.frames)
-    window = {"length": settings.window_frames, "hop": settings.window_hop}
-    statistics = torch.cat([model.statistics(x) for x in train.batches(**window)])  # (N, D)
-    model.scale.fit(statistics)
-    labels = train.labels.repeat_interleave(torch.from_numpy(train.counts(**window)))  # (N,)
-    _solve_head(model, model.scale(statistics), labels)
+    solve_head(model, train, settings)
     row: dict[str, float | None] = dict.fromkeys(CURVE_COLUMNS)
     for part, tracks in (("train", train), ("valid", valid)):
         loss, accuracy = judge(model, tracks, settings)
@@ -86,8 +80,29 @@ def solve(
     return curves, {k: v.clone() for k, v in model.state_dict().items()}
 
 
-def _solve_head(model: SolvedModel, x: Tensor, labels: Tensor) -> None:
-    """Fit the head to scaled statistics (N, D); a genre that is not heard keeps no chance."""
+@torch.no_grad()
+def solve_head(model: SolvedModel, train: Tracks, settings: TrainingSettings) -> None:
+    """Fit a model's normalisations and head in place; a genre that is not heard keeps no chance.
+
+    Parameters
+    ----------
+    model : SolvedModel
+    train : Tracks
+    settings : TrainingSettings
+        Of which the windows count.
+
+    Raises
+    ------
+    TrainingError
+        If the solver does not converge.
+    """
+    model.eval()
+    model.normalise.fit(train.frames)
+    window = {"length": settings.window_frames, "hop": settings.window_hop}
+    statistics = torch.cat([model.statistics(x) for x in train.batches(**window)])  # (N, D)
+    model.scale.fit(statistics)
+    x = model.scale(statistics)
+    labels = train.labels.repeat_interleave(torch.from_numpy(train.counts(**window)))  # (N,)
     solver = LogisticRegression(C=model.regularisation, max_iter=_MOST_STEPS)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -95,8 +110,8 @@ def _solve_head(model: SolvedModel, x: Tensor, labels: Tensor) -> None:
             solver.fit(x.double().numpy(), labels.numpy())
         except ConvergenceWarning:
             raise TrainingError(
-                f"The baseline did not converge in {_MOST_STEPS} steps: lower "
-                f"settings.baseline.regularisation ({model.regularisation:g})."
+                f"The baseline did not converge in {_MOST_STEPS} steps: lower its regularisation "
+                f"({model.regularisation:g}) in the study's settings."
             ) from None
     weight, bias = torch.from_numpy(solver.coef_), torch.from_numpy(solver.intercept_)
     if len(weight) == 1:  # two genres: scikit-learn keeps the difference of their logits

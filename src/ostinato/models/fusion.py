@@ -1,0 +1,101 @@
+"""Fusion: a CRNN and the baseline, each of its own mind, and the mean of what they think.
+
+The network hears a course of events, the statistics how timbre is spread and how fast it moves
+(:mod:`ostinato.models.statistics`). Learned together, the head leans on whichever fits the training
+tracks sooner; so they learn apart and are averaged, as in a mixture of fixed weights (Kittler et
+al. 1998, "On combining classifiers": the sum rule).
+
+Axes: B batch, T frames, F features, G genres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
+from ostinato.models.baseline import BaselineClassifier, BaselineSettings
+from ostinato.models.crnn import CRNNClassifier, CRNNSettings
+from ostinato.models.layers import FrameNormalisation, GenreModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionSettings(CRNNSettings):
+    """Settings of the fusion: those of :class:`~ostinato.models.crnn.CRNNSettings`, and these.
+
+    Attributes
+    ----------
+    statistic_bands, modulation_bands, regularisation
+        ``bands``, ``modulation_bands`` and ``regularisation`` of
+        :class:`~ostinato.models.baseline.BaselineSettings`.
+    share : float
+        Of the network in the mean, in [0, 1].
+    """
+
+    statistic_bands: int = 16
+    modulation_bands: int = 12
+    regularisation: float = 0.01
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.baseline
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"Expected a share in [0, 1], got {self.share}.")
+
+    @property
+    def network(self) -> CRNNSettings:
+        """Of the network alone."""
+        names = [field.name for field in fields(CRNNSettings)]
+        return CRNNSettings(**{name: getattr(self, name) for name in names})
+
+    @property
+    def baseline(self) -> BaselineSettings:
+        """Of the baseline alone."""
+        return BaselineSettings(
+            bands=self.statistic_bands,
+            modulation_bands=self.modulation_bands,
+            regularisation=self.regularisation,
+        )
+
+
+class FusionClassifier(GenreModel):
+    """Frames (B, T, F) -> logits (B, G): logarithms of the mean of two models' probabilities.
+
+    In training mode the logits are the network's own: the baseline is solved for, not trained.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        Of the frames.
+    n_genres : int
+        G.
+    settings : FusionSettings
+    """
+
+    def __init__(self, spec: FeatureSpec, n_genres: int, settings: FusionSettings) -> None:
+        super().__init__()
+        self.network = CRNNClassifier(spec, n_genres, settings.network)
+        self.baseline = BaselineClassifier(spec, n_genres, settings.baseline)
+        self.share = settings.share
+
+    @property
+    def normalise(self) -> FrameNormalisation:  # type: ignore[override]
+        """The network's."""
+        return self.network.normalise
+
+    def recurrent_layers(self) -> list[nn.Module]:
+        """The network's."""
+        return self.network.recurrent_layers()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of windows of frames."""
+        logits: Tensor = self.network(x)  # (B, G)
+        if self.training:
+            return logits
+        ours = self.share * torch.softmax(logits, dim=1)
+        theirs = (1 - self.share) * torch.softmax(self.baseline(x), dim=1)
+        return (ours + theirs).clamp_min(torch.finfo(torch.float32).tiny).log()
