@@ -10,6 +10,7 @@ Axes: B batch, T frames, F features, D statistics, G genres.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,8 +51,15 @@ class BaselineSettings:
             )
 
 
-class SolvedModel(GenreModel):
+class SolvedModel(GenreModel, ABC):
     """A model that is not trained by gradients: statistics (B, D), and a linear head solved for.
+
+    Parameters
+    ----------
+    n_features, n_statistics, n_genres : int
+        F, D and G.
+    regularisation : float
+        As in :class:`BaselineSettings`.
 
     Attributes
     ----------
@@ -59,17 +67,25 @@ class SolvedModel(GenreModel):
         Of the statistics; fitted on those of the training windows.
     head : Linear
         From scaled statistics to logits.
-    regularisation : float
-        As in :class:`BaselineSettings`.
     """
 
-    scale: FrameNormalisation
-    head: nn.Linear
-    regularisation: float
+    def __init__(
+        self, *, n_features: int, n_statistics: int, n_genres: int, regularisation: float
+    ) -> None:
+        super().__init__()
+        self.regularisation = regularisation
+        self.normalise = FrameNormalisation(n_features)
+        self.scale = FrameNormalisation(n_statistics)
+        self.head = nn.Linear(n_statistics, n_genres)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of windows of frames."""
+        logits: Tensor = self.head(self.scale(self.statistics(x)))  # (B, G)
+        return logits
+
+    @abstractmethod
     def statistics(self, x: Tensor) -> Tensor:
         """What the head is to see of windows (B, T, F), unscaled [shape=(B, D)]."""
-        raise NotImplementedError
 
 
 class BaselineClassifier(SolvedModel):
@@ -85,17 +101,14 @@ class BaselineClassifier(SolvedModel):
     """
 
     def __init__(self, spec: FeatureSpec, n_genres: int, settings: BaselineSettings) -> None:
-        super().__init__()
-        self.regularisation = settings.regularisation
-        self.normalise = FrameNormalisation(spec.n_features)
-        self.window = WindowStatistics(spec, settings.bands, settings.modulation_bands)
-        self.scale = FrameNormalisation(self.window.width)
-        self.head = nn.Linear(self.window.width, n_genres)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of windows of frames."""
-        logits: Tensor = self.head(self.scale(self.statistics(x)))  # (B, G)
-        return logits
+        window = WindowStatistics(spec, settings.bands, settings.modulation_bands)
+        super().__init__(
+            n_features=spec.n_features,
+            n_statistics=window.width,
+            n_genres=n_genres,
+            regularisation=settings.regularisation,
+        )
+        self.window = window
 
     def statistics(self, x: Tensor) -> Tensor:
         """Those of :class:`WindowStatistics`."""
