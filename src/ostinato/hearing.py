@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
@@ -43,12 +42,7 @@ class Sound(Protocol):
     def __enter__(self) -> Self:
         """It is open until the end of the ``with`` statement."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         """It is closed."""
 
     def excerpt(self, start_s: float, seconds: float) -> Waveform:
