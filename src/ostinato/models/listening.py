@@ -78,13 +78,7 @@ def write_listening(
     if novelty is not None:
         assert distances is not None
         difference = max(difference, _largest_difference(novelty, windows, distances))
-    if not difference <= TOLERANCE:
-        raise DataError(
-            f"{path}: expected the model's figures within {TOLERANCE:g}, got a difference of "
-            f"{difference:.3g} between PyTorch and ONNX Runtime; nothing was written."
-        )
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    _write(path, content, difference, most=TOLERANCE, of="the model's figures")
     return difference
 
 
@@ -141,14 +135,19 @@ def write_with_front_end(
     if distances is not None:
         apart = [abs(d / wanted - 1) for d, (_, wanted) in zip(distances, heard, strict=True)]
         difference = max(difference, *apart)
-    if not difference <= FRONT_END_TOLERANCE:
+    _write(path, content, difference, most=FRONT_END_TOLERANCE, of="Ostinato's probabilities")
+    return difference
+
+
+def _write(path: Path, content: bytes, difference: float, *, most: float, of: str) -> None:
+    """Write the file, unless ONNX Runtime is too far from what it should say."""
+    if not difference <= most:  # NaN is refused as well
         raise DataError(
-            f"{path}: expected Ostinato's probabilities within {FRONT_END_TOLERANCE:g}, got a "
-            f"difference of {difference:.3g}; nothing was written."
+            f"{path}: expected {of} within {most:g}, got a difference of {difference:.3g} between "
+            "PyTorch and ONNX Runtime; nothing was written."
         )
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-    return difference
 
 
 def stamped(graph: ModelProto, info: ModelInfo) -> bytes:
