@@ -21,7 +21,8 @@ channels before places, whatever the order in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -79,7 +80,10 @@ def conv_lstm(
     size = x.shape[3:].numel() * len(of_hidden)  # numbers of the gates of a sequence in a step
     at_once = max(1, STEP // max(1, size))
     if len(x) > at_once:
-        return _in_parts(x, state, of_input, of_hidden, peepholes, padding, at_once)
+        run = partial(
+            conv_lstm, of_input=of_input, of_hidden=of_hidden, peepholes=peepholes, padding=padding
+        )
+        return _in_parts(run, x, state, at_once)
     h, c = (None, None) if state is None else state
     arguments = (x, h, c, w, b, of_hidden, peepholes)
     if torch.is_grad_enabled() and any(a is not None and a.requires_grad for a in arguments):
@@ -90,23 +94,17 @@ def conv_lstm(
 
 
 def _in_parts(
+    run: Callable[..., tuple[Tensor, Tensor]],
     x: Tensor,
     state: tuple[Tensor, Tensor] | None,
-    of_input: tuple[Tensor, Tensor],
-    of_hidden: Tensor,
-    peepholes: Tensor | None,
-    padding: Sequence[int],
     at_once: int,
 ) -> tuple[Tensor, Tensor]:
-    """:func:`conv_lstm` over a plane, at most so many sequences at once, of about equal numbers."""
+    """Run over a plane, at most so many sequences at once, in parts of about equal numbers."""
     n_parts = -(-len(x) // at_once)
     states: Sequence[Any] = [None] * n_parts
     if state is not None:
         states = list(zip(*(part.tensor_split(n_parts) for part in state), strict=True))
-    parts = [
-        conv_lstm(some, start, of_input, of_hidden, peepholes, padding)
-        for some, start in zip(x.tensor_split(n_parts), states, strict=True)
-    ]
+    parts = [run(some, start) for some, start in zip(x.tensor_split(n_parts), states, strict=True)]
     # Joined as they lie in memory, so that whole runs are copied.
     outputs = torch.cat([y.transpose(0, 1).movedim(2, -1) for y, _ in parts], dim=1)
     return outputs.movedim(-1, 2).transpose(0, 1), torch.cat([c for _, c in parts])
