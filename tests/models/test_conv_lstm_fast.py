@@ -8,17 +8,9 @@ import pytest
 import torch
 
 from ostinato.models import _conv_lstm_fast
-from ostinato.models.conv_lstm_layers import ConvLSTM, ConvLSTM1d, ConvLSTM2d
+from ostinato.models.conv_lstm_layers import ConvLSTM
+from tests.models.conv_lstms import CASES
 
-#: Layer, channels in and out, kernel, padding, space.
-CASES = [
-    (ConvLSTM1d, 2, 3, 3, "same", (7,)),
-    (ConvLSTM1d, 1, 4, 5, "valid", (9,)),
-    (ConvLSTM1d, 3, 2, 1, "same", (1,)),
-    (ConvLSTM2d, 2, 3, 3, "same", (4, 5)),
-    (ConvLSTM2d, 1, 2, (1, 3), "same", (3, 6)),
-    (ConvLSTM2d, 3, 2, (3, 5), "valid", (5, 7)),
-]
 GIVEN = ["without", "with"]  # a state to begin with
 
 
