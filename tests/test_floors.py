@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import ostinato
+from tests.programs import run
 
 PACKAGE = Path(ostinato.__file__).parent
 
@@ -214,19 +215,6 @@ import numpy
             "ostinato.models.lstm",
             "ostinato.errors",
         }
-
-
-def run(program: str) -> str:
-    """Standard output of a Python program in a process of its own, which imported nothing yet."""
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 class TestListeningWing:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -28,9 +26,10 @@ from ostinato.modelgraph import read_graph
 from ostinato.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
 from ostinato.windows import tempered
 from tests.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
+from tests.programs import run
 from tests.sounds import RATE_HZ, not_music, speech
 
-SOURCE = Path(ostinato.__file__).parent
+BARE = {"PATH": ""}  # an environment
 
 
 def toy(info: ModelInfo = INFO, **changes: object) -> Classifier:
@@ -380,18 +379,6 @@ class TestRealTracks:
         assert np.mean(apart) < 0.03
 
 
-def run(program: str, *arguments: str) -> str:
-    result = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env={"PYTHONPATH": str(SOURCE.parent), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
 class TestImports:
     def test_the_package_itself_brings_nothing(self) -> None:
         program = """
@@ -400,7 +387,7 @@ print(*(m for m in ("numpy", "onnxruntime", "scipy", "soundfile") if m in sys.mo
 import ostinato.inference
 print(*(m for m in ("onnxruntime", "torch") if m in sys.modules))
 """
-        assert run(program).split() == []
+        assert run(program, environment=BARE).split() == []
 
     def test_it_listens_where_only_the_core_is_installed(self, tmp_path: Path) -> None:
         """Neither PyTorch nor anything else of the learning wing, nor the package onnx."""
@@ -414,7 +401,7 @@ import ostinato
 verdict = ostinato.classify(sys.argv[1])
 print(len(verdict.ranked), ostinato.Classifier.load("default").info.name)
 """
-        assert run(program, str(path)).split() == ["10", "default"]
+        assert run(program, path, environment=BARE).split() == ["10", "default"]
 
     def test_an_unknown_name_is_an_attribute_error(self) -> None:
         with pytest.raises(AttributeError, match="no attribute 'jazz'"):

@@ -19,11 +19,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-import ostinato
 from ostinato import _decode, streams
 from ostinato.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_audio
 from ostinato.errors import UsageError
 from ostinato.streams import open_sound
+from tests.programs import run
 from tests.test_audio import write, write_with_pyav
 
 Samples = NDArray[np.float32]
@@ -428,15 +428,7 @@ def test_an_hour_takes_no_more_memory_than_a_minute(folder: Path, tmp_path: Path
     data = data[data.index(data[:2], 4) :]
     seconds = load_audio(small).size / SAMPLE_RATE
     mp3.write_bytes(data * round(3600 / seconds))  # MP3 may be strung together
-    result = subprocess.run(
-        [sys.executable, "-c", HOUR, str(small), str(wav), str(mp3)],
-        env=os.environ | {"PYTHONPATH": str(Path(ostinato.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    wav_s, mp3_s, grown_mb = map(float, result.stdout.split())
+    wav_s, mp3_s, grown_mb = map(float, run(HOUR, small, wav, mp3).split())
     assert wav_s == pytest.approx(3600, abs=1e-3)
     assert mp3_s == pytest.approx(3600, rel=0.02)
     assert 0 < grown_mb < 100  # the samples of the WAV alone are 303 MB as they are given

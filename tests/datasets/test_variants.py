@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 import random
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,6 @@ import pytest
 import soundfile
 from scipy import signal
 
-import ostinato
 from ostinato.audio import Waveform, load_audio
 from ostinato.datasets import copies as copies_module
 from ostinato.datasets.cache import FrameCache, Heard, hear
@@ -25,6 +22,7 @@ from ostinato.datasets.copies import hear_copies
 from ostinato.datasets.variants import VariantSettings, draw, through_mp3, vary
 from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.features import FeatureSpec, frames
+from tests.programs import run
 
 RATE_HZ = 22_050
 HASH = "ab" + "0" * 62
@@ -213,16 +211,10 @@ copies = [vary(sound, settings, sample_rate_hz={RATE_HZ}, sha256="{HASH}", numbe
           for n in (2, 1)]
 print(*(hashlib.sha256(copy.tobytes()).hexdigest() for copy in copies))
 """
-    there = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        env=os.environ | {"PYTHONPATH": str(Path(ostinato.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    there = run(program, options=("-W", "ignore"))
     settings = VariantSettings(**vars(ALL) | {"mp3": 1.0})
     here = [copy_of(white(1), settings, number) for number in (2, 1)]
-    assert there.stdout.split() == [hashlib.sha256(copy.tobytes()).hexdigest() for copy in here]
+    assert there.split() == [hashlib.sha256(copy.tobytes()).hexdigest() for copy in here]
 
 
 def test_turning_one_change_off_leaves_the_draws_of_the_others() -> None:
