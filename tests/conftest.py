@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ostinato import cli
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -18,3 +20,17 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip(f"no research data at {data} (set OSTINATO_SHARED to the folder that holds it)")
     return data
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """Run the command line in a folder of its own; gives (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            cli.main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return (left.value.code or 0), captured.out, captured.err
+
+    return run

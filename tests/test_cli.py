@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ostinato import __version__, cli, study
+from ostinato import __version__, study
 from ostinato.errors import DataError
 from ostinato.features import FeatureSpec
 from ostinato.files import WriteError
@@ -38,21 +38,6 @@ width = 4
 depth = 1
 texture_frames = 4
 """
-
-
-@pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    """Run the command line in a folder of its own; gives (status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            cli.main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        status = left.value.code
-        return (0 if status is None else status), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -19,20 +19,6 @@ from tests.graphs import toy_bytes, toy_info
 from tests.sounds import RATE_HZ
 
 
-@pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    """Run the command line in a folder of its own; gives (status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            cli.main([str(a) for a in arguments])
-        captured = capsys.readouterr()
-        return (left.value.code or 0), captured.out, captured.err
-
-    return run
-
-
 def write(path: Path, seconds: float = 2.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     y = np.cumsum(np.random.default_rng(len(path.name)).normal(size=int(seconds * RATE_HZ)))
