@@ -98,16 +98,12 @@ class Decoding:
                     return
             except soundfile.LibsndfileError as error:
                 refusal = libsndfile_says(error)
-        try:
+        with refused_before(refusal):
             for block in self._by_ffmpeg():
                 skipped = min(n_given, block.size)
                 n_given -= skipped
                 if skipped < block.size:
                     yield block[skipped:]
-        except AudioError as error:
-            if refusal is None:
-                raise
-            raise AudioError(error.path, f"{error.reason} (libsndfile: '{refusal}')") from error
 
     def _by_soundfile(self) -> Iterator[Waveform]:
         with open_soundfile(self.path) as file:
@@ -194,6 +190,17 @@ def block_length(n_channels: int) -> int:
 def libsndfile_says(error: soundfile.LibsndfileError) -> str:
     """The reason of a refusal, as a clause."""
     return str(error.error_string).removeprefix("Error : ").rstrip(".")
+
+
+@contextmanager
+def refused_before(refusal: str | None) -> Iterator[None]:
+    """Within the context, an error of FFmpeg's also says why libsndfile had refused, if it had."""
+    try:
+        yield
+    except AudioError as error:
+        if refusal is None:
+            raise
+        raise AudioError(error.path, f"{error.reason} (libsndfile: '{refusal}')") from error
 
 
 def stated_by_log(log: str, present_s: float) -> float | None:

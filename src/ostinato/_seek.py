@@ -34,6 +34,7 @@ from ostinato._decode import (
     mono_of,
     open_container,
     open_soundfile,
+    refused_before,
     stated_by_log,
     stated_seconds,
 )
@@ -75,12 +76,8 @@ def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker:
         seeker.close()
     except soundfile.LibsndfileError as error:
         refusal = libsndfile_says(error)
-    try:
+    with refused_before(refusal):
         return ContainerSeeker(path, name)
-    except AudioError as error:
-        if refusal is None:
-            raise
-        raise AudioError(error.path, f"{error.reason} (libsndfile: '{refusal}')") from error
 
 
 class SoundfileSeeker:
