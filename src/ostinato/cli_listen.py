@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.console import messages, one_blas_thread, output, progress
+from ostinato.console import messages, one_blas_thread, output, progress, write_line
 from ostinato.errors import DataError, OstinatoError, UsageError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _printer(format_: str, top: int | None, timeline: bool) -> Printer:
 def _print_json(path: str, verdict: Verdict, top: int | None, timeline: bool) -> None:
     values: dict[str, Any] = {"path": _printable(path), **verdict.to_dict(timeline=timeline)}
     values["ranked"] = values["ranked"][:top]
-    _write_line(json.dumps(values))
+    write_line(json.dumps(values))
 
 
 def _print_csv(path: str, verdict: Verdict, top: int | None) -> None:
@@ -220,10 +220,4 @@ def _printable(path: str) -> str:
 def _write_row(values: Iterable[str]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(values)
-    _write_line(text.getvalue())
-
-
-def _write_line(line: str) -> None:
-    """At once: whoever reads the pipe need not wait for the last file."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    write_line(text.getvalue())

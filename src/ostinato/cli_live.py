@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.console import one_blas_thread, output
+from ostinato.console import one_blas_thread, output, write_line
 from ostinato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _open(raw: RawFormat | None, rate_hz: int) -> LiveInput:
 def _shown(format_: str, enough_s: float) -> Iterator[Show]:
     """How verdicts are shown: as JSON, in one line that is rewritten, or in a line each."""
     if format_ == "json":
-        yield lambda said, is_last: _write(json.dumps({**said.to_dict(), "last": is_last}))
+        yield lambda said, is_last: write_line(json.dumps({**said.to_dict(), "last": is_last}))
         return
     if not output.is_terminal:
         said_s = -1.0
@@ -115,7 +115,7 @@ def _shown(format_: str, enough_s: float) -> Iterator[Show]:
         def write(said: Said, is_last: bool) -> None:
             nonlocal said_s
             if not (is_last and said.at_s == said_s):
-                _write(_line(said, enough_s).plain.rstrip())
+                write_line(_line(said, enough_s).plain.rstrip())
             said_s = said.at_s
 
         yield write
@@ -154,9 +154,3 @@ def _why_not(verdict: Verdict) -> str:
         return str(verdict.abstained)
     genre, p = verdict.ranked[0]
     return f"{verdict.abstained} (perhaps {genre}, {p:.0%})"
-
-
-def _write(line: str) -> None:
-    """At once: whoever reads the pipe wants it now."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

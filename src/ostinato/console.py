@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,12 @@ def one_blas_thread() -> None:
     """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
+
+
+def write_line(line: str) -> None:
+    """Write a line for a program on stdout, at once: whoever reads the pipe need not wait."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 @contextmanager
