@@ -201,15 +201,11 @@ def _print_line(path: str, verdict: Verdict, top: int, timeline: bool) -> None:
         said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
     output.print(f"{said:<38}  {_printable(path)}", soft_wrap=True, markup=False)
     if timeline:
+        from ostinato.verdict import clock
+
         for start_s, end_s, genre, p in verdict.segments():
-            span = f"{_clock(start_s):>9} - {_clock(end_s):<9}"
+            span = f"{clock(start_s):>9} - {clock(end_s):<9}"
             output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True, markup=False)
-
-
-def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 def _printable(path: str) -> str:

@@ -112,6 +112,13 @@ class Verdict:
         return values
 
 
+def clock(seconds: float) -> str:
+    """A time in a sound: ``3:05``, ``1:03:05``."""
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 def _why_abstain(info: ModelInfo, probability: float, distance: float | None) -> str | None:
     """Why a model with this metadata gives no verdict, or None where it does.
 

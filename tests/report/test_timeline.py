@@ -19,12 +19,11 @@ from ostinato.report.timeline import (
     MOST_SHOWN,
     OTHERS,
     Pictures,
-    clock,
     draw_timeline,
     genre_colours,
     timeline,
 )
-from ostinato.verdict import Stretch, Verdict
+from ostinato.verdict import Stretch, Verdict, clock
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae")
 

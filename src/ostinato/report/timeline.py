@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ostinato.errors import UsageError, require
 from ostinato.report.canvas import INK, SOFT, STYLE, place, save, short, titled
 from ostinato.report.words import joined
-from ostinato.verdict import Segment, Stretch, Verdict
+from ostinato.verdict import Segment, Stretch, Verdict, clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,13 +148,6 @@ def timeline(verdict: Verdict, name: str) -> Figure:
 
 
 # ---------------------------------------------------------------- words
-
-
-def clock(seconds: float) -> str:
-    """``3:05``, ``1:03:05``."""
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _title(verdict: Verdict, segments: Sequence[Segment]) -> str:
