@@ -54,8 +54,10 @@ Waveform: TypeAlias = NDArray[np.float32]
 Frames: TypeAlias = NDArray[np.float32]
 
 _AMIN = 1e-10  # power below this is taken as this, as librosa.power_to_db does
-_EXCERPT_TOLERANCE = 0.05  # a piece this much longer than an excerpt is kept whole
 _HEAD_SAMPLES = 4096
+
+EXCERPT_TOLERANCE = 0.05
+"""A piece of a sound by this share longer than an excerpt is kept whole."""
 
 
 class FeatureError(OstinatoError):
@@ -86,7 +88,7 @@ def excerpts(waveform: Waveform, spec: FeatureSpec) -> list[Waveform]:
     """
     _check_form(waveform)
     length = spec.excerpt_samples
-    longest = length + int(_EXCERPT_TOLERANCE * length)
+    longest = length + int(EXCERPT_TOLERANCE * length)
     pieces: list[Waveform] = []
     first = 0
     while waveform.size - first > longest:

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from ostinato.audio import AUDIO_SUFFIXES, AudioError
-from ostinato.features import FeatureSpec, Waveform
+from ostinato.features import EXCERPT_TOLERANCE, FeatureSpec, Waveform
 
 QUICK_OVER_S = 90.0
 """A longer sound is heard in excerpts spread over it, unless all of it is asked for."""
@@ -95,17 +95,17 @@ def streamed_excerpts(
 
     Parameters
     ----------
-    blocks : iterable of float32 array
+    blocks : iterable of float32 array [shape=(n_samples,)]
         Of any lengths.
     spec : FeatureSpec
 
     Yields
     ------
     start_s : float
-    excerpt : float32 array
+    excerpt : float32 array [shape=(n_samples,)]
     """
     length = spec.excerpt_samples
-    longest = length + int(0.05 * length)  # as features.excerpts, which a test holds it against
+    longest = length + int(EXCERPT_TOLERANCE * length)
     first = 0
     before = rest = np.zeros(0, dtype=np.float32)
     for block in blocks:
@@ -121,7 +121,14 @@ def streamed_excerpts(
 
 
 class SoundInMemory:
-    """A waveform as a :class:`Sound`."""
+    """A waveform as a :class:`Sound`.
+
+    Parameters
+    ----------
+    waveform : float32 array [shape=(n_samples,)]
+        Mono.
+    sample_rate_hz : int
+    """
 
     def __init__(self, waveform: Waveform, sample_rate_hz: int) -> None:
         self._waveform = waveform
