@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from ostinato.errors import DataError, UsageError, require
 from ostinato.files import replacing
+from ostinato.modelgraph import FRAMES, LOGITS
 from ostinato.models.conv_lstm_layers import ConvLSTM
 from ostinato.models.conv_lstm_residual import BNConvLSTM2d
 from ostinato.models.kim_lstm import KimCell, KimLSTM
@@ -41,7 +42,6 @@ from ostinato.models.recurrent_norm import RecurrentBatchNorm
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-INPUT, OUTPUT = "frames", "logits"
 OPSET = 18
 """Version of ONNX's operators: the oldest that PyTorch exports to, for the sake of old runtimes."""
 
@@ -74,7 +74,7 @@ def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
     model = _for_evaluation(model)
     _check_window(model, window_frames)
     frames = _plausible_frames(model, 2, window_frames)
-    return trace(_with_scans(model), frames, input_name=INPUT, output_name=OUTPUT)
+    return trace(_with_scans(model), frames, input_name=FRAMES, output_name=LOGITS)
 
 
 def trace(module: nn.Module, example: Tensor, *, input_name: str, output_name: str) -> ModelProto:
@@ -180,7 +180,7 @@ def check_onnx(graph: ModelProto | Path, model: GenreModel, frames: Tensor | Arr
     try:
         content = graph.read_bytes() if isinstance(graph, Path) else graph.SerializeToString()
         session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        (got,) = session.run([OUTPUT], {INPUT: x})
+        (got,) = session.run([LOGITS], {FRAMES: x})
     except OSError as error:
         raise DataError(f"Cannot read {name}: {error.strerror or error}.") from error
     except Exception as error:  # ONNX Runtime's errors share no other class
