@@ -114,7 +114,27 @@ def write(
     windows: Tensor,
     front_end: bool = False,
 ) -> float:
-    """Write a model with its metadata, with the front end or without; gives the difference."""
+    """Write a model with its metadata, with the front end or without.
+
+    Parameters
+    ----------
+    model, novelty, info, to
+        As of :func:`ostinato.models.listening.write_listening`.
+    windows : tensor [shape=(B, T, F)]
+        Of real frames, to compare the graph on; with the front end sounds are compared, not they.
+    front_end : bool
+        Take sound, not frames.
+
+    Returns
+    -------
+    float
+        The largest difference between PyTorch and ONNX Runtime.
+
+    Raises
+    ------
+    UsageError, MissingExtraError, DataError, WriteError
+        As :func:`ostinato.models.listening.write_listening`.
+    """
     if front_end:
         return write_with_front_end(model, novelty, info, to)
     return write_listening(model, novelty, info, to, windows=windows)
