@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from ostinato import __version__, cli_export, cli_listen, cli_live
-from ostinato.console import messages, output
+from ostinato.console import check_format, messages, output
 from ostinato.console import progress as _progress
 from ostinato.errors import OstinatoError, UsageError, require
 
@@ -239,17 +239,12 @@ def compare(
     from ostinato.compare import read_judged
     from ostinato.report import print_comparison
 
-    _check_format(format_)
+    check_format(format_)
     found = compared([read_judged(folder) for folder in runs], genres=_listed(genres) or ())
     if format_ == "json":
         typer.echo(json.dumps(found, indent=1))
     else:
         print_comparison(found, output)
-
-
-def _check_format(name: str) -> None:
-    if name not in ("table", "json"):
-        raise UsageError(f"Expected --format table or json, got '{name}'.")
 
 
 @app.command()
@@ -297,7 +292,7 @@ def audit(
     from ostinato.datasets.gtzan import load_gtzan
     from ostinato.splits import split_corpus
 
-    _check_format(format_)
+    check_format(format_)
     least = auditing.NEAR if threshold is None else threshold
     with _progress("files") as step:
         if data == "gtzan":

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.console import messages, one_blas_thread, output, progress, write_line
+from ostinato.console import (
+    check_format,
+    messages,
+    one_blas_thread,
+    output,
+    progress,
+    write_line,
+)
 from ostinato.errors import DataError, OstinatoError, UsageError
 
 if TYPE_CHECKING:
@@ -92,8 +99,7 @@ def classify(
 
       ffmpeg -i video.mkv -f wav - | ostinato classify -
     """
-    if format_ not in ("table", "json", "csv"):
-        raise UsageError(f"Expected --format table, json or csv, got '{format_}'.")
+    check_format(format_, ("table", "json", "csv"))
     if timeline and format_ == "csv":
         raise UsageError("Expected --timeline with --format table or json, got csv.")
     one_blas_thread()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.console import one_blas_thread, output, write_line
+from ostinato.console import check_format, one_blas_thread, output, write_line
 from ostinato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def listen(
 
       parec --rate=44100 --channels=2 --format=s16le | ostinato listen --rate 44100
     """
-    if format_ not in ("table", "json"):
-        raise UsageError(f"Expected --format table or json, got '{format_}'.")
+    check_format(format_)
     one_blas_thread()
     from ostinato.inference import Classifier
     from ostinato.listen import Listener

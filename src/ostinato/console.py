@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -16,6 +16,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )  # fmt: skip
+
+from ostinato.errors import UsageError
 
 output = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
@@ -30,6 +32,18 @@ def one_blas_thread() -> None:
     """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
+
+
+def check_format(name: str, known: Sequence[str] = ("table", "json")) -> None:
+    """Refuse a --format that a verb does not have.
+
+    Raises
+    ------
+    UsageError
+    """
+    if name not in known:
+        *others, last = known
+        raise UsageError(f"Expected --format {', '.join(others)} or {last}, got '{name}'.")
 
 
 def write_line(line: str) -> None:
