@@ -99,6 +99,7 @@ class TestFile:
         assert info.accuracy["protocol"].startswith("data, split holdout, test part")
         assert (info.licence, info.version) == ("CC0", "3")
         assert info.provenance["split"] == "holdout"
+        assert info.provenance["parameters"] == of_model["parameters"]
         assert info.provenance["train"] == results["split"]["folds"][0]["parts"]["train"]["n"]
 
     def test_the_threshold_of_the_wished_precision(self, finished, written) -> None:

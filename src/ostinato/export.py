@@ -114,7 +114,7 @@ def write(
     windows: Tensor,
     front_end: bool = False,
 ) -> float:
-    """Write a model with its metadata, with the front end or without.
+    """Write a model with its metadata, number of parameters included; with the front end or not.
 
     Parameters
     ----------
@@ -135,6 +135,8 @@ def write(
     UsageError, MissingExtraError, DataError, WriteError
         As :func:`ostinato.models.listening.write_listening`.
     """
+    parameters = {"parameters": models.count_parameters(model)}
+    info = replace(info, provenance=info.provenance | parameters)
     if front_end:
         return write_with_front_end(model, novelty, info, to)
     return write_listening(model, novelty, info, to, windows=windows)
