@@ -74,6 +74,7 @@ FLOORS = (
     "cli_listen",
     "cli_live",
     "cli_export",
+    "cli_models",
     "cli",
 )
 
@@ -117,6 +118,7 @@ LIGHT = (
     "ostinato.cli_listen",
     "ostinato.cli_live",
     "ostinato.cli_export",
+    "ostinato.cli_models",
     "ostinato.cli",
 )
 HEAVY = (

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ostinato import __version__, cli_export, cli_listen, cli_live
+from ostinato import __version__, cli_export, cli_listen, cli_live, cli_models
 from ostinato.console import check_format, messages, output
 from ostinato.console import progress as _progress
 from ostinato.errors import OstinatoError, UsageError, require
@@ -336,6 +336,7 @@ def fetch(
 app.command()(cli_listen.classify)
 app.command()(cli_live.listen)
 app.command()(cli_export.export)
+app.command()(cli_models.models)
 
 
 def _tell_what_is_missing(corpus: Any) -> None:

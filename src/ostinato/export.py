@@ -128,12 +128,7 @@ def write(
     Returns
     -------
     float
-        The largest difference between PyTorch and ONNX Runtime.
-
-    Raises
-    ------
-    UsageError, MissingExtraError, DataError, WriteError
-        As :func:`ostinato.models.listening.write_listening`.
+        As :func:`ostinato.models.listening.write_listening`, and so what it raises.
     """
     parameters = {"parameters": models.count_parameters(model)}
     info = replace(info, provenance=info.provenance | parameters)

@@ -50,11 +50,14 @@ class ModelGraph:
     ----------
     source : str
         The file.
+    n_bytes : int
+        Its size.
     info : ModelInfo
     session : onnxruntime.InferenceSession
     """
 
     source: str
+    n_bytes: int
     info: ModelInfo
     session: Any
 
@@ -111,6 +114,48 @@ def shipped() -> tuple[str, ...]:
         return ()
     names = (entry.name for entry in folder.iterdir())
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """What there is to say of the models that come with the package, by their own metadata.
+
+    Returns
+    -------
+    list of dict
+        One a model, in the order of :func:`shipped`, all of the same keys: ``name``, ``version``,
+        ``family``, ``parameters``, ``bytes``, ``accuracy``, ``temperature``, ``threshold``,
+        ``precision``, ``genres``, ``trained_on`` (``data``, ``split``, ``recordings``) and
+        ``licence``, as :class:`~ostinato.modelfile.ModelInfo` has them; None where a file does not
+        say. Plain values.
+
+    Raises
+    ------
+    DataError
+        As :func:`load_graph`.
+    """
+    return [_described(name, load_graph(name)) for name in shipped()]
+
+
+def _described(name: str, graph: ModelGraph) -> dict[str, Any]:
+    info, provenance = graph.info, graph.info.provenance
+    return {
+        "name": name,
+        "version": info.version or None,
+        "family": info.family,
+        "parameters": provenance.get("parameters"),
+        "bytes": graph.n_bytes,
+        "accuracy": info.accuracy or None,
+        "temperature": info.temperature,
+        "threshold": info.threshold,
+        "precision": info.precision,
+        "genres": list(info.genres),
+        "trained_on": {
+            "data": provenance.get("data"),
+            "split": provenance.get("split"),
+            "recordings": provenance.get("train"),
+        },
+        "licence": info.licence or None,
+    }
 
 
 def load_graph(name_or_path: str | Path, *, threads: int = 1) -> ModelGraph:
@@ -191,7 +236,7 @@ def read_graph(content: bytes, *, source: str, threads: int = 1) -> ModelGraph:
         )
     info = ModelInfo.from_json(text, source=source)
     _check_agreement(info, *described, source=source)
-    return ModelGraph(source=source, info=info, session=session)
+    return ModelGraph(source=source, n_bytes=len(content), info=info, session=session)
 
 
 def _session(content: bytes, source: str, threads: int) -> Any:

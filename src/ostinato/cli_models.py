@@ -1,0 +1,102 @@
+"""The verb that lists the models that come with the package."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ostinato.console import check_format, output, write_line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_WIDEST = 100  # columns
+_INDENT = 2
+
+
+def models(
+    format_: Annotated[
+        str, typer.Option("--format", help="table for people; json for programs.")
+    ] = "table",
+) -> None:
+    """List the models that ship, how good they are, and on what they were trained.
+
+    Any of them is a --model of ostinato classify and ostinato listen. All that
+    is said stands in their files: ostinato export writes it.
+
+    Examples:
+
+      ostinato models
+
+      ostinato models --format json
+    """
+    check_format(format_)
+    from ostinato.modelgraph import catalogue
+
+    found = catalogue()
+    if format_ == "json":
+        write_line(json.dumps(found, indent=1))
+        return
+    for part in _shown(found):
+        output.print(part, width=min(output.width, _WIDEST))
+
+
+def _shown(found: list[dict[str, Any]]) -> list[RenderableType]:
+    """A table of all models, then what there is to say of each."""
+    from rich.box import SIMPLE_HEAD
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for head in ("Model", "Family"):
+        table.add_column(head, no_wrap=True)
+    for head in ("Parameters", "Size", "Accuracy (95%)"):
+        table.add_column(head, justify="right")
+    parts: list[RenderableType] = [table]
+    for number, model in enumerate(found, start=1):
+        table.add_row(*(Text(cell) for cell in _cells(model)))
+        about = Text("\n".join(_sentences(model)))
+        below = 1 if number < len(found) else 0
+        parts += [
+            Text(model["name"], style="bold"),
+            Padding(about, (0, 0, below, _INDENT), expand=False),
+        ]
+    return parts
+
+
+def _cells(model: dict[str, Any]) -> tuple[str, ...]:
+    parameters, accuracy = model["parameters"], model["accuracy"]
+    measured = "?"
+    if accuracy is not None:
+        low, high = 100 * accuracy["low"], 100 * accuracy["high"]
+        measured = f"{accuracy['mean']:.1%} ({low:.1f}-{high:.1f})"
+    return (
+        model["name"],
+        model["family"],
+        "?" if parameters is None else f"{parameters:,}",
+        f"{model['bytes'] / 1e6:.1f} MB",
+        measured,
+    )
+
+
+def _sentences(model: dict[str, Any]) -> list[str]:
+    trained, accuracy, threshold = model["trained_on"], model["accuracy"], model["threshold"]
+    version, licence = model["version"] or "?", model["licence"] or "?"
+    n = "?" if trained["recordings"] is None else f"{trained['recordings']:,}"
+    said = [
+        f"Version {version}, licence {licence}. "
+        f"Trained on {n} recordings of {trained['data'] or '?'}, split {trained['split'] or '?'}.",
+        f"{len(model['genres'])} genres: {', '.join(model['genres'])}.",
+    ]
+    if accuracy is not None:
+        protocol = accuracy["protocol"].replace(" %", "%")  # or a line may end between the two
+        said.append(f"Accuracy on {accuracy['n']:,} recordings: {protocol}.")
+    answers = "Answers whatever the probability"
+    if threshold is not None:
+        answers = f"Answers from a probability of {threshold:.0%} on"
+        if model["precision"] is not None:
+            answers += f", chosen so that {model['precision']:.0%} of answers are right"
+    return [*said, f"{answers}; temperature {model['temperature']:.2f}."]
