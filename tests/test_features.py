@@ -97,6 +97,24 @@ def test_log_mel_is_librosas(changes: dict[str, Any]) -> None:
     assert np.abs(got - expected).max() < TOLERANCE_DB
 
 
+@pytest.mark.parametrize("gain", [1.0, 1e-3, 0.0])
+def test_compressed_mel_power_is_librosas(gain: float) -> None:
+    """Of loud and of quiet sound, and of silence after a click: there is no floor."""
+    spec = FeatureSpec(
+        kind="log-mel", sample_rate_hz=16000, n_fft=512, hop_samples=256, center=True, n_mels=96,
+        scaling="log-compress",
+    )  # fmt: skip
+    waveform = np.float32(gain) * music(rate_hz=16000)
+    waveform[0] = 1.0
+    power = librosa.feature.melspectrogram(
+        y=waveform, sr=16000, n_fft=512, hop_length=256, n_mels=96
+    )
+    expected = np.log10(10_000 * power.T + 1)
+    got = frames(waveform, spec)
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() < 1e-4
+
+
 @pytest.mark.parametrize("changes", SPECS.values(), ids=SPECS)
 def test_mfcc_is_librosas(changes: dict[str, Any]) -> None:
     spec = FeatureSpec(**{**changes, "kind": "mfcc", "scaling": "none"})

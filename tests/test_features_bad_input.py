@@ -118,3 +118,15 @@ def test_a_wrong_setting_is_refused_by_name(wrong: dict[str, Any], sentence: str
     with pytest.raises(UsageError, match=sentence) as refused:
         FeatureSpec.from_dict(wrong)
     assert refused.value.exit_status == 2
+
+
+def test_frames_that_a_network_gives_are_not_computed_here() -> None:
+    spec = FeatureSpec(kind="musicnn-tags")
+    for compute in (lambda: frames(NOISE, spec), lambda: frames_at(NOISE, np.array([0]), spec)):
+        with pytest.raises(UsageError, match="'musicnn-tags', which a network gives"):
+            compute()
+
+
+def test_only_mel_bands_are_compressed() -> None:
+    with pytest.raises(UsageError, match="'scaling': expected standardise or none"):
+        FeatureSpec(kind="mfcc", scaling="log-compress")

@@ -64,6 +64,7 @@ def test_width_of_a_frame() -> None:
     assert FeatureSpec().n_features == 40
     assert FeatureSpec(kind="log-mel").n_features == 128
     assert FeatureSpec(kind="log-mel-from-mfcc").n_features == 128
+    assert FeatureSpec(kind="musicnn-tags").n_features == 50
 
 
 def test_log_mel_needs_no_coefficients() -> None:

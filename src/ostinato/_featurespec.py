@@ -20,13 +20,14 @@ from ostinato.errors import UsageError
 
 _VERSION = 1
 _DIGEST_DIGITS = 16
+_N_TAGS = 50
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "kind": ("mfcc", "log-mel", "log-mel-from-mfcc"),
+    "kind": ("mfcc", "log-mel", "log-mel-from-mfcc", "musicnn-tags"),
     "window": ("hann",),
     "mel_scale": ("slaney", "htk"),
     "mel_norm": ("slaney", "none"),
-    "scaling": ("standardise", "none"),
+    "scaling": ("standardise", "none", "log-compress"),
 }
 _SMALLEST_WHOLE: dict[str, int] = {
     "sample_rate_hz": 1,
@@ -50,8 +51,11 @@ class FeatureSpec:
 
     Attributes
     ----------
-    kind : {"mfcc", "log-mel", "log-mel-from-mfcc"}
+    kind : {"mfcc", "log-mel", "log-mel-from-mfcc", "musicnn-tags"}
         ``"log-mel-from-mfcc"`` is the log-mel image smoothed by keeping ``n_coefficients`` MFCC.
+        ``"musicnn-tags"`` are square roots of the likelihoods of the 50 tags that the network
+        musicnn gives (:mod:`ostinato.musicnn`): a frame covers ``n_fft`` samples, and no function
+        of :mod:`ostinato.features` computes it.
     sample_rate_hz : int
     n_fft : int
         Length of a frame and of its Fourier transform, in samples; even.
@@ -70,8 +74,9 @@ class FeatureSpec:
         Range of the mel bands; ``fmax_hz=None`` is half the sample rate.
     top_db : float
         Cells are raised to at least this far below the excerpt's loudest cell.
-    scaling : {"standardise", "none"}
-        Standardise over the excerpt, or keep decibels.
+    scaling : {"standardise", "none", "log-compress"}
+        Standardise over the excerpt, or keep decibels; or, of ``kind="log-mel"``, have no decibels
+        and no floor: ``log10(1 + 10000 x)`` of the mel power x.
     excerpt_seconds : float
     n_coefficients : int
         How many MFCC, from the zeroth on. Of no effect on ``kind="log-mel"``.
@@ -84,7 +89,7 @@ class FeatureSpec:
         If a value has the wrong type or is out of its range.
     """
 
-    kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc"] = "mfcc"
+    kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc", "musicnn-tags"] = "mfcc"
     sample_rate_hz: int = 22050
     n_fft: int = 2048
     window: str = "hann"
@@ -96,7 +101,7 @@ class FeatureSpec:
     fmin_hz: float = 0.0
     fmax_hz: float | None = None
     top_db: float = 80.0
-    scaling: Literal["standardise", "none"] = "standardise"
+    scaling: Literal["standardise", "none", "log-compress"] = "standardise"
     excerpt_seconds: float = 30.0
     n_coefficients: int = 40
     version: int = _VERSION
@@ -132,6 +137,8 @@ class FeatureSpec:
             _refuse("fmax_hz", f"at most {nyquist_hz:g}, half the sample rate", self.fmax_hz)
         if self.fmin_hz >= self.highest_hz:
             _refuse("fmin_hz", f"less than {self.highest_hz:g}, the top of the range", self.fmin_hz)
+        if self.scaling == "log-compress" and self.kind != "log-mel":
+            _refuse("scaling", "standardise or none where 'kind' is not log-mel", self.scaling)
         if self.kind != "log-mel" and self.n_coefficients > self.n_mels:
             _refuse("n_coefficients", f"at most {self.n_mels}, 'n_mels'", self.n_coefficients)
         if self.excerpt_samples < self.n_fft:
@@ -145,6 +152,8 @@ class FeatureSpec:
     @property
     def n_features(self) -> int:
         """Width of a frame."""
+        if self.kind == "musicnn-tags":
+            return _N_TAGS
         return self.n_coefficients if self.kind == "mfcc" else self.n_mels
 
     @property
@@ -209,6 +218,7 @@ class FeatureSpec:
             "mfcc": f"{self.n_coefficients} MFCC from {self.n_mels} mel bands",
             "log-mel": f"{self.n_mels} mel bands",
             "log-mel-from-mfcc": f"{self.n_mels} mel bands smoothed by {self.n_coefficients} MFCC",
+            "musicnn-tags": f"{_N_TAGS} tags of musicnn",
         }[self.kind]
         return f"{what}, every {1000 * self.hop_seconds:.1f} ms"
 

@@ -7,7 +7,8 @@ A waveform is cut into excerpts, each excerpt becomes a log-mel image, the image
 Standardising over the excerpt (mean 0, deviation 1 over all cells of the log-mel image) makes
 frames independent of the recording's level, so that data known only up to scale and offset can be
 compared with real audio. Before that step the figures are those of librosa 0.11 (tested to
-1e-3 dB).
+1e-3 dB). The scaling ``"log-compress"`` has neither dB nor floor nor standardising: pretrained
+networks expect it.
 
 Conventions
 -----------
@@ -37,6 +38,7 @@ from ostinato._featurespec import FeatureSpec
 from ostinato.errors import OstinatoError, UsageError
 
 __all__ = [
+    "COMPRESSION",
     "FeatureError",
     "FeatureSpec",
     "Frames",
@@ -52,6 +54,9 @@ __all__ = [
 
 Waveform: TypeAlias = NDArray[np.float32]
 Frames: TypeAlias = NDArray[np.float32]
+
+COMPRESSION = 10_000
+"""Of the scaling ``"log-compress"``: ``log10(1 + COMPRESSION * power)``."""
 
 _AMIN = 1e-10  # power below this is taken as this, as librosa.power_to_db does
 _HEAD_SAMPLES = 4096
@@ -119,7 +124,10 @@ def frames(waveform: Waveform, spec: FeatureSpec) -> Frames:
     FeatureError
         If the waveform is not one-dimensional float32, is not finite, is constant, or is shorter
         than a frame (when frames are not centred).
+    UsageError
+        If ``spec`` is of frames that are not computed here (``kind="musicnn-tags"``).
     """
+    _check_computed(spec)
     _check_sound(waveform)
     if spec.center:
         waveform = _padded(waveform, spec)
@@ -155,8 +163,9 @@ def frames_at(waveform: Waveform, centres: NDArray[np.integer[Any]], spec: Featu
     FeatureError
         If the waveform is not one-dimensional float32, is not finite or is constant.
     UsageError
-        If ``centres`` is empty, not of whole numbers, or outside the sound.
+        If ``centres`` is empty, not of whole numbers, or outside the sound; or as :func:`frames`.
     """
+    _check_computed(spec)
     _check_sound(waveform)
     centres = np.asarray(centres)
     if centres.ndim != 1 or centres.size == 0 or not np.issubdtype(centres.dtype, np.integer):
@@ -285,6 +294,15 @@ def _dct(n_mels: int, n_coefficients: int) -> NDArray[np.float32]:
     return np.asarray(matrix, dtype=np.float32)
 
 
+def _check_computed(spec: FeatureSpec) -> None:
+    if spec.kind == "musicnn-tags":
+        raise UsageError(
+            "Features: expected frames that are computed from sound by Ostinato itself, got those "
+            "of kind 'musicnn-tags', which a network gives; they come from a file of tags "
+            "(--data FILE.npz), and for listening there is --model musicnn."
+        )
+
+
 def _check_form(waveform: Waveform) -> None:
     if waveform.ndim != 1 or waveform.dtype != np.float32:
         raise FeatureError(
@@ -320,8 +338,16 @@ def _padded(waveform: Waveform, spec: FeatureSpec) -> Waveform:
 
 
 def _log_mel(framed: NDArray[np.float32], spec: FeatureSpec) -> Frames:
-    """Log-mel image in dB, floored, of samples in frames [shape=(n_frames, n_fft)]."""
+    """Log-mel image in dB, floored, of samples in frames [shape=(n_frames, n_fft)].
+
+    Where the spec asks for it, compressed in place of that.
+    """
     image = _spectrum.mel_power(framed, _bands(spec))
+    if spec.scaling == "log-compress":
+        image *= np.float32(COMPRESSION)
+        image += np.float32(1)
+        np.log10(image, out=image)
+        return image
     np.maximum(image, np.float32(_AMIN), out=image)
     np.log10(image, out=image)
     image *= np.float32(10)
@@ -330,7 +356,7 @@ def _log_mel(framed: NDArray[np.float32], spec: FeatureSpec) -> Frames:
 
 
 def _finish(log_mel: Frames, spec: FeatureSpec) -> Frames:
-    """From the log-mel image in dB to the frames that ``spec`` asks for."""
+    """From the log-mel image to the frames that ``spec`` asks for."""
     if spec.scaling == "standardise":
         log_mel = standardise(log_mel)
     if spec.kind == "log-mel":

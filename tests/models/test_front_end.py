@@ -45,6 +45,7 @@ def by_numpy(of: ModelInfo, batch: np.ndarray) -> np.ndarray:
         {"kind": "log-mel"},
         {"kind": "log-mel-from-mfcc"},
         {"scaling": "none"},
+        {"scaling": "log-compress", "kind": "log-mel"},
         {"center": True, "hop_samples": 512},
         {"mel_scale": "htk", "mel_norm": "none", "fmax_hz": 8000.0, "top_db": 40.0},
         {"excerpt_seconds": 0.6},  # fewer frames than a window: it is repeated

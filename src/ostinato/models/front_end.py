@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ostinato.features import log_mel_from_mfcc, mel_filterbank, mfcc_from_log_mel
+from ostinato.features import COMPRESSION, log_mel_from_mfcc, mel_filterbank, mfcc_from_log_mel
 from ostinato.modelfile import ModelInfo
 from ostinato.modelgraph import WAVEFORM
 from ostinato.models.onnx import trace
@@ -77,7 +77,7 @@ class FrontEnd(nn.Module):
         return x[:, self.where.flatten()].reshape(B * W, T, x.shape[2])
 
     def log_mel(self, x: Tensor) -> Tensor:
-        """Log-mel images in dB, floored: (B, S) -> (B, N, mel band)."""
+        """Log-mel images, in dB and floored, or compressed: (B, S) -> (B, N, mel band)."""
         n_fft, hop = self.spec.n_fft, self.spec.hop_samples
         if self.spec.center:
             x = nn.functional.pad(x, (n_fft // 2, n_fft // 2))
@@ -85,6 +85,8 @@ class FrontEnd(nn.Module):
         framed = x[:, firsts + torch.arange(n_fft)]  # (B, N, n_fft)
         spectrum = torch.view_as_real(torch.fft.rfft(framed * self.taper))  # (B, N, bin, 2)
         power = spectrum.square().sum(dim=3) @ self.bank  # (B, N, mel band)
+        if self.spec.scaling == "log-compress":
+            return (power * COMPRESSION + 1).log() / math.log(10)
         level = power.clamp_min(_AMIN).log() * (10 / math.log(10))
         return torch.maximum(level, level.amax(dim=(1, 2), keepdim=True) - self.spec.top_db)
 
