@@ -165,6 +165,15 @@ def test_conv_lstm_1d_takes_frames_or_texture_windows_as_steps() -> None:
     assert frames.eval()(x).shape == (2, N_GENRES)
 
 
+@pytest.mark.parametrize("name", ["lstm", "residual-lstm", "residual-lstm-kim"])
+def test_lstms_take_frames_or_texture_windows_as_steps(name: str) -> None:
+    """A texture window of one frame is the frame itself, so that two frames are enough."""
+    x = torch.randn(3, 2, N_FEATURES)
+    model = make(name, texture_frames=1)
+    assert torch.equal(model.texture(x), x)
+    assert model.eval()(x).shape == (3, N_GENRES)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "word"),
     [
@@ -185,7 +194,8 @@ def test_conv_lstm_1d_takes_frames_or_texture_windows_as_steps() -> None:
         ("fusion", {"share": 1.5}, "share in \\[0, 1\\], got 1.5"),
         ("lstm", {"depth": 0}, "depth"),
         ("lstm", {"dropout": 1.0}, "dropout"),
-        ("lstm", {"texture_frames": 2}, "at least 3 frames"),
+        ("lstm", {"texture_frames": 2}, "at least 3 frames, or of 1"),
+        ("residual-lstm-kim", {"texture_frames": 0}, "at least 3 frames"),
         ("residual-lstm-kim", {"projection": 31}, "even widths"),
         ("residual-lstm-kim", {"width": 0, "bidirectional": False}, "got width 0"),
         ("residual-lstm-kim", {"depth": 0}, "depth"),

@@ -68,7 +68,9 @@ class TextureWindows(nn.Module):
     def __init__(self, n_features: int, length: int) -> None:
         super().__init__()
         if length < 3:
-            raise UsageError(f"Expected texture windows of at least 3 frames, got {length}.")
+            raise UsageError(
+                f"Expected texture windows of at least 3 frames, or of 1 for none, got {length}."
+            )
         self.length = length
         self.n_features = len(TEXTURE) * n_features
         self.scale = nn.BatchNorm1d(self.n_features, affine=False)
@@ -83,6 +85,29 @@ class TextureWindows(nn.Module):
         x = torch.cat([mean, deviation, change], dim=2)  # (B, S, 3 F)
         scaled: Tensor = self.scale(x.transpose(1, 2))  # (B, 3 F, S)
         return scaled.transpose(1, 2)  # (B, S, 3 F)
+
+
+class SingleFrames(nn.Module):
+    """No texture windows, for frames that are of seconds already: (B, T, F) -> (B, T, F)."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Leave them as they are."""
+        return x
+
+
+def make_texture(n_features: int, length: int) -> TextureWindows | SingleFrames:
+    """Texture windows of so many frames; of one frame, the frames themselves.
+
+    Raises
+    ------
+    UsageError
+        If ``length`` is less than 1, or 2, which has no deviation of a change.
+    """
+    return SingleFrames(n_features) if length == 1 else TextureWindows(n_features, length)
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,8 @@ from ostinato.models.layers import (
     FrameNormalisation,
     GenreModel,
     State,
-    TextureWindows,
     check_state,
+    make_texture,
 )
 from ostinato.models.pooling import PoolKind, check_pooling, make_pool
 
@@ -43,7 +43,7 @@ class LSTMSettings:
     dropout : float
         After the input projection, each layer, and the pooling, in [0, 1).
     texture_frames : int
-        Length of a texture window, in frames.
+        Length of a texture window, in frames; 1 for the frames themselves.
     pooling : str
         Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
     """
@@ -181,7 +181,7 @@ class LSTMClassifier(GenreModel):
         super().__init__()
         width = settings.width
         self.normalise = FrameNormalisation(n_features)
-        self.texture = TextureWindows(n_features, settings.texture_frames)
+        self.texture = make_texture(n_features, settings.texture_frames)
         self.project = nn.Linear(self.texture.n_features, width)
         self.stack = LSTMStack(
             width,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ostinato.errors import UsageError
 from ostinato.models.kim_lstm import KimLSTM
-from ostinato.models.layers import FrameNormalisation, GenreModel, TextureWindows
+from ostinato.models.layers import FrameNormalisation, GenreModel, make_texture
 from ostinato.models.pooling import PoolKind, check_pooling, make_pool
 
 
@@ -41,7 +41,7 @@ class KimLSTMSettings:
     dropout : float
         After the input projection, each layer, and the pooling, in [0, 1).
     texture_frames : int
-        Length of a texture window, in frames.
+        Length of a texture window, in frames; 1 for the frames themselves.
     pooling : str
         Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
     """
@@ -85,7 +85,7 @@ class KimLSTMClassifier(GenreModel):
         H = settings.projection
         ways = 2 if settings.bidirectional else 1
         self.normalise = FrameNormalisation(n_features)
-        self.texture = TextureWindows(n_features, settings.texture_frames)
+        self.texture = make_texture(n_features, settings.texture_frames)
         self.project = nn.Linear(self.texture.n_features, H)
         self.layers = nn.ModuleList(
             KimLSTM(
