@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_data_path
 
 from ostinato._onnxcheck import check_onnx_bytes
 from ostinato.errors import DataError, UsageError
@@ -34,6 +35,10 @@ MOST_BYTES = 256 << 20
 WEIGHTS = "weights"
 """The package's folder of shipped models."""
 
+MUSICNN = "musicnn"
+"""A model that is fetched (:mod:`ostinato.musicnn`), for it is another's, and does not ship."""
+
+_HEADS = (f"{MUSICNN}-head",)  # ship as well, and listen to no sound
 _Wanted = list[tuple[str, tuple[int, ...]]]  # names, and sizes behind the batch
 
 _Described = list[tuple[str, str, tuple[object, ...]]]  # names, types and shapes
@@ -112,8 +117,13 @@ def shipped() -> tuple[str, ...]:
     folder = files("ostinato") / WEIGHTS
     if not folder.is_dir():
         return ()
-    names = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+    names = (entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
+    return tuple(sorted({name.removesuffix(_SUFFIX) for name in names} - set(_HEADS)))
+
+
+def fetched_path() -> Path:
+    """Where the file of the model :data:`MUSICNN` is kept once it was fetched."""
+    return user_data_path("ostinato", appauthor=False) / f"{MUSICNN}{_SUFFIX}"
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -159,19 +169,19 @@ def _described(name: str, graph: ModelGraph) -> dict[str, Any]:
 
 
 def load_graph(name_or_path: str | Path, *, threads: int = 1) -> ModelGraph:
-    """Load a model that comes with the package, or an ONNX file that ``ostinato export`` wrote.
+    """Load a model that comes with the package or was fetched, or an ONNX file.
 
     Parameters
     ----------
     name_or_path : str or Path
-        A name of :func:`shipped`, or a file.
+        A name of :func:`shipped`, :data:`MUSICNN`, or a file that ``ostinato export`` wrote.
     threads : int
         Of ONNX Runtime, at least 1.
 
     Raises
     ------
     UsageError
-        If there is no model of that name, or ``threads`` is below 1.
+        If there is no model of that name, it was not fetched, or ``threads`` is below 1.
     DataError
         If the file cannot be read, is larger than :data:`MOST_BYTES`, is no ONNX graph, is damaged,
         holds what a genre model has no use for (:mod:`ostinato._onnxcheck`), lacks Ostinato's
@@ -182,10 +192,17 @@ def load_graph(name_or_path: str | Path, *, threads: int = 1) -> ModelGraph:
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(_SUFFIX) or "/" in name or "\\" in name:
         return _open(Path(name_or_path), threads)
+    if name == MUSICNN:
+        if not fetched_path().is_file():
+            raise UsageError(
+                f"Model '{name}': expected it at {fetched_path()}, got no file there; it does not "
+                f"ship with the package, so run ostinato fetch {name} first."
+            )
+        return _open(fetched_path(), threads)
     if name not in shipped():
         raise UsageError(
-            f"Model '{name}': expected {', '.join(shipped()) or 'none, for none ship'}, or the "
-            f"path of an {_SUFFIX} file."
+            f"Model '{name}': expected {', '.join((*shipped(), MUSICNN))}, or the path of an "
+            f"{_SUFFIX} file."
         )
     with as_file(files("ostinato") / WEIGHTS / f"{name}{_SUFFIX}") as path:
         return _open(path, threads)

@@ -1,0 +1,414 @@
+"""musicnn, a convolutional network that has learned tags from the Million Song Dataset, as a graph.
+
+The network (Pons and Serra 2019) is somebody else's: its weights stay outside this package, in a
+wheel on PyPI under the ISC licence. :func:`fetch_musicnn` gets that wheel with pip, checks it,
+makes of its weights an ONNX graph that gives the likelihoods of 50 tags about once a second, puts
+the recurrent head behind it that ships with this package, and keeps the whole as one model file,
+which ``--model musicnn`` finds. TensorFlow and PyTorch are not needed; ``onnx`` is, for the making.
+
+Its arithmetic is that of the original, patch by patch, with two shortcuts that change no figure but
+in the last bits. A patch is 187 frames, and begins 61 frames after the one before, so the frames in
+its middle stand in three patches: the convolutions over 7 frames are done once for them, and apart
+for the three frames at either end, where the zeros are that the patch is padded with. And the
+maximum over frequency is taken before normalisation and rectification, of the convolution turned
+round where its factor is negative.
+
+Axes: B windows, T frames of a window, M mel bands, S patches of a window, P frames of a patch, C
+channels, G genres.
+
+References
+----------
+J. Pons, X. Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging",
+late-breaking/demo session, ISMIR 2019.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato._musicnnwheel import (
+    REQUIREMENT,
+    WHEEL_SHA256,
+    Arrays,
+    FetchError,
+    downloaded_wheel,
+    numbered,
+    read_wheel,
+    weights,
+)
+from ostinato.errors import DataError, OstinatoError, require
+from ostinato.features import FeatureSpec
+from ostinato.files import replacing
+from ostinato.modelgraph import (
+    FRAMES,
+    METADATA,
+    MUSICNN,
+    WEIGHTS,
+    fetched_path,
+    load_graph,
+    read_graph,
+)
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = [
+    "PATCH_FRAMES",
+    "PATCH_HOP",
+    "SPEC",
+    "TAGS",
+    "TAGS_SPEC",
+    "WINDOW_FRAMES",
+    "WINDOW_HOP",
+    "FetchError",
+    "fetch_musicnn",
+    "joined_graph",
+    "tagger_graph",
+]
+
+PATCH_FRAMES, PATCH_HOP = 187, 61
+"""What the network hears at once, and from one patch to the next: 3 s every second, in frames."""
+
+SPEC = FeatureSpec(
+    kind="log-mel", sample_rate_hz=16000, n_fft=512, hop_samples=256, center=True, n_mels=96,
+    scaling="log-compress",
+)  # fmt: skip
+"""The frames that the network was trained on."""
+
+TAGS_SPEC = FeatureSpec(
+    kind="musicnn-tags", sample_rate_hz=SPEC.sample_rate_hz,
+    n_fft=PATCH_FRAMES * SPEC.hop_samples, hop_samples=PATCH_HOP * SPEC.hop_samples,
+)  # fmt: skip
+"""What it makes of them, a frame a patch: the square roots of the tags' likelihoods."""
+
+WINDOW_FRAMES, WINDOW_HOP = 1251, 625
+"""Of the whole model: 20 s, as the quick way hears them, with 18 patches in it; every 10 s."""
+
+TAGS = (
+    "rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s",
+    "alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists", "classic rock",
+    "soul", "indie rock", "Mellow", "electronica", "80s", "folk", "90s", "chill", "instrumental",
+    "punk", "oldies", "blues", "hard rock", "ambient", "acoustic", "experimental",
+    "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country", "easy listening", "sexy",
+    "catchy", "funk", "electro", "heavy metal", "Progressive rock", "60s", "rnb", "indie pop",
+    "sad", "House", "happy",
+)  # fmt: skip
+"""The tags, in the network's order."""
+
+HEAD = "musicnn-head"
+"""Of the files that ship: tags to genres."""
+
+_OPSET = 18
+_EPSILON = 1e-3  # of every batch normalisation, as TensorFlow has it unless told otherwise
+_TAG_ROOTS = "tag roots"
+_EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "The making of musicnn's file"}
+
+
+def fetch_musicnn(
+    *,
+    to: Path | None = None,
+    wheel: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Get the wheel, make the model file of it, and say where it lies; nothing if it is there.
+
+    Parameters
+    ----------
+    to : Path, optional
+        The folder that gets ``musicnn.onnx``; by default that in the user's data folder in which
+        ``--model musicnn`` looks.
+    wheel : Path, optional
+        The wheel, where it was downloaded before; by default pip downloads it.
+    tell : callable
+        Gets a line at each step for the person who waits.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    MissingExtraError
+        If ``onnx`` is not installed.
+    FetchError
+        If the wheel cannot be downloaded.
+    DataError
+        If it is not the known one.
+    WriteError
+        If the file cannot be written.
+    """
+    path = fetched_path() if to is None else to.expanduser() / fetched_path().name
+    head = _shipped_head()
+    made_of = {"wheel": WHEEL_SHA256, "head": hashlib.sha256(head).hexdigest()[:16]}
+    if _is_made_of(path, made_of):
+        tell(f"{path} is there already, and whole.")
+        return path
+    require("onnx", **_EXTRA)
+    if wheel is None:
+        tell(f"Downloading {REQUIREMENT} with pip (29 MB) ...")
+        arrays = weights(downloaded_wheel(), source="What pip downloaded")
+    else:
+        arrays = weights(read_wheel(wheel), source=str(wheel))
+    tell("Making the model file ...")
+    content = joined_graph(tagger_graph(arrays, window_frames=WINDOW_FRAMES), head, made_of)
+    graph = read_graph(content, source=str(path))
+    graph.run(np.zeros((1, WINDOW_FRAMES, SPEC.n_features), np.float32))  # it runs here
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def _is_made_of(path: Path, parts: dict[str, str]) -> bool:
+    try:
+        return load_graph(path).info.provenance.get(MUSICNN) == parts
+    except OstinatoError:
+        return False
+
+
+def _shipped_head() -> bytes:
+    try:
+        return files("ostinato").joinpath(WEIGHTS, f"{HEAD}.onnx").read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"The file '{HEAD}.onnx' that ships with Ostinato is missing "
+            f"({error.strerror or error}): reinstall the package."
+        ) from error
+
+
+def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> bytes:
+    """The tagger and a head behind it, as the bytes of one model file that takes frames.
+
+    Parameters
+    ----------
+    tagger : onnx.ModelProto
+        Of :func:`tagger_graph`.
+    head : bytes
+        A model file that takes as many frames of tags as the tagger gives.
+    made_of : dict of str to str
+        For the file's provenance.
+
+    Raises
+    ------
+    DataError
+        If the head takes other frames.
+    MissingExtraError
+        If ``onnx`` is not installed.
+    """
+    onnx = require("onnx", **_EXTRA)
+    info = read_graph(head, source=HEAD).info
+    window = tagger.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    n_patches = len(_patch_starts(window))
+    if info.spec != TAGS_SPEC or info.window_frames != n_patches:
+        raise DataError(
+            f"{HEAD}: expected a model of windows of {n_patches} frames, {TAGS_SPEC.describe()}, "
+            f"got one of {info.window_frames}, {info.spec.describe()}."
+        )
+    behind = onnx.compose.add_prefix(
+        onnx.load_from_string(head), "head/", rename_inputs=False, rename_outputs=False
+    )
+    tagger.ir_version = behind.ir_version
+    for output in list(tagger.graph.output):
+        if output.name != _TAG_ROOTS:
+            tagger.graph.output.remove(output)
+    joined = onnx.compose.merge_models(
+        onnx.compose.add_prefix(tagger, "musicnn/", rename_inputs=False, rename_outputs=False),
+        behind,
+        io_map=[(_TAG_ROOTS, FRAMES)],
+    )
+    info = replace(
+        info,
+        name=MUSICNN,
+        spec=SPEC,
+        window_frames=window,
+        window_hop=window // 2,
+        provenance=info.provenance | {MUSICNN: made_of},
+    )
+    del joined.metadata_props[:]
+    onnx.helper.set_model_props(joined, {METADATA: info.to_json()})
+    onnx.checker.check_model(joined)
+    content: bytes = joined.SerializeToString()
+    return content
+
+
+def tagger_graph(arrays: Arrays, *, window_frames: int) -> ModelProto:
+    """The network as an ONNX graph: windows of frames (B, T, M) -> tags of their patches.
+
+    Parameters
+    ----------
+    arrays : dict of str to float32 array
+        The variables, under TensorFlow's names and in its order of axes.
+    window_frames : int
+        T, at least :data:`PATCH_FRAMES`.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input ``frames`` [float32, shape=(B, T, M)], B free; outputs ``tags`` and ``tag roots``
+        [shape=(B, S, n_tags)], the likelihoods and their square roots, with a patch every
+        :data:`PATCH_HOP` frames while a whole one fits.
+
+    Raises
+    ------
+    MissingExtraError
+        If ``onnx`` is not installed.
+    """
+    onnx = require("onnx", **_EXTRA)
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    body = _Graph(onnx)
+    roots = _of_one_window(body, arrays, _patch_starts(window_frames))
+    n_tags = arrays["dense_1/bias"].size
+    window = helper.make_tensor_value_info("window", number, [window_frames, SPEC.n_mels])
+    tagged = helper.make_tensor_value_info(roots, number, ["patches", n_tags])
+    # One window after the other: the layers of a single one take more memory than any other model.
+    scan = helper.make_node(
+        "Scan", [FRAMES], ["tags"], num_scan_inputs=1,
+        body=helper.make_graph(body.nodes, "window", [window], [tagged]),
+    )  # fmt: skip
+    shape = ["batch", len(_patch_starts(window_frames)), n_tags]
+    graph = helper.make_graph(
+        [scan, helper.make_node("Sqrt", ["tags"], [_TAG_ROOTS])],
+        MUSICNN,
+        [helper.make_tensor_value_info(FRAMES, number, ["batch", window_frames, SPEC.n_mels])],
+        [helper.make_tensor_value_info(name, number, shape) for name in ("tags", _TAG_ROOTS)],
+        body.initializers,
+    )
+    model: ModelProto = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=9
+    )
+    return model
+
+
+def _patch_starts(window_frames: int) -> NDArray[np.int64]:
+    """First frames of the patches of a window [shape=(S,)]."""
+    return np.arange(0, window_frames - PATCH_FRAMES + 1, PATCH_HOP)
+
+
+class _Graph:
+    """Nodes and numbers of a graph under way; each value has a name of its own."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.initializers: list[Any] = []
+        self.names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node; gives the name of its output."""
+        name = f"{operator} {len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def number(self, values: Any, dtype: Any = np.float32) -> str:
+        """Add numbers, each array once; gives their name."""
+        array = np.ascontiguousarray(values, dtype=dtype)
+        name = f"number {len(self.initializers)}"
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if self.names.setdefault(key, name) == name:
+            self.initializers.append(self.onnx.numpy_helper.from_array(array, name))
+        return self.names[key]
+
+    def whole(self, *values: int) -> str:
+        """Add whole numbers: axes, shapes, places."""
+        return self.number(np.array(values), np.int64)
+
+    def scaled(self, x: str, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> str:
+        """X times a factor, and an offset added."""
+        return self("Add", self("Mul", x, self.number(factor)), self.number(offset))
+
+
+def _norm(arrays: Arrays, i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Factor and offset of a batch normalisation [each shape=(C,)]."""
+    gamma, beta, mean, variance = (
+        arrays[f"{numbered('batch_normalization', i)}/{part}"].astype(np.float64)
+        for part in ("gamma", "beta", "moving_mean", "moving_variance")
+    )
+    factor = gamma / np.sqrt(variance + _EPSILON)
+    return factor.astype(np.float32), (beta - mean * factor).astype(np.float32)
+
+
+def _of_one_window(add: _Graph, arrays: Arrays, starts: NDArray[np.int64]) -> str:
+    """Tags of a window's patches (S, n_tags), from the window's frames (T, M)."""
+    x = add.scaled("window", *_norm(arrays, 0))
+    patches = add("Gather", x, add.number(starts[:, None] + np.arange(PATCH_FRAMES), np.int64))
+    patches = add("Unsqueeze", patches, add.whole(1))  # (S, 1, P, M)
+    front = [_timbral(add, x, arrays, i, starts) for i in (0, 1)]
+    front += [_temporal(add, patches, arrays, i) for i in (2, 3, 4)]
+    x = add("Concat", *front, axis=1)  # (S, C, P)
+    layers, y = [x], ""
+    for i in (5, 6, 7):
+        x = _dense_in_time(add, y or x, arrays, i)
+        y = add("Add", x, y) if y else x  # a shortcut round the second and the third
+        layers.append(y)
+    x = add("Concat", *layers, axis=1)  # (S, C, P)
+    pools = [
+        add("ReduceMax", x, add.whole(2), keepdims=1),
+        add("ReduceMean", x, add.whole(2), keepdims=1),
+    ]
+    x = add("Flatten", add("Concat", *pools, axis=2))  # (S, 2 C): maximum, mean, maximum, ...
+    x = add("Relu", _dense(add, add.scaled(x, *_norm(arrays, 9)), arrays, 0))
+    return add("Sigmoid", _dense(add, add.scaled(x, *_norm(arrays, 10)), arrays, 1))
+
+
+def _pooled(add: _Graph, x: str, arrays: Arrays, i: int, pads: tuple[int, int] = (0, 0)) -> str:
+    """Convolution, rectified, normalised, its maximum over frequency: (N, 1, T, M) -> (N, C, T').
+
+    The maximum comes first: rectifying and normalising keep the order, or turn it round where the
+    factor is negative. There the kernel's sign is changed, and the maximum's is changed back.
+    """
+    name = numbered("conv2d", i)
+    factor, offset = _norm(arrays, i + 1)
+    sign = np.where(factor < 0, -1, 1).astype(np.float32)
+    kernel = (arrays[f"{name}/kernel"] * sign).transpose(3, 2, 0, 1)  # (C, 1, time, frequency)
+    bias = add.number(arrays[f"{name}/bias"] * sign)
+    x = add("Conv", x, add.number(kernel), bias, pads=[pads[0], 0, pads[1], 0])
+    x = add("ReduceMax", x, add.whole(3), keepdims=0)  # (N, C, T')
+    x = add("Relu", add("Mul", x, add.number(sign[:, None])))
+    return add.scaled(x, factor[:, None], offset[:, None])
+
+
+def _timbral(add: _Graph, x: str, arrays: Arrays, i: int, starts: NDArray[np.int64]) -> str:
+    """A convolution over few frames and much of the frequency: (T, M) -> (S, C, P)."""
+    length = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0]
+    margin = length // 2
+    inside = _pooled(add, add("Unsqueeze", x, add.whole(0, 1)), arrays, i)  # (1, C, T - 2 margin)
+    within = starts[:, None] + np.arange(PATCH_FRAMES - 2 * margin)
+    inside = add("Gather", inside, add.number(within, np.int64), axis=2)  # (1, C, S, P - 2 margin)
+    inside = add("Transpose", add("Squeeze", inside, add.whole(0)), perm=[1, 0, 2])
+    ends = []
+    for first, before, after in ((0, margin, 0), (PATCH_FRAMES - 2 * margin, 0, margin)):
+        where = starts[:, None] + first + np.arange(2 * margin)
+        end = add("Gather", x, add.number(where, np.int64))  # (S, 2 margin, M)
+        end = add("Pad", end, add.whole(0, before, 0, 0, after, 0))
+        ends.append(_pooled(add, add("Unsqueeze", end, add.whole(1)), arrays, i))  # (S, C, margin)
+    return add("Concat", ends[0], inside, ends[1], axis=2)
+
+
+def _temporal(add: _Graph, patches: str, arrays: Arrays, i: int) -> str:
+    """A convolution over many frames of each band alone: (S, 1, P, M) -> (S, C, P)."""
+    around = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0] - 1
+    return _pooled(add, patches, arrays, i, (around // 2, around - around // 2))
+
+
+def _dense_in_time(add: _Graph, x: str, arrays: Arrays, i: int) -> str:
+    """A convolution over 7 frames and all that is known of them: (S, C, P) -> (S, C', P)."""
+    name = numbered("conv2d", i)
+    kernel = arrays[f"{name}/kernel"][:, :, 0].transpose(2, 1, 0)  # (C', C, time)
+    margin = kernel.shape[2] // 2
+    bias = add.number(arrays[f"{name}/bias"])
+    x = add("Relu", add("Conv", x, add.number(kernel), bias, pads=[margin, margin]))
+    factor, offset = _norm(arrays, i + 1)
+    return add.scaled(x, factor[:, None], offset[:, None])
+
+
+def _dense(add: _Graph, x: str, arrays: Arrays, i: int) -> str:
+    name = numbered("dense", i)
+    return add("Gemm", x, *(add.number(arrays[f"{name}/{part}"]) for part in ("kernel", "bias")))
