@@ -43,7 +43,10 @@ def test_a_setting_left_out_is_the_default(tmp_path) -> None:
         ("[settings.lstm]\nwidht = 5", r"There is no setting 'settings\.lstm\.widht'"),
         ("seeds = 'five'", "seeds: input should be a valid integer; got 'five'"),
         ("seeds = 0", "seeds: expected 1 or more, got 0"),
-        ("frames = 'mel'", "frames: input should be 'mfcc', 'log-mel-from-mfcc' or 'log-mel'; got"),
+        (
+            "frames = 'mel'",
+            "frames: input should be 'mfcc', 'log-mel-from-mfcc', 'log-mel' or 'musicnn-tags'; got",
+        ),
         ("coefficients = 0", "coefficients: expected 1 or more, got 0"),
         ("[training]\nepochs = 1.5", r"training\.epochs: .*integer; got 1.5"),
         ("[training]\nepochs = 0", r"training\.epochs: expected a positive number, got 0"),

@@ -59,7 +59,8 @@ def study(
         str | None,
         typer.Option(
             help="What models see: mfcc, the default; log-mel, mel bands (not of the frames that "
-            "ship); or log-mel-from-mfcc, bands as smooth as the MFCC leave them."
+            "ship); log-mel-from-mfcc, bands as smooth as the MFCC leave them; or musicnn-tags, "
+            "from a file of them (.npz)."
         ),
     ] = None,
     models: Annotated[

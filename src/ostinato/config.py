@@ -19,12 +19,13 @@ from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.models import FAMILIES, family
+from ostinato.musicnn import TAGS_SPEC
 from ostinato.splits import HOLDOUT_SHARES, PARTS, SEGMENT_RANDOM, check_settings, refuse_leak
 from ostinato.training.settings import TrainingSettings
 
 T = TypeVar("T")
 
-FrameKind = Literal["mfcc", "log-mel-from-mfcc", "log-mel"]
+FrameKind = Literal["mfcc", "log-mel-from-mfcc", "log-mel", "musicnn-tags"]
 FRAMES: tuple[FrameKind, ...] = get_args(FrameKind)
 
 DEFAULT_MODELS = ("lstm", "residual-lstm", "conv-lstm")
@@ -44,7 +45,8 @@ class StudyConfig:
         (``.npz``).
     frames : str
         What the models see: ``"mfcc"``; ``"log-mel"``, mel bands; ``"log-mel-from-mfcc"``, the
-        bands that have these MFCC and no finer detail.
+        bands that have these MFCC and no finer detail; ``"musicnn-tags"``, tags of musicnn, from a
+        file of them (``.npz``, or a folder of such).
     models : tuple of str
         Families, in the order of the tables.
     split : str
@@ -124,6 +126,8 @@ class StudyConfig:
     @property
     def spec(self) -> FeatureSpec:
         """What the frames are."""
+        if self.frames == "musicnn-tags":
+            return TAGS_SPEC
         if self.frames == "log-mel":
             return FeatureSpec(kind=self.frames)
         return FeatureSpec(kind=self.frames, n_coefficients=self.coefficients)

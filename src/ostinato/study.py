@@ -26,6 +26,7 @@ from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.mel_file import load_mel_file
 from ostinato.datasets.table import is_table, load_table
+from ostinato.datasets.tag_file import load_tag_file
 from ostinato.errors import OstinatoError, UsageError
 from ostinato.files import write_text
 from ostinato.ledger import (
@@ -113,7 +114,7 @@ def load_data(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """The corpus of a study: shipped GTZAN frames, a folder or table of audio, or mel frames.
+    """The corpus of a study: shipped GTZAN frames, a folder or table of audio, mel frames or tags.
 
     Parameters
     ----------
@@ -132,6 +133,8 @@ def load_data(
     DataError
         If they cannot be used.
     """
+    if config.frames == "musicnn-tags":
+        return load_tag_file(Path(config.data)).with_copies_of(config.waveform)
     if config.data == "gtzan":
         corpus = gtzan.load_gtzan(n_coefficients=config.coefficients, kind=config.frames)
         return corpus.with_copies_of(config.waveform)
