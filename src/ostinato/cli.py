@@ -313,25 +313,50 @@ def audit(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="What to fetch: gtzan.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="What to fetch: gtzan, the collection, or musicnn, a larger ear."),
+    ],
     to: Annotated[Path | None, typer.Option(help="The folder to put it in.")] = None,
-    url: Annotated[str | None, typer.Option(help="Another home of the same archive.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Of gtzan: another home of the same archive.")
+    ] = None,
+    wheel: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Of musicnn: its wheel, downloaded before; else pip downloads it."
+        ),
+    ] = None,
 ) -> None:
-    """Download a collection, verify every file of it, and say where it lies.
+    """Download a collection or a model, verify it, and say where it lies.
 
-    The only verb that uses the network. A download that breaks off goes on where it stopped.
+    The only verb that uses the network. A download of gtzan that breaks off goes on where it
+    stopped. Of musicnn, a network pretrained on other music, the wheel comes from the package
+    index; its weights become a file that --model musicnn finds (docs/musicnn.md).
 
-    Example:
+    Examples:
 
       ostinato fetch gtzan --to ~/data        (1.2 GB; then: ostinato study --data ~/data/genres)
+
+      ostinato fetch musicnn                  (29 MB; then: ostinato classify --model musicnn ...)
     """
+    if name not in ("gtzan", "musicnn"):
+        raise UsageError(f"Expected one of: gtzan, musicnn; got '{name}'.")
+    for option, given, of in (("--url", url, "gtzan"), ("--wheel", wheel, "musicnn")):
+        if given is not None and name != of:
+            raise UsageError(f"Expected {option} with {of}, got it with {name}.")
+    if name == "musicnn":
+        from ostinato.musicnn import fetch_musicnn
+
+        path = fetch_musicnn(
+            to=to, wheel=wheel, tell=lambda line: messages.print(line, soft_wrap=True, markup=False)
+        )
+        typer.echo(path)
+        return
     from ostinato.datasets.download import fetch_gtzan
     from ostinato.datasets.gtzan import SOURCE_URL
 
-    if name != "gtzan":
-        raise UsageError(f"Expected one of: gtzan; got '{name}'.")
-    folder = fetch_gtzan(to=to, url=url or SOURCE_URL)
-    typer.echo(folder)
+    typer.echo(fetch_gtzan(to=to, url=url or SOURCE_URL))
 
 
 app.command()(cli_listen.classify)

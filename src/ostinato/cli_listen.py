@@ -74,7 +74,10 @@ def classify(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="A model that ships with the package, or an ONNX file.")
+        str,
+        typer.Option(
+            help="A model that ships with the package, musicnn (once fetched), or an ONNX file."
+        ),
     ] = "default",
     jobs: Annotated[
         int | None, typer.Option(help="Files at a time. By default one a processor.", min=1)

@@ -42,7 +42,10 @@ def listen(
         str, typer.Option("--format", help="table for people; json, a line a verdict.")
     ] = "table",
     model: Annotated[
-        str, typer.Option(help="A model that ships with the package, or an ONNX file.")
+        str,
+        typer.Option(
+            help="A model that ships with the package, musicnn (once fetched), or an ONNX file."
+        ),
     ] = "default",
 ) -> None:
     """Name the genre of what is played now, again every second.
@@ -50,7 +53,7 @@ def listen(
     Hears WAV from standard input, or bare samples where --rate, --channels or
     --encoding is given; the default microphone where standard input is a
     terminal. A verdict is on the last 30 s, and needs about 11 s of sound to
-    begin with. The end of the sound, or Ctrl-C, ends it with a last verdict.
+    begin with (20 s with musicnn). The end of the sound, or Ctrl-C, ends it with a last verdict.
 
     Examples:
 

@@ -78,7 +78,7 @@ class Classifier:
 
     @classmethod
     def load(cls, name_or_path: str | Path = "default", *, threads: int = 1) -> Classifier:
-        """Load a model that ships with the package, or an ONNX file.
+        """Load a model that ships with the package or was fetched, or an ONNX file.
 
         Parameters
         ----------
@@ -297,7 +297,7 @@ def classify(
     ----------
     path : str or path
     model : str or Path
-        A model that ships with the package, or an ONNX file.
+        A model that ships with the package or was fetched (``"musicnn"``), or an ONNX file.
     thorough : bool
         As in :meth:`Classifier.classify`.
 

@@ -6,7 +6,7 @@
             if (said := listener.hear(chunk)) is not None:
                 print(said.at_s, said.verdict)
 
-A verdict needs a whole window of the model, about 11 s: it has never learned from less. Until then
+A verdict needs a whole window of the model, 11 to 20 s: it has never learned from less. Until then
 the listener says that it is listening. From then on it says what
 :meth:`~ostinato.inference.Classifier.classify` says of the last 30 s, and abstains as it does.
 """

@@ -109,6 +109,7 @@ HEAD = "musicnn-head"
 _OPSET = 18
 _EPSILON = 1e-3  # of every batch normalisation, as TensorFlow has it unless told otherwise
 _TAG_ROOTS = "tag roots"
+_HEADS_PREFIX = "head/"
 _EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "The making of musicnn's file"}
 
 
@@ -213,16 +214,14 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
             f"got one of {info.window_frames}, {info.spec.describe()}."
         )
     behind = onnx.compose.add_prefix(
-        onnx.load_from_string(head), "head/", rename_inputs=False, rename_outputs=False
+        onnx.load_from_string(head), _HEADS_PREFIX, rename_outputs=False
     )
     tagger.ir_version = behind.ir_version
     for output in list(tagger.graph.output):
         if output.name != _TAG_ROOTS:
             tagger.graph.output.remove(output)
     joined = onnx.compose.merge_models(
-        onnx.compose.add_prefix(tagger, "musicnn/", rename_inputs=False, rename_outputs=False),
-        behind,
-        io_map=[(_TAG_ROOTS, FRAMES)],
+        tagger, behind, io_map=[(_TAG_ROOTS, _HEADS_PREFIX + FRAMES)]
     )
     info = replace(
         info,
