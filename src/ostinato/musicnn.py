@@ -226,6 +226,7 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
     info = replace(
         info,
         name=MUSICNN,
+        licence=f"musicnn: ISC, J. Pons; its head: {info.licence or 'not stated'}",
         spec=SPEC,
         window_frames=window,
         window_hop=window // 2,
