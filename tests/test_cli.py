@@ -290,7 +290,7 @@ def test_a_missing_extra_is_the_pip_line(call, monkeypatch, module: str) -> None
 
 def test_fetch_knows_what_it_can_fetch(call) -> None:
     status, _, err = call("fetch", "fma")
-    assert (status, err) == (2, "ostinato: Expected one of: gtzan; got 'fma'.\n")
+    assert (status, err) == (2, "ostinato: Expected one of: gtzan, musicnn; got 'fma'.\n")
 
 
 def test_fetch_prints_the_folder_and_nothing_else(call, monkeypatch, tmp_path) -> None:
