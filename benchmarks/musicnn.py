@@ -1,0 +1,100 @@
+"""Whether musicnn, as ``ostinato fetch musicnn`` makes it, gives the tags that were published.
+
+    python benchmarks/musicnn.py [--data ../shared/data] [--model FILE.onnx]
+
+Whole tracks of GTZAN are heard as Ostinato hears them, and what the network says of each patch is
+compared with the tag sequences that others computed with the original: correlation over all tags
+and patches of a track, and the mean and the largest difference of a likelihood. They used another
+resampler. Then the time that 30 s of sound take, on one thread.
+
+The sequences are two files ``*taggram.npz`` in ``musicnn`` below ``--data``, the tracks
+``gtzan/audio/full/*.flac``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from ostinato.audio import load_audio
+from ostinato.datasets.tag_file import load_tag_file
+from ostinato.features import frames
+from ostinato.modelgraph import FRAMES, fetched_path
+from ostinato.musicnn import PATCH_HOP, SPEC, WINDOW_FRAMES
+
+ROOTS = "tag roots"
+SECOND = 10  # the row of tags with which the second window of a track begins
+
+
+def tagger(model: Path) -> Any:
+    """A session of the fetched model that gives its tags as well."""
+    graph = onnx.load(model)
+    value = onnx.helper.make_tensor_value_info(ROOTS, onnx.TensorProto.FLOAT, None)
+    graph.graph.output.append(value)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def tags_of(session: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Likelihoods of the tags of 28 patches of a track [shape=(28, 50)]."""
+    windows = np.stack(
+        [image[first : first + WINDOW_FRAMES] for first in (0, SECOND * PATCH_HOP)]
+    )  # (2, T, M)
+    (roots,) = session.run([ROOTS], {FRAMES: windows})  # (2, 18, 50)
+    return np.concatenate([roots[0, :SECOND], roots[1]]) ** 2
+
+
+def compared(data: Path, session: Any) -> Iterator[tuple[str, float, float, float]]:
+    """Track, correlation, mean and largest difference, of each track that both know."""
+    corpus = load_tag_file(data / "musicnn")
+    published = dict(zip(corpus.ids, corpus.frames, strict=True))
+    for path in sorted((data / "gtzan" / "audio" / "full").glob("*.flac")):
+        if path.stem not in published:
+            continue
+        image = frames(load_audio(path, sample_rate_hz=SPEC.sample_rate_hz), SPEC)
+        got = tags_of(session, image)
+        wanted = published[path.stem][: len(got)] ** 2
+        got = got[: len(wanted)]
+        apart = np.abs(got - wanted)
+        r = float(np.corrcoef(got.ravel(), wanted.ravel())[0, 1])
+        yield path.stem, r, float(apart.mean()), float(apart.max())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("..") / "shared" / "data")
+    parser.add_argument("--model", type=Path, default=fetched_path())
+    options = parser.parse_args()
+    session = tagger(options.model)
+    rows = list(compared(options.data, session))
+    for name, r, mean, largest in rows:
+        print(f"{name:<16} r {r:.4f}   difference {mean:.4f}, at most {largest:.3f}")
+    found = np.array([r for _, r, _, _ in rows])
+    print(f"{len(rows)} tracks: r {found.min():.4f} to {found.max():.4f}, median ", end="")
+    print(f"{np.median(found):.4f}")
+
+    sound = np.random.default_rng(0).normal(size=30 * SPEC.sample_rate_hz).astype(np.float32) / 10
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        image = frames(sound, SPEC)
+        of_frames = time.perf_counter() - began
+        tags_of(session, image)
+        times.append((of_frames, time.perf_counter() - began - of_frames))
+    best = np.min(times, axis=0)
+    print(f"30 s of sound, one thread: frames {best[0] * 1000:.0f} ms, network {best[1]:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
