@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from ostinato.config import StudyConfig
+from ostinato import models
+from ostinato.config import StudyConfig, load_config
 from ostinato.datasets.gtzan import GENRES, published_split, tracks
 from ostinato.datasets.tag_file import load_tag_file
 from ostinato.errors import DataError, UsageError
 from ostinato.musicnn import TAGS_SPEC
-from ostinato.study import load_data
+from ostinato.study import load_data, plan_study
+from ostinato.training.augment import FrameAugmentation
+from ostinato.training.settings import TrainingSettings
 
 IDS = ("rock.00099", "blues.00003", "jazz.00007")
 ROWS = 4
@@ -112,6 +117,30 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, arrays) -> None:
 def test_nothing_is_unpickled(tmp_path, arrays) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         load_tag_file(written(tmp_path, arrays | {"IDS": np.array([{}] * 12, object)}))
+
+
+def test_models_and_augmentations_of_mel_bands_are_refused() -> None:
+    for name in ("cnn", "crnn", "baseline"):
+        settings = models.family(name).settings()
+        with pytest.raises(UsageError, match=r"MFCC or mel bands.*got 50 tags of musicnn"):
+            models.build(name, spec=TAGS_SPEC, n_genres=10, settings=settings)
+    for name in ("pitch", "tilt", "gain", "mask_bands"):
+        settings = TrainingSettings(**{name: 0.5})
+        with pytest.raises(UsageError, match=rf"training\.{name}: expected 0, for 50 tags"):
+            FrameAugmentation(settings, TAGS_SPEC, torch.zeros(50))
+
+
+def test_the_study_of_the_head_fits_the_published_sequences(shared_data, monkeypatch) -> None:
+    """Its folds hold all 442 tracks out, each once, and know no test track."""
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+    config = load_config(Path("studies/accuracy/musicnn.toml"))
+    data = shared_data / "musicnn" / "training_data_GTZAN_MSDmusicnn_taggram.npz"
+    plan = plan_study(config, load_data(replace(config, data=str(data))), Path("nowhere"))
+    held_out = [name for fold in plan.split.folds for name in fold.valid]
+    assert sorted(held_out) == sorted(plan.corpus.ids)
+    assert len(plan.tasks) == 25
+    assert plan.split.artists == "apart"
+    assert not any(fold.test for fold in plan.split.folds)
 
 
 def test_the_published_sequences(shared_data) -> None:

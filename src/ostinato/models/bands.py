@@ -34,13 +34,18 @@ class MelImage(nn.Module):
     Raises
     ------
     UsageError
-        If it does not.
+        If it does not, or the frames have no mel bands.
     """
 
     matrix: Tensor
 
     def __init__(self, spec: FeatureSpec, n_bands: int) -> None:
         super().__init__()
+        if spec.kind == "musicnn-tags":
+            raise UsageError(
+                f"Expected frames of MFCC or mel bands, which this model makes an image of, got "
+                f"{spec.describe()}; of tags learn lstm, residual-lstm and residual-lstm-kim."
+            )
         if n_bands < 1 or spec.n_mels % n_bands:
             raise UsageError(
                 f"Expected a number of bands that divides the {spec.n_mels} of the frames, got "

@@ -35,6 +35,7 @@ from ostinato.features import FeatureSpec, log_mel_from_mfcc
 from ostinato.training.settings import TrainingSettings
 
 _LARGEST_SHARE = 0.99  # of a mask or a stretch that a weak genre's multiplier has made larger
+_OF_BANDS = ("pitch", "tilt", "gain", "mask_bands")  # settings that change mel bands
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +268,8 @@ class FrameAugmentation:
     Raises
     ------
     UsageError
-        If pitch is to be shifted by as many mel bands as there are.
+        If pitch is to be shifted by as many mel bands as there are, or mel bands are to be changed
+        of frames that have none.
     """
 
     def __init__(
@@ -278,6 +280,12 @@ class FrameAugmentation:
         *,
         largest_strength: float = 1.0,
     ) -> None:
+        of_bands = [name for name in _OF_BANDS if getattr(settings, name)]
+        if spec.kind == "musicnn-tags" and of_bands:
+            raise UsageError(
+                f"training.{of_bands[0]}: expected 0, for {spec.describe()} are no mel bands; got "
+                f"{getattr(settings, of_bands[0]):g}."
+            )
         if settings.pitch >= spec.n_mels:
             raise UsageError(
                 f"training.pitch: expected a shift of less than {spec.n_mels} mel bands, all that "
