@@ -64,7 +64,6 @@ __all__ = [
     "PATCH_FRAMES",
     "PATCH_HOP",
     "SPEC",
-    "TAGS",
     "TAGS_SPEC",
     "WINDOW_FRAMES",
     "WINDOW_HOP",
@@ -91,17 +90,6 @@ TAGS_SPEC = FeatureSpec(
 
 WINDOW_FRAMES, WINDOW_HOP = 1251, 625
 """Of the whole model: 20 s, as the quick way hears them, with 18 patches in it; every 10 s."""
-
-TAGS = (
-    "rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s",
-    "alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists", "classic rock",
-    "soul", "indie rock", "Mellow", "electronica", "80s", "folk", "90s", "chill", "instrumental",
-    "punk", "oldies", "blues", "hard rock", "ambient", "acoustic", "experimental",
-    "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country", "easy listening", "sexy",
-    "catchy", "funk", "electro", "heavy metal", "Progressive rock", "60s", "rnb", "indie pop",
-    "sad", "House", "happy",
-)  # fmt: skip
-"""The tags, in the network's order."""
 
 HEAD = "musicnn-head"
 """Of the files that ship: tags to genres."""
