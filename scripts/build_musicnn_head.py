@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ostinato import export, models
@@ -39,7 +38,7 @@ from ostinato.files import write_text
 from ostinato.ledger import Examination, append, part_digest
 from ostinato.modelfile import ModelInfo
 from ostinato.modelgraph import WEIGHTS
-from ostinato.models.layers import GenreModel
+from ostinato.models.mean import MeanOfModels
 from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions, read_run
 from ostinato.splits import Fold
 from ostinato.study import Plan, load_data, plan_study, run_study
@@ -100,7 +99,7 @@ def main() -> None:
     info = described(trained[0][1], figures, n_seeds=len(tasks))
     path = options.to / f"{NAME}.onnx"
     difference = export.write(
-        MeanOfSeeds([model for model, _ in trained]).eval(),
+        MeanOfModels([model for model, _ in trained]).eval(),
         export.fit_novelty(corpus, train, info),
         info,
         path,
@@ -222,20 +221,6 @@ def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path
     append(ledger, [row])
     risk = selective.risk_coverage(right, confident)
     return found | {"recall": recall, "aurc": risk.aurc}
-
-
-class MeanOfSeeds(GenreModel):
-    """Several models as one: the logarithm of the mean of their probabilities."""
-
-    def __init__(self, members: list[GenreModel]) -> None:
-        super().__init__()
-        self.normalise = members[0].normalise
-        self.members = torch.nn.ModuleList(members)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logarithms of probabilities of windows of frames."""
-        probabilities = [member(x).softmax(dim=1) for member in self.members]  # each (B, G)
-        return torch.stack(probabilities).mean(dim=0).log()
 
 
 def held_out_distances(plan: Plan, corpus: Corpus) -> NDArray[np.float64]:

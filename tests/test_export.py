@@ -56,6 +56,20 @@ def finished(tmp_path_factory) -> Path:
     return root / "run"
 
 
+@pytest.fixture(scope="module")
+def trained_twice(finished) -> Path:
+    """A study of two trainings of a small network on the same sounds."""
+    config = StudyConfig(
+        data=str(finished.parent / "data"), models=("lstm",), split="holdout", seeds=2,
+        coefficients=8,
+        training=TrainingSettings(epochs=2, window_frames=24, window_hop=12),
+        settings={"lstm": {"width": 4, "depth": 1, "texture_frames": 4}},
+    )  # fmt: skip
+    corpus = load_data(config, cache=finished.parent / "cache", jobs=1)
+    run_study(plan_study(config, corpus, finished.parent / "twice"), jobs=1, report=False)
+    return finished.parent / "twice"
+
+
 def exported(run: Path, to: Path, **changes) -> Path:
     export.export_run(run, to, cache=run.parent / "cache", jobs=1, **changes)
     return to
@@ -236,3 +250,37 @@ class TestCommand:
         assert (status, out) == (1, "")
         assert err.count("\n") == 1
         assert "results.json" in err
+
+
+class TestEnsemble:
+    def test_it_says_the_mean_of_what_the_trainings_say(self, trained_twice, tmp_path) -> None:
+        graph = load_graph(exported(trained_twice, tmp_path / "both.onnx", seed=None))
+        x = np.random.default_rng(0).normal(size=(3, 24, 8)).astype(np.float32)
+        folders = [trained_twice / "models" / "lstm" / f"seed{seed}-fold0" for seed in (0, 1)]
+        with torch.no_grad():
+            said = [models.load(f)[0](torch.from_numpy(x)).softmax(dim=1).numpy() for f in folders]
+        assert np.abs(said[0] - said[1]).max() > 1e-3  # two trainings, two opinions
+        ours = torch.from_numpy(graph.run(x)[0]).softmax(dim=1).numpy()
+        np.testing.assert_allclose(ours, (said[0] + said[1]) / 2, atol=1e-5)
+
+    def test_its_figures_are_those_of_the_ensemble(self, trained_twice, tmp_path, capsys) -> None:
+        to, cache = tmp_path / "both.onnx", trained_twice.parent / "cache"
+        arguments = ["export", str(trained_twice), "--ensemble", "--to", str(to)]
+        with pytest.raises(SystemExit) as left:
+            cli.main([*arguments, "--cache", str(cache)])
+        assert not left.value.code
+        assert "agree to" in capsys.readouterr().out
+        info = load_graph(to).info
+        results = json.loads((trained_twice / "results.json").read_text())["models"]["lstm"]
+        assert info.temperature == results["ensemble_confidence"]["temperature"]
+        assert info.accuracy["mean"] == results["ensemble"]["test"]["accuracy"]
+        assert "ensemble of 2 trainings" in info.accuracy["protocol"]
+        assert info.provenance["seed"] == [0, 1]
+        assert info.provenance["parameters"] == 2 * results["parameters"]
+
+    def test_a_study_that_did_not_judge_ensembles_is_refused(self, trained_twice) -> None:
+        results = json.loads((trained_twice / "results.json").read_text())
+        info = models.load(trained_twice / "models" / "lstm" / "seed0-fold0")[1]
+        del results["models"]["lstm"]["ensemble_confidence"]
+        with pytest.raises(DataError, match="run the same study again"):
+            export.with_figures(info, results, precision=0.8, name="both", ensemble=True)

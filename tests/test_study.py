@@ -87,7 +87,7 @@ def test_results_json_is_what_is_returned_and_has_the_fields_of_the_docs(done) -
         "label", "settings", "parameters", "seconds", "train_accuracy", "valid_accuracy",
         "test_accuracy", "train_macro_f1", "valid_macro_f1",
         "test_macro_f1", "gap", "gap_last_epoch", "ensemble", "per_genre", "confusion",
-        "confidence", "gradient_norms", "runs",
+        "confidence", "ensemble_confidence", "gradient_norms", "runs",
     }  # fmt: skip
     assert set(one["test_accuracy"]) == {"mean", "low", "high", "wilson", "seeds"}
     assert one["test_accuracy"]["low"] <= one["test_accuracy"]["mean"]

@@ -18,6 +18,10 @@ def export(
         str | None, typer.Option(help="Of the study's models; needed where it has several.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which of its trainings.", min=0)] = 0,
+    ensemble: Annotated[
+        bool,
+        typer.Option("--ensemble", help="The mean of all seeds' trainings, not a single one."),
+    ] = False,
     fold: Annotated[int, typer.Option(help="Which of its folds.", min=0)] = 0,
     precision: Annotated[
         float,
@@ -47,6 +51,8 @@ def export(
 
       ostinato export runs/gtzan --model residual-lstm --to genres.onnx
 
+      ostinato export runs/gtzan --model lstm --ensemble --to five.onnx
+
       ostinato export runs/gtzan --model lstm --with-front-end --to sound.onnx
     """
     require("torch", extra="train", needed_for="Export of a model")
@@ -54,7 +60,7 @@ def export(
 
     with progress("files") as step:
         difference = export_run(
-            run, to, model=model, seed=seed, fold=fold, precision=precision,
+            run, to, model=model, seed=None if ensemble else seed, fold=fold, precision=precision,
             front_end=with_front_end, cache=cache, jobs=jobs, progress=step, licence=licence,
         )  # fmt: skip
     size = to.stat().st_size / 1e6

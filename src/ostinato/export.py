@@ -9,7 +9,7 @@ Runtime are compared before anything is written.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.modelfile import ModelInfo
 from ostinato.models.listening import write_listening, write_with_front_end
+from ostinato.models.mean import MeanOfModels
 from ostinato.models.novelty import Novelty
 from ostinato.runs import Task
 from ostinato.study import load_data, plan_study
@@ -45,7 +46,7 @@ def export_run(
     to: Path,
     *,
     model: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     fold: int = 0,
     precision: float = PRECISION,
     front_end: bool = False,
@@ -64,8 +65,9 @@ def export_run(
         The file. It holds what it held before, or all of the model.
     model : str or None
         Of the study; None where it has one.
-    seed, fold : int
-        Which of its trainings.
+    seed : int or None
+        Which of its trainings; None is the mean of all seeds, an ensemble.
+    fold : int
     precision : float
         Wished share of right verdicts; one of those in ``results.json``.
     front_end : bool
@@ -92,10 +94,13 @@ def export_run(
     results = _results(run)
     name = _chosen(results, model)
     given: dict[str, Any] = {key: value for key, value in facts.items() if value}
-    corpus, task = _planned(run, name, seed, fold, cache, jobs, progress)
-    trained, info = models.load(task.folder)
-    info = with_figures(info, results, precision=precision, name=f"{corpus.name} {name}")
+    corpus, tasks = _planned(run, name, seed, fold, cache, jobs, progress)
+    trained, info = loaded(tasks)
+    info = with_figures(
+        info, results, precision=precision, name=f"{corpus.name} {name}", ensemble=seed is None
+    )
     provenance = info.provenance | {"split": results["split"]["name"]}
+    task = tasks[0]
     info = replace(info, provenance=provenance, **given)
     novelty = fit_novelty(corpus, task.parts.train, info)
     distances = track_distances(novelty, corpus, task.parts.valid, info)
@@ -137,8 +142,30 @@ def write(
     return write_listening(model, novelty, info, to, windows=windows)
 
 
+def loaded(tasks: Sequence[Task]) -> tuple[models.GenreModel, ModelInfo]:
+    """A finished run's model; of several runs of one recipe, the mean of theirs.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read.
+    """
+    found = [models.load(task.folder) for task in tasks]
+    model, info = found[0]
+    if len(found) == 1:
+        return model, info
+    seeds = {"seed": [task.seed for task in tasks]}
+    together = MeanOfModels([member for member, _ in found]).eval()
+    return together, replace(info, provenance=info.provenance | seeds)
+
+
 def with_figures(
-    info: ModelInfo, results: Mapping[str, Any], *, precision: float, name: str
+    info: ModelInfo,
+    results: Mapping[str, Any],
+    *,
+    precision: float,
+    name: str,
+    ensemble: bool = False,
 ) -> ModelInfo:
     """Metadata with what a study found out about models of this family.
 
@@ -151,13 +178,24 @@ def with_figures(
         As of :func:`export_run`.
     name : str
         For the model.
+    ensemble : bool
+        Of the mean of all seeds, not of a single training.
 
     Raises
     ------
     UsageError
         If the study chose no threshold for this precision.
+    DataError
+        If the study is of a version that did not judge ensembles.
     """
-    confidence = results["models"][info.family]["confidence"] or {}
+    key = "ensemble_confidence" if ensemble else "confidence"
+    found = results["models"][info.family]
+    if key not in found:
+        raise DataError(
+            f"Expected '{key}' in the study's results.json, got none: run the same study again, "
+            "which trains nothing that is finished."
+        )
+    confidence = found[key] or {}
     threshold = _threshold(confidence, precision)
     return replace(
         info,
@@ -165,7 +203,7 @@ def with_figures(
         temperature=confidence.get("temperature", 1.0),
         threshold=threshold,
         precision=None if threshold is None else precision,
-        accuracy=measured_accuracy(results, info.family),
+        accuracy=measured_accuracy(results, info.family, ensemble=ensemble),
     )
 
 
@@ -244,23 +282,32 @@ def _chosen(results: Mapping[str, Any], model: str | None) -> str:
 def _planned(
     run: Path,
     name: str,
-    seed: int,
+    seed: int | None,
     fold: int,
     cache: Path | None,
     jobs: int | None,
     progress: Callable[[int, int, str], None] | None,
-) -> tuple[Corpus, Task]:
-    """The data of a study, loaded again, and the run asked for, which must be one of theirs."""
+) -> tuple[Corpus, list[Task]]:
+    """The data of a study, loaded again, and the runs asked for, which must be of theirs."""
     config = load_config(run / "config.toml")
     plan = plan_study(config, load_data(config, cache=cache, jobs=jobs, progress=progress), run)
-    found = [t for t in plan.tasks if (t.recipe.family, t.seed, t.fold) == (name, seed, fold)]
+    found = [
+        t
+        for t in plan.tasks
+        if (t.recipe.family, t.fold) == (name, fold) and seed in (t.seed, None)
+    ]
     if not found:
         folds = len(plan.split.folds)
         raise UsageError(
             f"Expected a --seed below {config.seeds} and a --fold below {folds}, which the study "
             f"has, got seed {seed} and fold {fold}."
         )
-    (task,) = found
+    for task in found:
+        _check_finished(task, run)
+    return plan.corpus, found
+
+
+def _check_finished(task: Task, run: Path) -> None:
     try:
         digest = json.loads((task.folder / _RECIPE).read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -270,7 +317,6 @@ def _planned(
             f"{task.folder}: expected a run on the data of {run / 'config.toml'} as they are now, "
             "got one on others; the data or the settings have changed since."
         )
-    return plan.corpus, task
 
 
 def _threshold(confidence: Mapping[str, Any], precision: float) -> float | None:
@@ -284,7 +330,9 @@ def _threshold(confidence: Mapping[str, Any], precision: float) -> float | None:
     return threshold
 
 
-def measured_accuracy(results: Mapping[str, Any], name: str) -> dict[str, Any]:
+def measured_accuracy(
+    results: Mapping[str, Any], name: str, *, ensemble: bool = False
+) -> dict[str, Any]:
     """The accuracy that the study measured, and how, in words."""
     model, split = results["models"][name], results["split"]
     part = "test" if "test_accuracy" in model else "valid"
@@ -292,11 +340,16 @@ def measured_accuracy(results: Mapping[str, Any], name: str) -> dict[str, Any]:
     sizes = [fold["parts"][part]["n"] for fold in split["folds"]]
     seeds = len(found["seeds"])
     folds = "" if len(sizes) == 1 else f", {len(sizes)} folds"
+    of = f"mean of {seeds} training{'s' if seeds > 1 else ''}"
+    if ensemble:
+        found = model["ensemble"][part]
+        found = {"mean": found["accuracy"], "low": found["low"], "high": found["high"]}
+        of = f"ensemble of {seeds} trainings"
     return {
         "mean": found["mean"],
         "low": found["low"],
         "high": found["high"],
         "n": sum(sizes) // split.get("repeats", 1),
-        "protocol": f"{results['data']['name']}, split {split['name']}, {part} part{folds}, mean "
-        f"of {seeds} training{'s' if seeds > 1 else ''}; 95 %, bootstrap by artist",
+        "protocol": f"{results['data']['name']}, split {split['name']}, {part} part{folds}, {of}; "
+        "95 %, bootstrap by artist",
     }

@@ -55,6 +55,16 @@ def test_the_main_findings_stand_below_the_table(results: dict[str, Any]) -> Non
     assert "Lowest F1" in text
 
 
+def test_the_trainings_of_an_only_model_are_judged_as_one_as_well() -> None:
+    results = fake_results(n_models=1, n_seeds=3)
+    (model,) = results["models"].values()
+    model["ensemble"]["test"] = {"accuracy": 0.612, "low": 0.5, "high": 0.7}
+    text = " ".join(printed(results).split())
+    assert "The mean of its 3 trainings' probabilities" in text
+    assert "gets 61.2% (50.0-70.0) right" in text
+    assert "trainings' probabilities" not in printed(fake_results(n_models=1, n_seeds=1))
+
+
 def test_validation_figures_are_said_to_be_no_result() -> None:
     text = printed(fake_results(test=False))
     assert "Validation figures: for choosing, not a result." in text

@@ -103,6 +103,17 @@ def headline(results: Results) -> str:
     return f"{best}, more than {named}."
 
 
+def together(results: Results) -> str:
+    """What the trainings of a study's only model are worth as one, in a sentence."""
+    (model,) = results["models"]
+    part, n = examined(results), n_seeds(results)
+    found = results["models"][model]["ensemble"][part]
+    return (
+        f"The mean of its {n} trainings' probabilities, another system than any one of them, gets "
+        f"{percent(found['accuracy'])} ({100 * found['low']:.1f}-{100 * found['high']:.1f}) right."
+    )
+
+
 def _best(results: Results) -> Finding:
     part = examined(results)
     n = count(n_recordings(results, part), f"{NOUNS[part]} recording")

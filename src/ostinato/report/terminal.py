@@ -14,6 +14,7 @@ from ostinato.report.findings import (
     WEAKEST,
     findings,
     headline,
+    together,
 )
 from ostinato.report.reading import (
     Results,
@@ -106,6 +107,8 @@ def print_summary(results: Results, console: Console) -> None:
     if examined(results) != "test" and not results["split"]["leaks"]:
         console.print(Text("Validation figures: for choosing, not a result."))
     console.print(Text(headline(results)))
+    if len(results["models"]) == 1 and n_seeds(results) > 1:
+        console.print(Text(together(results)))
     found = findings(results)
     for finding in found:
         if finding.question in (OVER_FITTING, OVER_FITTING_ALONE, WEAKEST):

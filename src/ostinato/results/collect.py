@@ -239,6 +239,9 @@ def _model(
             part: np.mean([m.confusion for m in metrics[part]], axis=0).tolist() for part in judged
         },
         "confidence": confidence(pools["valid"], pools[judged[-1]], verdicts),
+        "ensemble_confidence": confidence(
+            pools["valid"], pools[judged[-1]], [_mean_of_seeds(verdicts)]
+        ),
     }
     gradients = _gradient_norms([run["curves"] for run in runs])
     if gradients:
@@ -289,10 +292,18 @@ def _over_seeds(values: list[float]) -> dict[str, Any]:
 
 def _ensemble(pool: Pool, seeds: Sequence[Sequence[Probabilities]]) -> dict[str, float]:
     """Verdicts by the mean of the seeds' probabilities: another system than any one seed."""
-    mean = np.mean([pool.probabilities(folds) for folds in seeds], axis=0)
+    mean = pool.probabilities(_mean_of_seeds(seeds))
     term = Term((mean.argmax(axis=1) == pool.labels)[None], pool.clusters, "ensemble")
     interval = bootstrap([term])
     return {"accuracy": interval.mean, "low": interval.low, "high": interval.high}
+
+
+def _mean_of_seeds(seeds: Sequence[Sequence[Probabilities]]) -> list[Probabilities]:
+    """Of every fold, each part's probabilities: mean over the seeds."""
+    return [
+        {part: np.mean([fold[part] for fold in folds], axis=0) for part in folds[0]}
+        for folds in zip(*seeds, strict=True)
+    ]
 
 
 def _accuracy(term: Term, pool: Pool) -> dict[str, Any]:
