@@ -18,7 +18,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.files import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import add_noise, mixup
-from ostinato.training.fit import CHECKPOINT, CurveKeeper, TrainingError, fit
+from ostinato.training.fit import CHECKPOINT, CurveKeeper, GenreTraining, TrainingError, fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, epoch_batches, predict
 from ostinato.windows import cut
@@ -190,6 +190,25 @@ def test_the_recipe_draws_what_it_always_drew_and_gives_the_same_weights(tmp_pat
     assert list(last) == list(wanted)
     for name, value in wanted.items():
         assert torch.equal(last[name], value), name
+
+
+def test_a_training_step_of_ones_own_takes_the_place_of_the_usual_one(tmp_path) -> None:
+    """As scripts/train_student.py adds a loss; one that adds nothing gives the same weights."""
+    heard: list[int] = []
+
+    class Counting(GenreTraining):
+        def training_step(self, number: int) -> torch.Tensor:
+            heard.append(number)
+            return super().training_step(number)
+
+    usual, own = new_model(), new_model()
+    train(tmp_path / "usual", model=usual)
+    fit(
+        own, train=TRAIN, valid=VALID, settings=QUICK, seed=0, folder=tmp_path / "own",
+        make_training=Counting,
+    )  # fmt: skip
+    assert len(heard) == QUICK.epochs * len(epoch_batches(len(TRAIN), QUICK.batch_size))
+    torch.testing.assert_close(own.state_dict(), usual.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

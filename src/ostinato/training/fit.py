@@ -13,6 +13,7 @@ import pickle
 import signal
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,7 @@ def fit(
     folder: Path,
     weights: Tensor | None = None,
     accelerator: str = "cpu",
+    make_training: Callable[..., GenreTraining] = GenreTraining,
 ) -> tuple[Curves, dict[str, Tensor]]:
     """Train a model in place; resume from ``folder/last.ckpt`` if it is there.
 
@@ -239,6 +241,8 @@ def fit(
         mixup), beside the others: mean 1 leaves the whole as it is. None is every track once.
     accelerator : str
         Of Lightning: ``"cpu"``, ``"gpu"``, ``"auto"``.
+    make_training : callable
+        Makes the :class:`GenreTraining`; one of your own may learn more than the genres.
 
     Returns
     -------
@@ -260,7 +264,7 @@ def fit(
     for part in model.modules():
         if isinstance(part, SolvedModel):
             solve_head(part, train, settings)
-    training = GenreTraining(model, train, settings, seed, weights)
+    training = make_training(model, train, settings, seed, weights)
     keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder / CURVES)
     last = LastWeights()
     trainer = _trainer(
