@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,10 @@ def main() -> None:
 
 
 def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[str, Any]:
-    """The two that name genres: one recipe, learned from a part and from everything."""
+    """The two that name genres: one recipe, learned from a part and from everything.
+
+    Each is the mean of all seeds' trainings, and so are the figures that are said of it.
+    """
     base = load_config(options.study)
     (family,) = base.models
     corpus = load_data(base)
@@ -64,20 +68,23 @@ def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[st
     part = plan_study(filtered, corpus, options.work / "filtered")
     examined = run_study(part, jobs=options.jobs, report=False).results
 
-    everything = trained_on_all(part.tasks[0], corpus, options.work / "all")
+    everything = trained_on_all(part.tasks, corpus, options.work / "all")
     folds_of_a_seed = tuple(task for task in plan.tasks if task.seed == 0)
     distances = held_out_distances(corpus, folds_of_a_seed, models.load(part.tasks[0].folder)[1])
     novelty_threshold = export.novelty_threshold(distances)
-    for name, task, learned in (
-        ("default-filtered", part.tasks[0], "fault-filtered, its train part"),
-        ("default", everything, "none: all tracks"),
+    for name, tasks, learned in (
+        ("default-filtered", part.tasks, "fault-filtered, its train part"),
+        ("default", everything, "all tracks"),
     ):
-        model, info = models.load(task.folder)
-        info = export.with_figures(info, chosen, precision=options.precision, name=name)
+        model, info = export.loaded(tasks)
+        info = export.with_figures(
+            info, chosen, precision=options.precision, name=name, ensemble=True
+        )
         if options.test and name == "default-filtered":  # the other one has learned those tracks
-            info = replace(info, accuracy=export.measured_accuracy(examined, family))
+            accuracy = export.measured_accuracy(examined, family, ensemble=True)
+            info = replace(info, accuracy=accuracy)
         info = replace(info, novelty_threshold=novelty_threshold)
-        files[name] = written(model, info, corpus, task, learned, options)
+        files[name] = written(model, info, corpus, tasks[0], learned, options)
     return of_the_card(chosen, examined if options.test else None, family, distances)
 
 
@@ -137,22 +144,25 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def trained_on_all(task: Task, corpus: Corpus, folder: Path) -> Task:
-    """The same recipe on every track.
+def trained_on_all(tasks: Sequence[Task], corpus: Corpus, folder: Path) -> list[Task]:
+    """The same recipe and seeds on every track.
 
     A run needs a validation part, for its curves: here it is some of the training tracks, so the
-    figures of this run mean nothing, and none of them is used.
+    figures of these runs mean nothing, and none of them is used.
     """
     split = hashlib.sha256("\n".join(corpus.ids).encode()).hexdigest()[:12]
-    everything = Task(
-        recipe=replace(task.recipe, split=split, test=False),
-        seed=0,
-        fold=0,
-        parts=Fold(train=corpus.ids, valid=corpus.ids[::20]),
-        folder=folder.absolute(),
-    )
-    if not is_finished(everything):
-        execute(everything, corpus)
+    everything = [
+        replace(
+            task,
+            recipe=replace(task.recipe, split=split, test=False),
+            parts=Fold(train=corpus.ids, valid=corpus.ids[::20]),
+            folder=(folder / f"seed{task.seed}").absolute(),
+        )
+        for task in tasks
+    ]
+    for task in everything:
+        if not is_finished(task):
+            execute(task, corpus)
     return everything
 
 
@@ -208,11 +218,14 @@ def of_the_card(
         },
         "splits": {
             name: {
-                "accuracy": export.measured_accuracy(results, model),
+                "accuracy": export.measured_accuracy(results, model, ensemble=True),
+                "single_trainings": export.measured_accuracy(results, model),
                 "per_genre": results["models"][model]["per_genre"],
                 "confidence": {
                     key: value
-                    for key, value in (results["models"][model]["confidence"] or {}).items()
+                    for key, value in (
+                        results["models"][model]["ensemble_confidence"] or {}
+                    ).items()
                     if key != "reliability"
                 },
             }
