@@ -17,6 +17,8 @@ parity
 start
     ``import ostinato``, and ``ostinato classify song.mp3`` in a fresh process, against a script
     that does the same with librosa and PyTorch (``PEER``): decode, 40 MFCC, a recurrent network.
+network
+    The model's graph on the windows of 30 s, one thread.
 pipeline
     A folder of mp3s heard whole, warm, against PyAV decoding them and doing nothing else.
 quick
@@ -55,7 +57,9 @@ from ostinato import Classifier, OstinatoError
 from ostinato.audio import load_audio
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.hearing import found_audio
+from ostinato.modelgraph import load_graph
 from ostinato.verdict import Verdict
+from ostinato.windows import cut
 
 SONG_S, LONG_S, LONGEST_S = 240, 1_200, 7_200
 N_SONGS = 5
@@ -204,6 +208,20 @@ def parity(classifier: Classifier, folder: Path) -> list[Row]:
         Row("parity: another verdict, abstaining included", withheld, "tracks", 4, note=of),
         Row("parity: probability of the likeliest genre", float(np.mean(apart)), "apart", 0.03,
             note=f"over all genres {np.mean(all_apart):.4f}, most {max(apart):.3f}"),
+    ]  # fmt: skip
+
+
+def network(classifier: Classifier) -> list[Row]:
+    """The graph alone, on the windows of an excerpt: frames are there, nothing is decoded."""
+    info = classifier.info
+    n_frames = round(info.spec.excerpt_seconds / info.spec.hop_seconds)
+    frames = np.random.default_rng(0).normal(size=(n_frames, info.spec.n_features))
+    windows = cut(frames.astype(np.float32), length=info.window_frames, hop=info.window_hop)
+    graph = load_graph(info.name)
+    taken = take_turns({"graph": lambda: graph.run(windows)}, rounds=30)["graph"]
+    return [
+        Row("the network, 30 s", 1000 * float(np.median(taken)), "ms", 15,
+            note=f"{len(windows)} windows, {graph.n_bytes / 1e6:.1f} MB"),
     ]  # fmt: skip
 
 
@@ -367,6 +385,7 @@ def main() -> None:
             for i in range(10)
         ]
         show(parity(classifier, choices.shared / "gtzan" / "audio" / "full"))
+        show(network(classifier))
         show(start(song, rounds))
         show(pipeline(classifier, pieces, rounds))
         show(quick(classifier, songs, rounds))

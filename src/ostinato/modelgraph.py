@@ -113,12 +113,13 @@ class ModelGraph:
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
+    """Names of the models that come with the package, those that are meant for use first."""
     folder = files("ostinato") / WEIGHTS
     if not folder.is_dir():
         return ()
     names = (entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
-    return tuple(sorted({name.removesuffix(_SUFFIX) for name in names} - set(_HEADS)))
+    found = {name.removesuffix(_SUFFIX) for name in names} - set(_HEADS)
+    return tuple(sorted(found, key=lambda name: (not name.startswith("default"), name)))
 
 
 def fetched_path() -> Path:
