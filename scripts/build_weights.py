@@ -27,6 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,7 +69,7 @@ def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[st
     part = plan_study(filtered, corpus, options.work / "filtered")
     examined = run_study(part, jobs=options.jobs, report=False).results
 
-    everything = trained_on_all(part.tasks, corpus, options.work / "all")
+    everything = trained_on_all(part.tasks, corpus, options.work / "all", options.jobs)
     folds_of_a_seed = tuple(task for task in plan.tasks if task.seed == 0)
     distances = held_out_distances(corpus, folds_of_a_seed, models.load(part.tasks[0].folder)[1])
     novelty_threshold = export.novelty_threshold(distances)
@@ -144,7 +145,9 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def trained_on_all(tasks: Sequence[Task], corpus: Corpus, folder: Path) -> list[Task]:
+def trained_on_all(
+    tasks: Sequence[Task], corpus: Corpus, folder: Path, jobs: int | None
+) -> list[Task]:
     """The same recipe and seeds on every track.
 
     A run needs a validation part, for its curves: here it is some of the training tracks, so the
@@ -160,9 +163,10 @@ def trained_on_all(tasks: Sequence[Task], corpus: Corpus, folder: Path) -> list[
         )
         for task in tasks
     ]
-    for task in everything:
-        if not is_finished(task):
-            execute(task, corpus)
+    waiting = [task for task in everything if not is_finished(task)]
+    joblib.Parallel(jobs or joblib.cpu_count())(
+        joblib.delayed(execute)(task, corpus) for task in waiting
+    )
     return everything
 
 
