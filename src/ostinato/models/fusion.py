@@ -42,7 +42,7 @@ class FusionSettings(CRNNSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.baseline
+        _ = self.baseline  # refuses what its settings refuse
         if not 0 <= self.share <= 1:
             raise UsageError(f"Expected a share in [0, 1], got {self.share}.")
 
