@@ -43,7 +43,7 @@ _Wanted = list[tuple[str, tuple[int, ...]]]  # names, and sizes behind the batch
 
 _Described = list[tuple[str, str, tuple[object, ...]]]  # names, types and shapes
 
-_BATCH = 64  # windows a run: enough to keep one thread busy, few enough for constant memory
+_FRAMES_A_RUN = 1024  # or samples: windows together are no faster, and take memory each
 _SUFFIX = ".onnx"
 
 
@@ -88,7 +88,8 @@ class ModelGraph:
         DataError
             If the graph fails, or gives what are no finite numbers of the right shape.
         """
-        parts = [self._run(inputs[i : i + _BATCH]) for i in range(0, len(inputs), _BATCH)]
+        some = max(1, _FRAMES_A_RUN // inputs.shape[1])
+        parts = [self._run(inputs[i : i + some]) for i in range(0, len(inputs), some)]
         scores, *distances = (np.concatenate(column) for column in zip(*parts, strict=True))
         return scores, distances[0] if distances else None
 
