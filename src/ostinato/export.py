@@ -112,7 +112,7 @@ def export_run(
 
 def write(
     model: models.GenreModel,
-    novelty: Novelty | None,
+    novelty: models.GenreModel | None,
     info: ModelInfo,
     to: Path,
     *,

@@ -8,7 +8,8 @@ import torch
 
 from ostinato import models
 from ostinato.features import FeatureSpec
-from ostinato.models.mean import MeanOfModels, MeanOfPieces
+from ostinato.models.mean import MeanDistanceOfPieces, MeanOfModels, MeanOfPieces
+from ostinato.models.novelty import Novelty
 from ostinato.models.onnx import write_onnx
 from ostinato.windows import cut, track_verdicts
 
@@ -39,6 +40,17 @@ def test_a_window_in_pieces_gets_the_verdict_of_a_track(n_frames: int) -> None:
     wanted = track_verdicts(model(torch.from_numpy(windows)).numpy(), np.array([len(windows)]))
     whole = MeanOfPieces(model, window_frames=n_frames, length=24, hop=12)
     np.testing.assert_allclose(whole(frames[None]).softmax(dim=1).numpy(), wanted, atol=1e-6)
+
+
+@torch.no_grad()
+def test_the_distance_of_pieces_is_their_mean() -> None:
+    novelty = Novelty(8)
+    x = torch.randn(40, 24, 8)
+    novelty.fit(x.flatten(0, 1), [x])
+    whole = MeanDistanceOfPieces(novelty, window_frames=36, length=24, hop=12)
+    longer = torch.randn(2, 36, 8)
+    wanted = (novelty(longer[:, :24]) + novelty(longer[:, 12:])) / 2
+    torch.testing.assert_close(whole(longer), wanted)
 
 
 def test_both_become_onnx_graphs(tmp_path) -> None:

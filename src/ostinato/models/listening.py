@@ -27,7 +27,6 @@ from ostinato.modelfile import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
 from ostinato.modelgraph import DISTANCE, FRAMES, LOGITS, METADATA, PROBABILITIES, read_graph
 from ostinato.models.front_end import WINDOWS, frames_of_excerpt, front_end_graph
 from ostinato.models.layers import GenreModel
-from ostinato.models.novelty import Novelty
 from ostinato.models.onnx import TOLERANCE, to_onnx
 from ostinato.windows import cut, tempered, track_verdicts, window_starts
 
@@ -41,15 +40,16 @@ _PREFIX = "novelty/"
 
 
 def write_listening(
-    model: GenreModel, novelty: Novelty | None, info: ModelInfo, path: Path, *, windows: Tensor
+    model: GenreModel, novelty: GenreModel | None, info: ModelInfo, path: Path, *, windows: Tensor
 ) -> float:
     """Write the file that :class:`ostinato.Classifier` loads.
 
     Parameters
     ----------
     model : GenreModel
-    novelty : Novelty or None
-        None: the model will not say when a sound is unlike what it learned from.
+    novelty : GenreModel or None
+        Gives distances (B,), as :class:`~ostinato.models.novelty.Novelty` does. None: the model
+        will not say when a sound is unlike what it learned from.
     info : ModelInfo
         With ``novelty_threshold`` where there is a novelty, and without where there is none.
     path : Path
@@ -82,7 +82,7 @@ def write_listening(
     return difference
 
 
-def listening_graph(model: GenreModel, novelty: Novelty | None, info: ModelInfo) -> bytes:
+def listening_graph(model: GenreModel, novelty: GenreModel | None, info: ModelInfo) -> bytes:
     """The bytes of that file, not yet compared with anything.
 
     Raises
@@ -97,7 +97,7 @@ def listening_graph(model: GenreModel, novelty: Novelty | None, info: ModelInfo)
 
 
 def write_with_front_end(
-    model: GenreModel, novelty: Novelty | None, info: ModelInfo, path: Path
+    model: GenreModel, novelty: GenreModel | None, info: ModelInfo, path: Path
 ) -> float:
     """Write the file for programs without Ostinato: sound in, probabilities out.
 
@@ -236,7 +236,7 @@ def _noises(spec: FeatureSpec) -> list[NDArray[np.float32]]:
 
 @torch.no_grad()
 def _as_ostinato_hears(
-    model: GenreModel, novelty: Novelty | None, info: ModelInfo, sound: NDArray[np.float32]
+    model: GenreModel, novelty: GenreModel | None, info: ModelInfo, sound: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], float]:
     """Probabilities and mean distance of an excerpt, by the package's own functions."""
     windows = cut(frames(sound, info.spec), length=info.window_frames, hop=info.window_hop)

@@ -42,11 +42,8 @@ class MeanOfModels(GenreModel):
         return _log_mean(torch.stack([member(x).softmax(dim=1) for member in self.members]))
 
 
-class MeanOfPieces(GenreModel):
-    """Frames (B, T, F) -> logits (B, G): a model of short windows, heard over a longer one.
-
-    The window is cut as a track is (:mod:`ostinato.windows`), so that the verdict is the mean that
-    it would be; but what tells how unlike a window is, which needs seconds, gets the whole of it.
+class _InPieces(GenreModel):
+    """A model of short windows, heard over a longer one that is cut as a track is.
 
     Parameters
     ----------
@@ -54,7 +51,7 @@ class MeanOfPieces(GenreModel):
     window_frames : int
         T.
     length, hop : int
-        Of the pieces, in frames.
+        Of the pieces, in frames (:mod:`ostinato.windows`).
     """
 
     def __init__(self, model: GenreModel, *, window_frames: int, length: int, hop: int) -> None:
@@ -68,12 +65,28 @@ class MeanOfPieces(GenreModel):
         """The model's."""
         return self.model.normalise
 
+    def of_pieces(self, x: Tensor) -> Tensor:
+        """What the model says of every piece of windows (B, T, F) [shape=(W, B, ...)]."""
+        pieces = torch.stack([x[:, i : i + self.length] for i in self.starts])  # (W, B, L, F)
+        W, B = pieces.shape[:2]
+        said: Tensor = self.model(pieces.flatten(0, 1))  # (W B, ...)
+        return said.view(W, B, *said.shape[1:])
+
+
+class MeanOfPieces(_InPieces):
+    """Frames (B, T, F) -> logits (B, G): the verdict that a track of these frames would get."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
-        pieces = torch.stack([x[:, i : i + self.length] for i in self.starts])  # (W, B, T, F)
-        W, B = pieces.shape[:2]
-        probabilities = self.model(pieces.flatten(0, 1)).softmax(dim=1)  # (W B, G)
-        return _log_mean(probabilities.view(W, B, -1))
+        return _log_mean(self.of_pieces(x).softmax(dim=2))
+
+
+class MeanDistanceOfPieces(_InPieces):
+    """Frames (B, T, F) -> distances (B,), as of :class:`~ostinato.models.novelty.Novelty`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Distances of windows of frames."""
+        return self.of_pieces(x).mean(dim=0)
 
 
 def _log_mean(probabilities: Tensor) -> Tensor:
