@@ -1,6 +1,6 @@
 """Build the weights that ship, as ONNX files, from the frames that ship.
 
-    python scripts/build_weights.py             (half an hour on two cores; goes on where it was stopped)
+    python scripts/build_weights.py      (half an hour on two cores, and goes on where it stopped)
 
 - ``default-filtered.onnx`` learned from the train part of the fault-filtered split. Whatever is
   said of accuracy, calibration and abstaining is said of it.

@@ -278,6 +278,14 @@ class TestEnsemble:
         assert info.provenance["seed"] == [0, 1]
         assert info.provenance["parameters"] == 2 * results["parameters"]
 
+    def test_one_seed_is_no_ensemble(self, trained_twice, tmp_path, capsys) -> None:
+        arguments = ["export", str(trained_twice), "--ensemble", "--seed", "1", "--to"]
+        with pytest.raises(SystemExit) as left:
+            cli.main([*arguments, str(tmp_path / "both.onnx")])
+        assert left.value.code == UsageError.exit_status
+        assert "or one --seed; got both" in capsys.readouterr().err
+        assert not (tmp_path / "both.onnx").exists()
+
     def test_a_study_that_did_not_judge_ensembles_is_refused(self, trained_twice) -> None:
         results = json.loads((trained_twice / "results.json").read_text())
         info = models.load(trained_twice / "models" / "lstm" / "seed0-fold0")[1]

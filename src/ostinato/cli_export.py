@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ostinato.console import output, progress
-from ostinato.errors import require
+from ostinato.errors import UsageError, require
 
 
 def export(
@@ -17,7 +17,9 @@ def export(
     model: Annotated[
         str | None, typer.Option(help="Of the study's models; needed where it has several.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which of its trainings.", min=0)] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Which of its trainings. By default the first, 0.", min=0)
+    ] = None,
     ensemble: Annotated[
         bool,
         typer.Option("--ensemble", help="The mean of all seeds' trainings, not a single one."),
@@ -58,10 +60,13 @@ def export(
     require("torch", extra="train", needed_for="Export of a model")
     from ostinato.export import export_run
 
+    if ensemble and seed is not None:
+        raise UsageError("Expected --ensemble, the mean of all seeds, or one --seed; got both.")
+
     with progress("files") as step:
         difference = export_run(
-            run, to, model=model, seed=None if ensemble else seed, fold=fold, precision=precision,
-            front_end=with_front_end, cache=cache, jobs=jobs, progress=step, licence=licence,
+            run, to, model=model, seed=None if ensemble else seed or 0, fold=fold,
+            precision=precision, front_end=with_front_end, cache=cache, jobs=jobs, progress=step, licence=licence,
         )  # fmt: skip
     size = to.stat().st_size / 1e6
     output.print(
