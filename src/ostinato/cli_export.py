@@ -66,7 +66,8 @@ def export(
     with progress("files") as step:
         difference = export_run(
             run, to, model=model, seed=None if ensemble else seed or 0, fold=fold,
-            precision=precision, front_end=with_front_end, cache=cache, jobs=jobs, progress=step, licence=licence,
+            precision=precision, front_end=with_front_end, cache=cache, jobs=jobs, progress=step,
+            licence=licence,
         )  # fmt: skip
     size = to.stat().st_size / 1e6
     output.print(
