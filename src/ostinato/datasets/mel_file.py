@@ -16,14 +16,12 @@ archive are of no effect, and nothing is unpickled.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ostinato.datasets._npz import read_arrays
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import gtzan_corpus, tracks
 from ostinato.errors import DataError, UsageError
@@ -64,7 +62,9 @@ def load_mel_file(path: Path, *, spec: FeatureSpec) -> Corpus:
     held = FeatureSpec(kind=spec.kind, n_coefficients=spec.n_coefficients)
     if spec != held:
         raise UsageError(f"{path}: the file can give {held.describe()}; got {spec.describe()}.")
-    arrays = _read(path)
+    if not path.is_file():
+        raise UsageError(f"Expected a file of mel frames, got '{path}', which does not exist.")
+    arrays = read_arrays(path, ARRAYS)
     images, ids, genres = (arrays[name] for name in ARRAYS)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != spec.n_mels:
         raise DataError(
@@ -82,29 +82,6 @@ def load_mel_file(path: Path, *, spec: FeatureSpec) -> Corpus:
         _frames(path, name, image, spec) for name, image in zip(ids.tolist(), images, strict=True)
     ]
     return gtzan_corpus(ids.tolist(), frames, spec=spec, source=path.name)
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    if not path.is_file():
-        raise UsageError(f"Expected a file of mel frames, got '{path}', which does not exist.")
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with path.open("rb") as file:
-            stored = np.load(file, allow_pickle=False)
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            arrays = {name: stored[name] for name in ARRAYS if name in stored.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path}: expected an archive of NumPy arrays (.npz), got a file that cannot be read "
-            f"as one ({error})."
-        ) from error
-    missing = [name for name in ARRAYS if name not in arrays]
-    if missing:
-        raise DataError(
-            f"{path}: expected the arrays {', '.join(ARRAYS)}; it lacks {', '.join(missing)}."
-        )
-    return arrays
 
 
 def _check_tracks(path: Path, ids: list[str], genres: list[str]) -> None:

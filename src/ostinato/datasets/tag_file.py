@@ -16,14 +16,11 @@ its tags were computed from. Nothing is unpickled.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ostinato.datasets._npz import read_arrays
 from ostinato.datasets.corpus import Corpus, Skipped
 from ostinato.datasets.gtzan import GENRES, gtzan_corpus, gtzan_id, tracks
 from ostinato.errors import DataError, UsageError
@@ -75,7 +72,7 @@ def load_tag_file(path: Path) -> Corpus:
 
 def _sequences(path: Path) -> dict[str, Frames]:
     """Frames of each track of a file."""
-    likelihoods, labels, names = (_read(path)[name] for name in ARRAYS)
+    likelihoods, labels, names = read_arrays(path, ARRAYS).values()
     n_rows, width = len(names), TAGS_SPEC.n_features
     if likelihoods.dtype != np.float32 or likelihoods.shape != (n_rows, width) or not n_rows:
         raise DataError(
@@ -104,23 +101,3 @@ def _sequences(path: Path) -> dict[str, Frames]:
             raise DataError(f"{path}: expected the genre of '{given}' in 'Y', got another.")
         sequences[name] = roots[rows]
     return sequences
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as file:
-            stored = np.load(file, allow_pickle=False)
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            arrays = {name: stored[name] for name in ARRAYS if name in stored.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path}: expected an archive of NumPy arrays (.npz), got a file that cannot be read "
-            f"as one ({error})."
-        ) from error
-    missing = [name for name in ARRAYS if name not in arrays]
-    if missing:
-        raise DataError(
-            f"{path}: expected the arrays {', '.join(ARRAYS)}; it lacks {', '.join(missing)}."
-        )
-    return arrays
