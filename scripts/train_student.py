@@ -22,6 +22,7 @@ import argparse
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -42,11 +43,9 @@ from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import FeatureSpec
 from ostinato.files import replacing
 from ostinato.hearing import found_audio
-from ostinato.models.layers import GenreModel
 from ostinato.runs import Task
 from ostinato.study import load_data, plan_study
 from ostinato.training.fit import GenreTraining, fit
-from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, predict
 
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
@@ -170,29 +169,19 @@ def lessons_of(
 class TaughtTraining(GenreTraining):
     """Each step also brings what a second head says of some windows nearer to the teacher."""
 
-    def __init__(
-        self,
-        model: GenreModel,
-        train: Tracks,
-        settings: TrainingSettings,
-        seed: int,
-        weights: Tensor | None = None,
-        *,
-        lessons: list[Lesson],
-        weight: float,
-    ) -> None:
-        super().__init__(model, train, settings, seed, weights)
+    def __init__(self, *usual: Any, lessons: list[Lesson], weight: float) -> None:
+        super().__init__(*usual)
         tags = torch.from_numpy(np.stack([tags for _, tags in lessons]))
         self.lessons = Tracks(
             frames=torch.from_numpy(np.concatenate([frames for frames, _ in lessons])),
             firsts=torch.tensor([0, *np.cumsum([len(f) for f, _ in lessons])[:-1]]),
             lengths=torch.tensor([len(f) for f, _ in lessons]),
             labels=torch.zeros(len(lessons), dtype=torch.int64),
-            spec=train.spec,
+            spec=self.train_tracks.spec,
         )
         self.tags = (tags - tags.mean(dim=0)) / tags.std(dim=0)  # (N, 50)
         self.weight = weight
-        head = getattr(model, "network", model).head
+        head = getattr(self.model, "network", self.model).head
         self.second_head = nn.Linear(head.in_features, tags.shape[1])
         self.read: Tensor | None = None  # what the head of genres read last
         head.register_forward_pre_hook(self._keep)
