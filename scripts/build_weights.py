@@ -60,7 +60,8 @@ def main() -> None:
     figures |= build_default(options, figures["files"])
     build_teaching(options, figures["files"])
     write_text(options.to / "figures.json", json.dumps(figures, indent=1) + "\n")
-    print(json.dumps(figures["files"], indent=1))
+    told = ("files", "default-filtered_on_test")
+    print(json.dumps({key: figures[key] for key in told if key in figures}, indent=1))
 
 
 def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[str, Any]:
