@@ -34,13 +34,13 @@ from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.evaluation import calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
-from ostinato.files import write_text
 from ostinato.ledger import Examination, append, part_digest
 from ostinato.modelfile import ModelInfo
 from ostinato.modelgraph import WEIGHTS
 from ostinato.models.mean import MeanOfModels
 from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions, read_run
 from ostinato.splits import Fold
+from ostinato.storage import write_text
 from ostinato.study import Plan, load_data, plan_study, run_study
 
 ROOT = Path(__file__).resolve().parents[1]

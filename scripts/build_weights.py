@@ -36,11 +36,11 @@ from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.evaluation import calibration
 from ostinato.evaluation.significance import wilson
-from ostinato.files import write_text
 from ostinato.modelfile import ModelInfo
 from ostinato.models.mean import MeanDistanceOfPieces, MeanOfPieces
 from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions
 from ostinato.splits import Fold
+from ostinato.storage import write_text
 from ostinato.study import Plan, load_data, plan_study, run_study
 
 REPOSITORY = Path(__file__).resolve().parents[1]

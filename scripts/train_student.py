@@ -41,9 +41,9 @@ from ostinato.datasets.tag_file import load_tag_file
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import FeatureSpec
-from ostinato.files import replacing
 from ostinato.hearing import found_audio
 from ostinato.runs import Task
+from ostinato.storage import replacing
 from ostinato.study import load_data, plan_study
 from ostinato.training.fit import GenreTraining, fit
 from ostinato.training.tracks import Tracks, predict

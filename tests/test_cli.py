@@ -19,7 +19,7 @@ import soundfile
 from ostinato import __version__, study
 from ostinato.errors import DataError
 from ostinato.features import FeatureSpec
-from ostinato.files import WriteError
+from ostinato.storage import WriteError
 
 TINY = """
 models = ["lstm"]

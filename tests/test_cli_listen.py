@@ -15,8 +15,8 @@ import pytest
 import soundfile
 
 from ostinato import cli
-from tests.graphs import toy_bytes, toy_info
-from tests.sounds import RATE_HZ
+from tests.helpers.graphs import toy_bytes, toy_info
+from tests.helpers.sounds import RATE_HZ
 
 
 def write(path: Path, seconds: float = 2.0) -> Path:

@@ -12,8 +12,8 @@ import pytest
 import ostinato
 from ostinato import modelgraph
 from ostinato.modelgraph import shipped
-from tests.graphs import toy_bytes, toy_info
-from tests.programs import run
+from tests.helpers.graphs import toy_bytes, toy_info
+from tests.helpers.programs import run
 
 KEYS = {
     "name", "version", "family", "parameters", "bytes", "accuracy", "temperature", "threshold",

@@ -15,7 +15,7 @@ from ostinato.config import StudyConfig
 from ostinato.errors import DataError, UsageError
 from ostinato.ledger import LEDGER, read_ledger
 from ostinato.study import plan_study, run_study
-from tests.toy import QUICK, toy_corpus
+from tests.helpers.toy import QUICK, toy_corpus
 
 SMALL = {"width": 8, "depth": 1, "texture_frames": 4}
 CONFIG = StudyConfig(

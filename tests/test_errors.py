@@ -14,8 +14,8 @@ from ostinato.datasets.cache import CacheError
 from ostinato.datasets.download import DownloadError
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, require
 from ostinato.features import FeatureError
-from ostinato.files import WriteError
 from ostinato.splits import LeakError
+from ostinato.storage import WriteError
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from ostinato.models import listening
 from ostinato.study import load_data, plan_study, run_study
 from ostinato.training.settings import TrainingSettings
 from ostinato.windows import cut
-from tests.sounds import RATE_HZ
+from tests.helpers.sounds import RATE_HZ
 
 WINDOW = {"length": 24, "hop": 12}
 

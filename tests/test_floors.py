@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import ostinato
-from tests.programs import run
+from tests.helpers.programs import run
 
 PACKAGE = Path(ostinato.__file__).parent
 
@@ -84,7 +84,7 @@ FLOORS = (
 LIGHT = (
     "ostinato",
     "ostinato.errors",
-    "ostinato.files",
+    "ostinato.storage",
     "ostinato.audio",
     "ostinato.streams",
     "ostinato.live",
@@ -204,7 +204,8 @@ class TestFloors:
         """The reader above, on each form of an import that there is."""
         source = """
 import ostinato.audio
-from ostinato import __version__, files
+from ostinato import __version__
+from ostinato import storage as files
 from ostinato.datasets import gtzan
 from . import layers
 from .lstm import LSTMClassifier
@@ -215,7 +216,7 @@ import numpy
         assert imports("ostinato.models", ast.parse(source)) == {
             "ostinato",
             "ostinato.audio",
-            "ostinato.files",
+            "ostinato.storage",
             "ostinato.datasets.gtzan",
             "ostinato.models.layers",
             "ostinato.models.lstm",

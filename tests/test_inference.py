@@ -25,9 +25,9 @@ from ostinato.modelfile import ModelInfo
 from ostinato.modelgraph import read_graph
 from ostinato.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
 from ostinato.windows import tempered
-from tests.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
-from tests.programs import run
-from tests.sounds import RATE_HZ, not_music, speech
+from tests.helpers.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
+from tests.helpers.programs import run
+from tests.helpers.sounds import RATE_HZ, not_music, speech
 
 BARE = {"PATH": ""}  # an environment
 

@@ -21,7 +21,7 @@ from ostinato import Classifier
 from ostinato.features import FeatureSpec
 from ostinato.modelfile import TAKES_WAVEFORM, ModelInfo
 from ostinato.modelgraph import read_graph
-from tests.graphs import stamp, toy_bytes, toy_info
+from tests.helpers.graphs import stamp, toy_bytes, toy_info
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "javascript"

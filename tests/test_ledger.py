@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ostinato.errors import DataError
-from ostinato.files import WriteError
 from ostinato.ledger import (
     COLUMNS,
     Examination,
@@ -18,6 +17,7 @@ from ostinato.ledger import (
     part_digest,
     read_ledger,
 )
+from ostinato.storage import WriteError
 
 ONE = Examination(
     when="2026-01-01T00:00:00+00:00", test_part="part", recordings=290, data="gtzan",

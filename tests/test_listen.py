@@ -22,7 +22,7 @@ import ostinato
 from ostinato import Classifier, UsageError
 from ostinato.cli import main
 from ostinato.listen import LISTENING, Listener
-from tests.graphs import toy_bytes, toy_info
+from tests.helpers.graphs import toy_bytes, toy_info
 
 RATE = 22_050
 CHUNK = RATE // 10

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ostinato import modelgraph
 from ostinato.errors import DataError, UsageError
 from ostinato.modelgraph import load_graph, read_graph, shipped
-from tests.graphs import INFO, WEIGHT, stamp, toy_bytes, toy_graph, toy_info
+from tests.helpers.graphs import INFO, WEIGHT, stamp, toy_bytes, toy_graph, toy_info
 
 
 def refused(content: bytes) -> str:

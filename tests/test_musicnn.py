@@ -35,7 +35,7 @@ from ostinato.musicnn import (
     joined_graph,
     tagger_graph,
 )
-from tests.graphs import INFO, toy_bytes
+from tests.helpers.graphs import INFO, toy_bytes
 
 N_PATCHES = 3
 WINDOW = PATCH_FRAMES + (N_PATCHES - 1) * PATCH_HOP

@@ -11,7 +11,7 @@ import pytest
 from ostinato.evaluation import calibration, selective
 from ostinato.results.confidence import WISHED, confidence
 from ostinato.results.missed import missed
-from tests.toy import toy_corpus
+from tests.helpers.toy import toy_corpus
 
 G = 4
 

@@ -24,7 +24,7 @@ from ostinato.splits import (
     thinned,
 )
 from ostinato.study import plan_study
-from tests.toy import QUICK, toy_corpus
+from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()
 

@@ -32,7 +32,7 @@ from ostinato.splits import (
     song_holdout,
     split_corpus,
 )
-from tests.report.fake_results import fake_results
+from tests.helpers.fake_results import fake_results
 from tests.test_splits import artists, collections, corpus_of, genres, is_clean, plain, without
 
 FILTERED = gtzan.published_split("fault-filtered")

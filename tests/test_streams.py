@@ -23,7 +23,7 @@ from ostinato import _decode, streams
 from ostinato.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_audio
 from ostinato.errors import UsageError
 from ostinato.streams import open_sound
-from tests.programs import run
+from tests.helpers.programs import run
 from tests.test_audio import write, write_with_pyav
 
 Samples = NDArray[np.float32]

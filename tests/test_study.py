@@ -25,7 +25,7 @@ from ostinato.study import load_results, plan_study, run_study
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import mixup
 from ostinato.training.tracks import Tracks, predict
-from tests.toy import QUICK, toy_corpus
+from tests.helpers.toy import QUICK, toy_corpus
 
 SMALL = {
     "lstm": {"width": 8, "depth": 1, "texture_frames": 4},

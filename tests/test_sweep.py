@@ -14,7 +14,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.report.sweep_page import write_sweep
 from ostinato.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
 from ostinato.sweep import is_sweep, load_sweep, run_sweep, tabulate
-from tests.toy import toy_corpus
+from tests.helpers.toy import toy_corpus
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CORPUS = toy_corpus(seed=4)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.errors import DataError
-from ostinato.files import WriteError
+from ostinato.storage import WriteError
 
 LEDGER = "test-ledger.csv"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
-from ostinato.files import write_text
+from ostinato.storage import write_text
 
 SCHEMA = 1
 TAKES_FRAMES, TAKES_WAVEFORM = "frames", "waveform"

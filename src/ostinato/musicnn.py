@@ -46,7 +46,6 @@ from ostinato._musicnnwheel import (
 )
 from ostinato.errors import DataError, OstinatoError, require
 from ostinato.features import FeatureSpec
-from ostinato.files import replacing
 from ostinato.modelgraph import (
     FRAMES,
     METADATA,
@@ -56,6 +55,7 @@ from ostinato.modelgraph import (
     load_graph,
     read_graph,
 )
+from ostinato.storage import replacing
 
 if TYPE_CHECKING:
     from onnx import ModelProto

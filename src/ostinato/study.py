@@ -28,7 +28,6 @@ from ostinato.datasets.mel_file import load_mel_file
 from ostinato.datasets.table import is_table, load_table
 from ostinato.datasets.tag_file import load_tag_file
 from ostinato.errors import OstinatoError, UsageError
-from ostinato.files import write_text
 from ostinato.ledger import (
     LEDGER,
     append,
@@ -61,6 +60,7 @@ from ostinato.splits import (
     split_corpus,
     thinned,
 )
+from ostinato.storage import write_text
 from ostinato.training.curves import CURVES
 
 SPLIT = "split.tsv"

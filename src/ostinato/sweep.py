@@ -33,7 +33,7 @@ from ostinato.config import StudyConfig, checked, overridden
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
-from ostinato.files import write_text
+from ostinato.storage import write_text
 from ostinato.study import Plan, Progress, plan_study, run_study
 
 SCHEMA = 1

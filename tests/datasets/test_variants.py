@@ -22,7 +22,7 @@ from ostinato.datasets.copies import hear_copies
 from ostinato.datasets.variants import VariantSettings, draw, through_mp3, vary
 from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.features import FeatureSpec, frames
-from tests.programs import run
+from tests.helpers.programs import run
 
 RATE_HZ = 22_050
 HASH = "ab" + "0" * 62

@@ -9,7 +9,7 @@ import torch
 
 from ostinato.models import _conv_lstm_fast
 from ostinato.models.conv_lstm_layers import ConvLSTM
-from tests.models.conv_lstms import CASES
+from tests.helpers.conv_lstms import CASES
 
 GIVEN = ["without", "with"]  # a state to begin with
 

@@ -15,7 +15,7 @@ import keras
 
 from ostinato.errors import UsageError
 from ostinato.models.conv_lstm_layers import ConvLSTM, ConvLSTM1d, ConvLSTM2d
-from tests.models.conv_lstms import CASES
+from tests.helpers.conv_lstms import CASES
 
 Arrays = list[np.ndarray]
 

@@ -14,7 +14,7 @@ from ostinato.features import FeatureSpec, frames
 from ostinato.modelfile import ModelInfo
 from ostinato.models.front_end import FrontEnd, frames_of_excerpt, front_end_graph
 from ostinato.windows import cut
-from tests.graphs import INFO
+from tests.helpers.graphs import INFO
 
 SMALL: dict[str, Any] = {"excerpt_seconds": 1.5, "n_mels": 32, "n_coefficients": 10}
 

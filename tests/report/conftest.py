@@ -13,7 +13,7 @@ import pytest
 
 from ostinato.evaluation.significance import Clusters
 from ostinato.report.captions import CAPTIONS
-from tests.report.fake_results import GTZAN, fake_results, pairs
+from tests.helpers.fake_results import GTZAN, fake_results, pairs
 
 #: Studies of every kind that a report must cope with.
 STUDIES: dict[str, dict[str, Any]] = {

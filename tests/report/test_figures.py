@@ -14,15 +14,15 @@ import pytest
 from PIL import Image
 
 from ostinato.errors import MissingExtraError
-from ostinato.files import WriteError
+from ostinato.plotting import LONGEST, STYLE, save, short, titled
 from ostinato.report import draw_all
-from ostinato.report.canvas import LONGEST, STYLE, save, short, titled
 from ostinato.report.captions import CAPTIONS, alternatives
 from ostinato.report.curves import mean_curve
 from ostinato.report.figures import FIGURES
 from ostinato.report.reading import COLOURS, colours, confusion
+from ostinato.storage import WriteError
+from tests.helpers.fake_results import fake_results
 from tests.report.conftest import STUDIES
-from tests.report.fake_results import fake_results
 
 LARGEST = 300_000  # bytes
 

@@ -22,8 +22,8 @@ from ostinato.report.reading import (
     winner,
 )
 from ostinato.report.words import amount, joined, p_value, percent, points
+from tests.helpers.fake_results import GTZAN, fake_results
 from tests.report.conftest import STUDIES
-from tests.report.fake_results import GTZAN, fake_results
 
 Results = dict[str, Any]
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from ostinato.errors import DataError, MissingExtraError, UsageError
-from ostinato.files import WriteError
 from ostinato.report import write_page
 from ostinato.report.claim import CLAIM
 from ostinato.report.findings import findings, headline
 from ostinato.report.page import _minus
 from ostinato.report.words import percent
+from ostinato.storage import WriteError
+from tests.helpers.fake_results import fake_results
 from tests.report.conftest import STUDIES
-from tests.report.fake_results import fake_results
 
 Results = dict[str, Any]
 VOID = {"meta", "img", "br", "link", "input", "hr"}

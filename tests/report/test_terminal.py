@@ -11,8 +11,8 @@ from rich.console import Console
 from ostinato.errors import DataError
 from ostinato.report import headline, print_summary, summary_table
 from ostinato.report.words import percent
+from tests.helpers.fake_results import fake_results
 from tests.report.conftest import STUDIES
-from tests.report.fake_results import fake_results
 
 
 def printed(results: dict[str, Any], width: int = 80) -> str:

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from ostinato.errors import MissingExtraError, UsageError
-from ostinato.files import WriteError
-from ostinato.report.canvas import STYLE
+from ostinato.plotting import STYLE
 from ostinato.report.timeline import (
     COLOURS,
     MOST_SHOWN,
@@ -23,6 +22,7 @@ from ostinato.report.timeline import (
     genre_colours,
     timeline,
 )
+from ostinato.storage import WriteError
 from ostinato.verdict import Stretch, Verdict, clock
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae")

@@ -22,7 +22,7 @@ from ostinato.study import load_data, plan_study, run_study
 from ostinato.training import weak
 from ostinato.training.fit import fit
 from ostinato.training.tracks import Tracks
-from tests.toy import QUICK, toy_corpus
+from tests.helpers.toy import QUICK, toy_corpus
 
 WAVEFORM = VariantSettings(copies=2, pitch=1.0, mp3=0.5)
 PLAIN = toy_corpus()

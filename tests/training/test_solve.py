@@ -21,7 +21,7 @@ from ostinato.training.curves import TrainingError
 from ostinato.training.fit import fit
 from ostinato.training.solve import solve
 from ostinato.training.tracks import Tracks, predict
-from tests.toy import QUICK, toy_corpus
+from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()
 TRAIN, VALID = CORPUS.ids[::2], CORPUS.ids[1::2]

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from ostinato import models
 from ostinato.errors import DataError, UsageError
-from ostinato.files import WriteError
+from ostinato.storage import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import add_noise, mixup
 from ostinato.training.fit import CHECKPOINT, CurveKeeper, GenreTraining, TrainingError, fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, epoch_batches, predict
 from ostinato.windows import cut
-from tests.toy import QUICK, toy_corpus
+from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()
 TRAIN = Tracks.of(CORPUS, CORPUS.ids[::2])

@@ -29,7 +29,7 @@ from ostinato.training.weak import (
     recall_on_inner_folds,
     track_weights,
 )
-from tests.toy import QUICK, toy_corpus
+from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()
 SETTINGS = replace(QUICK, weak_genres=1.0, weak_genre_epochs=15, learning_rate=1e-2)

@@ -45,7 +45,7 @@ from ostinato.audio import AudioError, Waveform, load_audio
 from ostinato.datasets._processes import in_processes
 from ostinato.errors import OstinatoError, UsageError
 from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
-from ostinato.files import WriteError, replacing
+from ostinato.storage import WriteError, replacing
 
 _SETTLED_NS = 2_000_000_000
 """A file younger than this may change again without its modification time doing so: the coarsest

@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
-from ostinato.files import replacing
 from ostinato.modelfile import ModelInfo
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.cnn import CNNClassifier, CNNSettings
@@ -32,6 +31,7 @@ from ostinato.models.layers import GenreModel, count_parameters
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
 from ostinato.models.residual_lstm_kim import KimLSTMClassifier, KimLSTMSettings
+from ostinato.storage import replacing
 
 __all__ = [
     "FAMILIES",

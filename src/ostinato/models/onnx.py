@@ -31,13 +31,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ostinato.errors import DataError, UsageError, require
-from ostinato.files import replacing
 from ostinato.modelgraph import FRAMES, LOGITS
 from ostinato.models.conv_lstm_layers import ConvLSTM
 from ostinato.models.conv_lstm_residual import BNConvLSTM2d
 from ostinato.models.kim_lstm import KimCell, KimLSTM
 from ostinato.models.layers import GenreModel, State
 from ostinato.models.recurrent_norm import RecurrentBatchNorm
+from ostinato.storage import replacing
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.report.canvas import keys, titled
+from ostinato.plotting import keys, titled
 from ostinato.report.reading import Results, colours, label
 
 if TYPE_CHECKING:

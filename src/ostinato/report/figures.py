@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ostinato.errors import require
 from ostinato.evaluation.significance import Interval
-from ostinato.report.canvas import FAINT, INK, SOFT, STYLE, keys, place, save, short, titled
+from ostinato.plotting import FAINT, INK, SOFT, STYLE, keys, place, save, short, titled
 from ostinato.report.curves import learning_curves
 from ostinato.report.reading import (
     Results,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Widths and heights are in inches; see :data:`ostinato.report.canvas.DPI`.
+#: Widths and heights are in inches; see :data:`ostinato.plotting.DPI`.
 WIDTH = 7.5
 N_PAIRS = 12
 

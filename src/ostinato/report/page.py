@@ -15,8 +15,7 @@ from typing import Any
 
 from ostinato.errors import UsageError, require
 from ostinato.evaluation.significance import Interval
-from ostinato.files import write_text
-from ostinato.report.canvas import DPI
+from ostinato.plotting import DPI
 from ostinato.report.captions import CAPTIONS, alternatives
 from ostinato.report.caveats import LEAKING, NO_TEST
 from ostinato.report.claim import CLAIM
@@ -53,6 +52,7 @@ from ostinato.report.words import (
     points,
     points_span,
 )
+from ostinato.storage import write_text
 
 #: Width in CSS pixels of an inch of a figure, so that its text is about the size of the page's.
 PIXELS_PER_INCH = 110

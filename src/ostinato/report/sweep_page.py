@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.errors import require
-from ostinato.files import write_text
-from ostinato.report.canvas import SOFT, STYLE, keys, place, save, titled
+from ostinato.plotting import SOFT, STYLE, keys, place, save, titled
 from ostinato.report.page import environment
 from ostinato.report.reading import COLOURS
 from ostinato.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
 from ostinato.report.words import NOUNS
+from ostinato.storage import write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import UsageError, require
-from ostinato.report.canvas import INK, SOFT, STYLE, place, save, short, titled
+from ostinato.plotting import INK, SOFT, STYLE, place, save, short, titled
 from ostinato.report.words import joined
 from ostinato.verdict import Segment, Stretch, Verdict, clock
 

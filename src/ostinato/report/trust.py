@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ostinato.report.canvas import FAINT, SOFT, keys, place, titled
+from ostinato.plotting import FAINT, SOFT, keys, place, titled
 from ostinato.report.reading import Results, colours, confidences, examined, label, n_seeds
 from ostinato.report.words import NOUNS, over_seeds
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
-from ostinato.files import write_text
 from ostinato.splits.fold import ARTISTS, PARTS, Fold, Split, check_split
+from ostinato.storage import write_text
 
 COLUMNS = ["recording", "fold", "part"]
 SUFFIX = ".tsv"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.metrics import evaluate
-from ostinato.files import write_text
 from ostinato.models.layers import GenreModel
+from ostinato.storage import write_text
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, predict
 

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError
-from ostinato.files import write_text
 from ostinato.models.layers import GenreModel
 from ostinato.splits import Fold, artist_folds, check_split
+from ostinato.storage import write_text
 from ostinato.training.fit import fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, predict

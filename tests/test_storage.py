@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ostinato.errors import OstinatoError
-from ostinato.files import WriteError, replacing, write_text
+from ostinato.storage import WriteError, replacing, write_text
 
 posix = pytest.mark.skipif(os.name == "nt", reason="file modes are those of POSIX")
 unprivileged = pytest.mark.skipif(

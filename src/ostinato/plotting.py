@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostinato.files import replacing
+from ostinato.storage import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
