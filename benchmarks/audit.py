@@ -51,7 +51,7 @@ import soundfile
 import soxr
 from numpy.random import Generator
 
-from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
+from ostinato.audio.load import SAMPLE_RATE, Waveform, load_audio
 from ostinato.audit import audit, audit_folder
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording

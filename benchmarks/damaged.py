@@ -259,9 +259,9 @@ DAMAGE: dict[str, Callable[[bytes, list[bytes], Rng], bytes]] = {
 
 def listen() -> None:
     """Read the names of files, and answer each with a line of JSON."""
-    from ostinato.audio import AudioError, load_audio
-    from ostinato.live import LiveInput
-    from ostinato.streams import open_sound
+    from ostinato.audio.file import open_sound
+    from ostinato.audio.load import AudioError, load_audio
+    from ostinato.audio.stream import LiveInput
 
     def verdict(read: Callable[[], int]) -> int | str:
         try:

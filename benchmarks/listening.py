@@ -54,7 +54,7 @@ import av
 import numpy as np
 
 from ostinato import Classifier, OstinatoError
-from ostinato.audio import load_audio
+from ostinato.audio.load import load_audio
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.hearing import found_audio
 from ostinato.modelgraph import load_graph

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ostinato import _musicnnwheel, features, models, musicnn
-from ostinato.audio import load_audio
+from ostinato.audio.load import load_audio
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split

@@ -14,7 +14,7 @@ import soundfile
 import soxr
 
 from ostinato import _fingerprint, cli
-from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
+from ostinato.audio.load import SAMPLE_RATE, Waveform, load_audio
 from ostinato.audit import NEAR, SPEC, AuditResult, Pair, audit, audit_folder, straddling
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording, Skipped

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import ostinato
-from ostinato.audio import AudioError
+from ostinato.audio.load import AudioError
 from ostinato.datasets.cache import CacheError
 from ostinato.datasets.download import DownloadError
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, require

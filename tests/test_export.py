@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 from ostinato import cli, export, models
-from ostinato.audio import load_audio
+from ostinato.audio.load import load_audio
 from ostinato.config import StudyConfig
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation.calibration import apply_temperature

@@ -85,9 +85,9 @@ LIGHT = (
     "ostinato",
     "ostinato.errors",
     "ostinato.storage",
-    "ostinato.audio",
-    "ostinato.streams",
-    "ostinato.live",
+    "ostinato.audio.load",
+    "ostinato.audio.file",
+    "ostinato.audio.stream",
     "ostinato.features",
     "ostinato.windows",
     "ostinato.modelfile",
@@ -203,7 +203,7 @@ class TestFloors:
     def test_imports_are_read_as_they_are_meant(self) -> None:
         """The reader above, on each form of an import that there is."""
         source = """
-import ostinato.audio
+import ostinato.audio.load
 from ostinato import __version__
 from ostinato import storage as files
 from ostinato.datasets import gtzan
@@ -215,7 +215,7 @@ import numpy
 """
         assert imports("ostinato.models", ast.parse(source)) == {
             "ostinato",
-            "ostinato.audio",
+            "ostinato.audio.load",
             "ostinato.storage",
             "ostinato.datasets.gtzan",
             "ostinato.models.layers",

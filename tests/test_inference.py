@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import ostinato
 from ostinato import features, hearing, inference
-from ostinato.audio import AudioError, load_audio, waveform_from_array
+from ostinato.audio.load import AudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.calibration import apply_temperature

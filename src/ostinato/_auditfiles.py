@@ -12,7 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from ostinato.audio import AudioError, _decode
+from ostinato.audio.load import AudioError, _decode
 from ostinato.datasets.collection import _scan, _walk
 from ostinato.datasets.corpus import Recording, Skipped
 from ostinato.datasets.listing import printable

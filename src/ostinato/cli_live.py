@@ -16,8 +16,8 @@ from ostinato.errors import UsageError
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from ostinato.audio.stream import LiveInput, RawFormat
     from ostinato.listen import Said
-    from ostinato.live import LiveInput, RawFormat
     from ostinato.verdict import Verdict
 
 _BAR = 20  # characters of certainty
@@ -87,13 +87,13 @@ def _raw(rate: int | None, channels: int | None, encoding: str | None) -> RawFor
     settings = {name: value for name, value in given.items() if value is not None}
     if not settings:
         return None
-    from ostinato.live import RawFormat
+    from ostinato.audio.stream import RawFormat
 
     return RawFormat(**settings)  # type: ignore[arg-type]
 
 
 def _open(raw: RawFormat | None, rate_hz: int) -> LiveInput:
-    from ostinato.live import LiveInput
+    from ostinato.audio.stream import LiveInput
 
     if not sys.stdin.isatty():
         return LiveInput.from_stream(sys.stdin.buffer, raw, sample_rate_hz=rate_hz)

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from ostinato.audio import AUDIO_SUFFIXES, AudioError
+from ostinato.audio.load import AUDIO_SUFFIXES, AudioError
 from ostinato.features import EXCERPT_TOLERANCE, FeatureSpec, Waveform
 
 QUICK_OVER_S = 90.0

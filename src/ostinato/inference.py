@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ostinato import features
-from ostinato.audio import AudioError, waveform_from_array
+from ostinato.audio.file import open_sound
+from ostinato.audio.load import AudioError, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.features import Frames, Waveform
 from ostinato.hearing import (
@@ -41,7 +42,6 @@ from ostinato.hearing import (
 )
 from ostinato.modelfile import TAKES_FRAMES, ModelInfo
 from ostinato.modelgraph import ModelGraph, load_graph
-from ostinato.streams import open_sound
 from ostinato.verdict import SILENT, UNLIKE, Heard, Segment, Stretch, Verdict, verdict_of
 from ostinato.windows import cut, track_verdicts
 
@@ -114,7 +114,7 @@ class Classifier:
         path : str or path, optional
             A sound file of any format.
         waveform : array [shape=(n_samples,) or (n_samples, n_channels)], optional
-            As :func:`ostinato.audio.waveform_from_array` takes it, with ``sample_rate_hz``.
+            As :func:`ostinato.audio.load.waveform_from_array` takes it, with ``sample_rate_hz``.
         sample_rate_hz : int, optional
             Of ``waveform``.
         frames : float array [shape=(n_frames, n_features)], optional

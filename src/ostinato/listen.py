@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ostinato.audio import MIN_SECONDS
+from ostinato.audio.load import MIN_SECONDS
+from ostinato.audio.stream import Recent
 from ostinato.errors import UsageError
 from ostinato.features import Waveform
 from ostinato.inference import Classifier
-from ostinato.live import Recent
 from ostinato.verdict import Verdict
 
 __all__ = ["LISTENING", "Listener", "Said"]

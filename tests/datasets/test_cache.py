@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ostinato.audio import load_audio
+from ostinato.audio.load import load_audio
 from ostinato.datasets import cache as cache_module
 from ostinato.datasets.cache import CacheError, FrameCache, Heard, hear
 from ostinato.errors import DataError, UsageError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ostinato.audio import load_audio
+from ostinato.audio.load import load_audio
 from ostinato.datasets.cache import CacheError, FrameCache
 from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus

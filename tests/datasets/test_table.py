@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ostinato.audio import load_audio
+from ostinato.audio.load import load_audio
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus

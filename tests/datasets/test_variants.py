@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from scipy import signal
 
-from ostinato.audio import Waveform, load_audio
+from ostinato.audio.load import Waveform, load_audio
 from ostinato.datasets import copies as copies_module
 from ostinato.datasets.cache import FrameCache, Heard, hear
 from ostinato.datasets.collection import load_collection

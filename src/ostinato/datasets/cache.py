@@ -41,7 +41,7 @@ import joblib
 import numpy as np
 import platformdirs
 
-from ostinato.audio import AudioError, Waveform, load_audio
+from ostinato.audio.load import AudioError, Waveform, load_audio
 from ostinato.datasets._processes import in_processes
 from ostinato.errors import OstinatoError, UsageError
 from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames

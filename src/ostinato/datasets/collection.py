@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from ostinato.audio import AUDIO_SUFFIXES
+from ostinato.audio.load import AUDIO_SUFFIXES
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.gtzan import gtzan_id, tracks

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import joblib
 
-from ostinato.audio import AudioError, load_audio
+from ostinato.audio.load import AudioError, load_audio
 from ostinato.datasets._processes import in_processes
 from ostinato.datasets.cache import FrameCache, frames_of
 from ostinato.datasets.variants import VariantSettings, check_can_vary, vary

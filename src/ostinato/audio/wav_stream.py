@@ -1,6 +1,6 @@
 """Bytes -> mono samples, as they arrive: WAV headers of streams, and samples of every width.
 
-Private to :mod:`ostinato.live`.
+Private to :mod:`ostinato.audio.stream`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato._samples import (
+from ostinato.audio.samples import (
     UNKNOWN_BYTES,
     AudioError,
     Waveform,

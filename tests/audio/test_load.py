@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ostinato.audio import (
+from ostinato.audio.load import (
     AUDIO_SUFFIXES,
     MIN_SECONDS,
     SAMPLE_RATE,
@@ -275,7 +275,7 @@ def test_pyav_and_soundfile_agree_on_the_same_samples(
         soundfile.write(paths[-1], tone(44_100, channels=2), 44_100, subtype=subtype)
     paths.append(write(tmp_path / "x.flac", tone(44_100, channels=2), 44_100))
     by_soundfile = [load_audio(path) for path in paths]
-    monkeypatch.setattr("ostinato._decode.SOUNDFILE_MAGIC", ())
+    monkeypatch.setattr("ostinato.audio.decode.SOUNDFILE_MAGIC", ())
     for path, expected in zip(paths, by_soundfile, strict=True):
         np.testing.assert_allclose(load_audio(path), expected, atol=1e-6, err_msg=path.name)
 

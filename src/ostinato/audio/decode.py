@@ -1,7 +1,7 @@
 """A sound file -> mono blocks as decoded, in order; which decoder reads it, and what it states.
 
-Private to :mod:`ostinato.audio`, which says what is read and what is refused, and to
-:mod:`ostinato.streams`. Nothing here holds a whole file: a block is given as soon as it is decoded.
+Private to :mod:`ostinato.audio.load`, which says what is read and what is refused, and to
+:mod:`ostinato.audio.file`. Nothing here holds a whole file: a block is given as soon as it is decoded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from ostinato._samples import (
+from ostinato.audio.samples import (
     MIN_READABLE,
     UNKNOWN_BYTES,
     AudioError,

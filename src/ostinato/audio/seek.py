@@ -1,6 +1,6 @@
 """Any stretch of a sound file, decoded by seeking to it: mono, at the file's own rate.
 
-Private to :mod:`ostinato.streams`. Positions are counted in samples as :mod:`ostinato._decode`
+Private to :mod:`ostinato.audio.file`. Positions are counted in samples as :mod:`ostinato.audio.decode`
 gives them, from its first. libsndfile seeks to the sample. FFmpeg seeks to a packet, and knows a
 time for it, so
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from ostinato._decode import (
+from ostinato.audio.decode import (
     block_length,
     decoded_packets,
     ffmpeg_errors,
@@ -38,7 +38,7 @@ from ostinato._decode import (
     stated_by_log,
     stated_seconds,
 )
-from ostinato._samples import (
+from ostinato.audio.samples import (
     AudioError,
     Waveform,
     check_complete,

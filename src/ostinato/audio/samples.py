@@ -1,6 +1,6 @@
 """What all who read sound share: samples as floats in one channel, and what is refused.
 
-Private to :mod:`ostinato.audio`, :mod:`ostinato.streams` and :mod:`ostinato.live`.
+Private to :mod:`ostinato.audio.load`, :mod:`ostinato.audio.file` and :mod:`ostinato.audio.stream`.
 """
 
 from __future__ import annotations

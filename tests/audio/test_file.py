@@ -19,12 +19,13 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from ostinato import _decode, streams
-from ostinato.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_audio
+from ostinato.audio import decode as _decode
+from ostinato.audio import file as streams
+from ostinato.audio.file import open_sound
+from ostinato.audio.load import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_audio
 from ostinato.errors import UsageError
-from ostinato.streams import open_sound
+from tests.audio.test_load import write, write_with_pyav
 from tests.helpers.programs import run
-from tests.test_audio import write, write_with_pyav
 
 Samples = NDArray[np.float32]
 
@@ -395,7 +396,7 @@ def test_a_decoder_that_makes_no_progress_is_stopped(monkeypatch: pytest.MonkeyP
 
 HOUR = """
 import pathlib, re, sys
-from ostinato.streams import open_sound
+from ostinato.audio.file import open_sound
 def peak_mb():
     # And not getrusage, which counts what the process that started this one held.
     status = pathlib.Path("/proc/self/status").read_text()

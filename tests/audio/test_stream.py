@@ -22,9 +22,9 @@ import soundfile
 from numpy.typing import NDArray
 
 import ostinato
-from ostinato.audio import SAMPLE_RATE, AudioError, waveform_from_array
+from ostinato.audio.load import SAMPLE_RATE, AudioError, waveform_from_array
+from ostinato.audio.stream import LiveInput, RawFormat, Recent
 from ostinato.errors import MissingExtraError, UsageError
-from ostinato.live import LiveInput, RawFormat, Recent
 
 Samples = NDArray[np.float32]
 
@@ -228,7 +228,7 @@ def test_a_format_that_cannot_be(settings: dict[str, Any], reason: str) -> None:
 
 INTERRUPTED = """
 import sys
-from ostinato.live import LiveInput, RawFormat
+from ostinato.audio.stream import LiveInput, RawFormat
 with LiveInput.from_stream(sys.stdin.buffer, RawFormat()) as live:
     for n, chunk in enumerate(live.chunks()):
         if not n:

@@ -20,7 +20,7 @@ put in place of one they do not know (0, 0xFFFFFFFF, about 2 GiB) state nothing.
 without a length header state nothing either (there, 90 % of the packets must be sound), nor do WMA
 and Ogg, which end where they end. A decoder that gives no sample for 8 s is given up.
 
-What is longer than memory, or wanted only in part, is read by :mod:`ostinato.streams`.
+What is longer than memory, or wanted only in part, is read by :mod:`ostinato.audio.file`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike
 
-from ostinato._decode import Decoding
-from ostinato._samples import (
+from ostinato.audio.decode import Decoding
+from ostinato.audio.samples import (
     FULL_SCALE,
     HIGHEST_RATE_HZ,
     LOWEST_RATE_HZ,

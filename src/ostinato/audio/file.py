@@ -1,7 +1,7 @@
 """A sound too long to hold: any stretch of it by seeking, or all of it block by block.
 
 The same formats, the same decoders and the same mono sound at 22 050 Hz as
-:func:`ostinato.audio.load_audio`, which reads whole files, but in memory that does not grow with
+:func:`ostinato.audio.load.load_audio`, which reads whole files, but in memory that does not grow with
 the length of the sound::
 
     with open_sound("set.mp3") as sound:
@@ -35,16 +35,16 @@ import numpy as np
 import soundfile
 import soxr
 
-from ostinato._decode import Decoding
-from ostinato._samples import (
+from ostinato.audio.decode import Decoding
+from ostinato.audio.load import SAMPLE_RATE, AudioError, Extremes, Waveform
+from ostinato.audio.samples import (
     HIGHEST_RATE_HZ,
     LOWEST_RATE_HZ,
     MIN_READABLE,
     RATES,
     check_complete,
 )
-from ostinato._seek import ContainerSeeker, open_seeker
-from ostinato.audio import SAMPLE_RATE, AudioError, Extremes, Waveform
+from ostinato.audio.seek import ContainerSeeker, open_seeker
 from ostinato.errors import UsageError
 
 __all__ = ["MOST_SPOOLED_BYTES", "AudioError", "Sound", "Waveform", "open_sound"]
@@ -195,7 +195,7 @@ class Sound:
         Raises
         ------
         AudioError
-            What :func:`ostinato.audio.load_audio` refuses, at the latest before the last block.
+            What :func:`ostinato.audio.load.load_audio` refuses, at the latest before the last block.
         UsageError
             If ``seconds`` is not positive, or no number.
         """

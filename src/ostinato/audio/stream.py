@@ -13,7 +13,7 @@ thread is used: while a chunk is worked on, the pipe or the sound card's buffer 
             ...
 
 Samples are not divided by a peak, since a stream has none that is known (see
-:mod:`ostinato.streams`). Silence is not an error here.
+:mod:`ostinato.audio.file`). Silence is not an error here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typing import BinaryIO, Final
 import numpy as np
 import soxr
 
-from ostinato._pcm import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
-from ostinato._samples import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
-from ostinato.audio import SAMPLE_RATE, AudioError, Waveform
+from ostinato.audio.load import SAMPLE_RATE, AudioError, Waveform
+from ostinato.audio.samples import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
+from ostinato.audio.wav_stream import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
 from ostinato.errors import UsageError, require
 
 __all__ = ["ENCODINGS", "RECENT_S", "LiveInput", "RawFormat", "Recent"]
