@@ -56,7 +56,7 @@ from ostinato.audit import audit, audit_folder
 from ostinato.datasets.cache import FrameCache
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.gtzan import load_gtzan
-from ostinato.features import Frames
+from ostinato.features.frames import Frames
 
 SIZES = (1_000, 10_000, 100_000)
 COPY_EVERY = 100

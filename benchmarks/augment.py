@@ -29,7 +29,7 @@ import torch
 from torch.nn import functional
 
 from ostinato import models
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.training.augment import FrameAugmentation, add_noise, mixup
 from ostinato.training.settings import TrainingSettings
 

@@ -24,7 +24,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ostinato.datasets.gtzan import GENRES, decode_frames
-from ostinato.features import FeatureSpec, frames_at
+from ostinato.features.frames import FeatureSpec, frames_at
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_SOURCE = REPOSITORY.parent / "shared" / "data" / "gtzan"
@@ -48,7 +48,7 @@ def image_to_mfcc(image: NDArray[np.uint8], n_coefficients: int) -> NDArray[np.f
     """Return standardised MFCC [shape=(n_frames, n_coefficients)] of one image.
 
     The image [shape=(n_mels, n_frames)] is dB up to an unknown scale and offset. Standardised over
-    all its cells it is not: what `ostinato.features` does to real audio. The same arithmetic is
+    all its cells it is not: what `ostinato.features.frames` does to real audio. The same arithmetic is
     done here in float64, so that the rounding to 8 bits is the same on every machine.
     """
     cells = image.T.astype(np.float64)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ostinato import _musicnnwheel, features, models, musicnn
+from ostinato import _musicnnwheel, models, musicnn
 from ostinato.audio.load import load_audio
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
@@ -40,7 +40,8 @@ from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.tag_file import load_tag_file
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
-from ostinato.features import FeatureSpec
+from ostinato.features import frames as features
+from ostinato.features.frames import FeatureSpec
 from ostinato.hearing import found_audio
 from ostinato.runs import Task
 from ostinato.storage import replacing

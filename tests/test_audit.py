@@ -21,7 +21,7 @@ from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.table import load_table
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec, Frames, frames
+from ostinato.features.frames import FeatureSpec, Frames, frames
 from ostinato.splits import Fold, Split, split_corpus
 
 

@@ -13,7 +13,7 @@ from ostinato.audio.load import AudioError
 from ostinato.datasets.cache import CacheError
 from ostinato.datasets.download import DownloadError
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, require
-from ostinato.features import FeatureError
+from ostinato.features.frames import FeatureError
 from ostinato.splits import LeakError
 from ostinato.storage import WriteError
 

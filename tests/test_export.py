@@ -18,12 +18,12 @@ from ostinato.config import StudyConfig
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation.calibration import apply_temperature
 from ostinato.features import frames
+from ostinato.features.windows import cut
 from ostinato.inference import Classifier
 from ostinato.modelgraph import load_graph
 from ostinato.models import listening
 from ostinato.study import load_data, plan_study, run_study
 from ostinato.training.settings import TrainingSettings
-from ostinato.windows import cut
 from tests.helpers.sounds import RATE_HZ
 
 WINDOW = {"length": 24, "hop": 12}

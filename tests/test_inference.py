@@ -13,18 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ostinato
-from ostinato import features, hearing, inference
+from ostinato import hearing, inference
 from ostinato.audio.load import AudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.calibration import apply_temperature
-from ostinato.features import FeatureSpec
+from ostinato.features import frames as features
+from ostinato.features.frames import FeatureSpec
+from ostinato.features.windows import tempered
 from ostinato.hearing import closer_starts, is_silent, quick_starts, streamed_excerpts
 from ostinato.inference import Classifier
 from ostinato.modelfile import ModelInfo
 from ostinato.modelgraph import read_graph
 from ostinato.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
-from ostinato.windows import tempered
 from tests.helpers.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
 from tests.helpers.programs import run
 from tests.helpers.sounds import RATE_HZ, not_music, speech

@@ -18,7 +18,7 @@ import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 from ostinato import Classifier
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.modelfile import TAKES_WAVEFORM, ModelInfo
 from ostinato.modelgraph import read_graph
 from tests.helpers.graphs import stamp, toy_bytes, toy_info

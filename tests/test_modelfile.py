@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ostinato.errors import DataError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.modelfile import SCHEMA, ModelInfo
 
 INFO = ModelInfo(

@@ -20,7 +20,7 @@ from ostinato.datasets import gtzan
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.splits import (
     PARTS,
     PUBLISHED,

@@ -46,7 +46,7 @@ from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.table import is_table, load_table
 from ostinato.errors import UsageError
-from ostinato.features import FeatureSpec, Frames
+from ostinato.features.frames import FeatureSpec, Frames
 from ostinato.splits import PARTS, Split, check_settings, split_corpus
 
 NEAR = 0.5

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.models import FAMILIES, family
 from ostinato.musicnn import TAGS_SPEC
 from ostinato.splits import HOLDOUT_SHARES, PARTS, SEGMENT_RANDOM, check_settings, refuse_leak

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from ostinato.audio.load import AUDIO_SUFFIXES, AudioError
-from ostinato.features import EXCERPT_TOLERANCE, FeatureSpec, Waveform
+from ostinato.features.frames import EXCERPT_TOLERANCE, FeatureSpec, Waveform
 
 QUICK_OVER_S = 90.0
 """A longer sound is heard in excerpts spread over it, unless all of it is asked for."""
@@ -89,7 +89,7 @@ def _middles(seconds: float, n: int) -> list[float]:
 def streamed_excerpts(
     blocks: Iterable[Waveform], spec: FeatureSpec
 ) -> Iterator[tuple[float, Waveform]]:
-    """The excerpts of :func:`ostinato.features.excerpts`, of a sound that comes in blocks.
+    """The excerpts of :func:`ostinato.features.frames.excerpts`, of a sound that comes in blocks.
 
     No more than two excerpts and a block are in memory.
 

@@ -1,8 +1,8 @@
 """Any sound in, a verdict out: file -> waveform -> excerpts -> frames -> windows -> verdict.
 
 :class:`Classifier` holds a model that ships or an ONNX file (:mod:`ostinato.modelgraph`) and hears
-with the functions that it was trained with: :mod:`ostinato.features` makes the frames,
-:mod:`ostinato.windows` cuts them and averages. PyTorch is not needed.
+with the functions that it was trained with: :mod:`ostinato.features.frames` makes the frames,
+:mod:`ostinato.features.windows` cuts them and averages. PyTorch is not needed.
 
 A long sound is heard in excerpts spread over it, unless all of it is asked for
 (:mod:`ostinato.hearing`). A model abstains, and says why, where a sound is silent, where it
@@ -24,11 +24,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ostinato import features
 from ostinato.audio.file import open_sound
 from ostinato.audio.load import AudioError, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.features import Frames, Waveform
+from ostinato.features import frames as features
+from ostinato.features.frames import Frames, Waveform
+from ostinato.features.windows import cut, track_verdicts
 from ostinato.hearing import (
     QUICK_OVER_S,
     QUICK_SECONDS,
@@ -43,7 +44,6 @@ from ostinato.hearing import (
 from ostinato.modelfile import TAKES_FRAMES, ModelInfo
 from ostinato.modelgraph import ModelGraph, load_graph
 from ostinato.verdict import SILENT, UNLIKE, Heard, Segment, Stretch, Verdict, verdict_of
-from ostinato.windows import cut, track_verdicts
 
 __all__ = ["Classifier", "Segment", "Stretch", "Verdict", "classify"]
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from ostinato.audio.load import MIN_SECONDS
 from ostinato.audio.stream import Recent
 from ostinato.errors import UsageError
-from ostinato.features import Waveform
+from ostinato.features.frames import Waveform
 from ostinato.inference import Classifier
 from ostinato.verdict import Verdict
 

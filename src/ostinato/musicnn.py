@@ -45,7 +45,7 @@ from ostinato._musicnnwheel import (
     weights,
 )
 from ostinato.errors import DataError, OstinatoError, require
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.modelgraph import (
     FRAMES,
     METADATA,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ostinato.features.windows import tempered
 from ostinato.modelfile import ModelInfo
-from ostinato.windows import tempered
 
 SILENT = "it is silent"
 UNLIKE = "it is unlike the music that the model learned from"

@@ -17,7 +17,7 @@ from ostinato.audio.load import load_audio
 from ostinato.datasets import cache as cache_module
 from ostinato.datasets.cache import CacheError, FrameCache, Heard, hear
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec, frames
+from ostinato.features.frames import FeatureSpec, frames
 
 SPEC = FeatureSpec(n_coefficients=5, n_mels=40, excerpt_seconds=1.0)
 RATE_HZ = SPEC.sample_rate_hz

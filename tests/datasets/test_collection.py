@@ -17,7 +17,7 @@ from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import tracks
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.features import FeatureSpec, frames
+from ostinato.features.frames import FeatureSpec, frames
 
 SPEC = FeatureSpec(n_coefficients=5, n_mels=40)
 RATE_HZ = SPEC.sample_rate_hz

@@ -13,7 +13,7 @@ from ostinato.audio.load import load_audio
 from ostinato.datasets.gtzan import load_gtzan, tracks
 from ostinato.datasets.mel_file import load_mel_file
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec, frames_at
+from ostinato.features.frames import FeatureSpec, frames_at
 
 MEL = FeatureSpec(kind="log-mel")
 IDS = ("blues.00003", "rock.00099", "jazz.00007")

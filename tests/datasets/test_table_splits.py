@@ -18,7 +18,7 @@ from ostinato.datasets.cache import FrameCache, Heard
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.table import load_table
 from ostinato.errors import DataError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.splits import PARTS, PUBLISHED, SPLITS, LeakError, Split, split_corpus
 
 SPEC = FeatureSpec(n_coefficients=1)

@@ -21,7 +21,7 @@ from ostinato.datasets.collection import load_collection
 from ostinato.datasets.copies import hear_copies
 from ostinato.datasets.variants import VariantSettings, draw, through_mp3, vary
 from ostinato.errors import DataError, MissingExtraError, UsageError
-from ostinato.features import FeatureSpec, frames
+from ostinato.features.frames import FeatureSpec, frames
 from tests.helpers.programs import run
 
 RATE_HZ = 22_050

@@ -30,7 +30,7 @@ from ostinato.evaluation.calibration import (
     verdicts,
 )
 from ostinato.evaluation.significance import INDEPENDENT, wilson
-from ostinato.windows import track_verdicts
+from ostinato.features.windows import track_verdicts
 
 
 def drawn(

@@ -12,7 +12,7 @@ from scipy.signal import periodogram
 
 from ostinato import models
 from ostinato.errors import UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.models.bands import MelImage
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.layers import FrameNormalisation

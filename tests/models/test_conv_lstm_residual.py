@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ostinato import models
 from ostinato.errors import UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.models.conv_lstm_residual import (
     BNConvLSTM2d,
     ConvLSTMResidualClassifier,

@@ -7,7 +7,7 @@ import torch
 
 from ostinato import models
 from ostinato.errors import UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.models.lstm import LSTMSettings, LSTMStack
 
 B, S, H = 3, 9, 6

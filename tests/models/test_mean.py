@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from ostinato import models
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
+from ostinato.features.windows import cut, track_verdicts
 from ostinato.models.mean import MeanDistanceOfPieces, MeanOfModels, MeanOfPieces
 from ostinato.models.novelty import Novelty
 from ostinato.models.onnx import write_onnx
-from ostinato.windows import cut, track_verdicts
 
 SPEC = FeatureSpec(n_coefficients=8)
 

@@ -8,7 +8,7 @@ import torch
 
 from ostinato import models
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.modelfile import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTMSettings
 from ostinato.models.layers import FrameNormalisation, TextureWindows

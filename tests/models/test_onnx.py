@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ostinato import models
 from ostinato.errors import DataError, MissingExtraError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.models import onnx as export
 from ostinato.models.layers import FrameNormalisation, GenreModel
 from ostinato.models.onnx import check_onnx, to_onnx, write_onnx
@@ -209,7 +209,7 @@ class TestToOnnx:
         program = f"""
 import sys
 from ostinato import models
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 assert not [name for name in sys.modules if name.startswith(("onnx", "torch.onnx"))]
 from ostinato.models.onnx import to_onnx
 import onnxruntime

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from ostinato import models
 from ostinato.errors import DataError, UsageError
+from ostinato.features.windows import cut
 from ostinato.storage import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import add_noise, mixup
 from ostinato.training.fit import CHECKPOINT, CurveKeeper, GenreTraining, TrainingError, fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, epoch_batches, predict
-from ostinato.windows import cut
 from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()
@@ -49,7 +49,7 @@ def without_seconds(curves):
 
 
 def test_tracks_are_gathered_as_windows_are_cut() -> None:
-    """The same windows, in the same order, as :func:`ostinato.windows.cut` gives track by track."""
+    """The same windows, in the same order, as :func:`ostinato.features.windows.cut` gives track by track."""
     batches = torch.cat(list(TRAIN.batches(length=24, hop=7, size=5))).numpy()
     positions = CORPUS.positions(CORPUS.ids[::2])
     wanted = np.concatenate([cut(CORPUS.frames[i], length=24, hop=7) for i in positions])

@@ -44,7 +44,7 @@ import platformdirs
 from ostinato.audio.load import AudioError, Waveform, load_audio
 from ostinato.datasets._processes import in_processes
 from ostinato.errors import OstinatoError, UsageError
-from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
+from ostinato.features.frames import FeatureError, FeatureSpec, Frames, excerpts, frames
 from ostinato.storage import WriteError, replacing
 
 _SETTLED_NS = 2_000_000_000
@@ -250,7 +250,7 @@ def hear(
     Only this process writes to the cache, and each entry before it counts as done: an interruption
     loses no more than what was being computed.
 
-    The frames of a file are those of its excerpts (see :func:`ostinato.features.excerpts`), each
+    The frames of a file are those of its excerpts (see :func:`ostinato.features.frames.excerpts`), each
     standardised by itself, one after the other in time. The last excerpt ends with the sound and
     may repeat a part of the one before. An excerpt without content, a silence in the middle, is
     left out.

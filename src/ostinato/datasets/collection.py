@@ -34,7 +34,7 @@ from ostinato.datasets.gtzan import gtzan_id, tracks
 from ostinato.datasets.listing import Listing, Progress, hear_listing, printable
 from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 
 _LAYOUT = "a folder per genre, or files named GENRE.NAME.wav"
 

@@ -18,7 +18,7 @@ from ostinato.datasets._processes import in_processes
 from ostinato.datasets.cache import FrameCache, frames_of
 from ostinato.datasets.variants import VariantSettings, check_can_vary, vary
 from ostinato.errors import DataError
-from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts
+from ostinato.features.frames import FeatureError, FeatureSpec, Frames, excerpts
 
 
 def hear_copies(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec, Frames
+from ostinato.features.frames import FeatureSpec, Frames
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from ostinato.datasets.copies import hear_copies
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.variants import NO_COPIES, VariantSettings, check_can_vary
 from ostinato.errors import DataError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 
 MIN_RECORDINGS = 3
 """Different recordings a genre needs: one each to learn from, to choose by and to be judged on."""

@@ -9,7 +9,7 @@ Arrays of the archive, N tracks of T frames:
 ============  =======================  ============================================================
 
 The cells are dB up to a scale and an offset that are each track's own and need not be known: every
-image is standardised over its cells (mean 0, deviation 1), as :mod:`ostinato.features` does to real
+image is standardised over its cells (mean 0, deviation 1), as :mod:`ostinato.features.frames` does to real
 audio. Artists, titles and replicas come from the package's table of GTZAN. Other arrays in the
 archive are of no effect, and nothing is unpickled.
 """
@@ -25,7 +25,7 @@ from ostinato.datasets._npz import read_arrays
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import gtzan_corpus, tracks
 from ostinato.errors import DataError, UsageError
-from ostinato.features import (
+from ostinato.features.frames import (
     FeatureError,
     FeatureSpec,
     Frames,

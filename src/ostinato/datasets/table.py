@@ -36,7 +36,7 @@ from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.listing import Listing, Progress, hear_listing, printable
 from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 
 REQUIRED = ("path", "genre")
 OPTIONAL = ("id", "artist", "title", "recording")

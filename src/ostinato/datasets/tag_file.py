@@ -24,7 +24,7 @@ from ostinato.datasets._npz import read_arrays
 from ostinato.datasets.corpus import Corpus, Skipped
 from ostinato.datasets.gtzan import GENRES, gtzan_corpus, gtzan_id, tracks
 from ostinato.errors import DataError, UsageError
-from ostinato.features import Frames
+from ostinato.features.frames import Frames
 from ostinato.musicnn import TAGS_SPEC
 
 ARRAYS = ("X", "Y", "IDS")

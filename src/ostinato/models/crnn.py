@@ -16,7 +16,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.models.bands import MelImage
 from ostinato.models.conv_front import ConvFront, check_blocks
 from ostinato.models.layers import FrameNormalisation, GenreModel

@@ -1,8 +1,8 @@
-"""The front end as a graph: sound in, windows of frames out, as :mod:`ostinato.features` has them.
+"""The front end as a graph: sound in, windows of frames out, as :mod:`ostinato.features.frames` has them.
 
 For programs in any language that have ONNX Runtime and nothing else: they hand over an excerpt of
 sound, and need to know of no frames. The graph takes excerpts of the length that the spec says, and
-cuts the windows as :mod:`ostinato.windows` does.
+cuts the windows as :mod:`ostinato.features.windows` does.
 
 Axes: B batch, S samples, N frames of an excerpt, F features, W windows of an excerpt, T frames of a
 window.
@@ -17,11 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ostinato.features import COMPRESSION, log_mel_from_mfcc, mel_filterbank, mfcc_from_log_mel
+from ostinato.features.frames import (
+    COMPRESSION,
+    log_mel_from_mfcc,
+    mel_filterbank,
+    mfcc_from_log_mel,
+)
+from ostinato.features.windows import window_starts
 from ostinato.modelfile import ModelInfo
 from ostinato.modelgraph import WAVEFORM
 from ostinato.models.onnx import trace
-from ostinato.windows import window_starts
 
 if TYPE_CHECKING:
     from onnx import ModelProto

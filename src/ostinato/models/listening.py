@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.errors import DataError, require
-from ostinato.features import FeatureSpec, frames
+from ostinato.features.frames import FeatureSpec, frames
+from ostinato.features.windows import cut, tempered, track_verdicts, window_starts
 from ostinato.modelfile import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
 from ostinato.modelgraph import DISTANCE, FRAMES, LOGITS, METADATA, PROBABILITIES, read_graph
 from ostinato.models.front_end import WINDOWS, frames_of_excerpt, front_end_graph
 from ostinato.models.layers import GenreModel
 from ostinato.models.onnx import TOLERANCE, to_onnx
 from ostinato.storage import replacing
-from ostinato.windows import cut, tempered, track_verdicts, window_starts
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ostinato.features.windows import window_starts
 from ostinato.models.layers import FrameNormalisation, GenreModel
-from ostinato.windows import window_starts
 
 
 class MeanOfModels(GenreModel):
@@ -51,7 +51,7 @@ class _InPieces(GenreModel):
     window_frames : int
         T.
     length, hop : int
-        Of the pieces, in frames (:mod:`ostinato.windows`).
+        Of the pieces, in frames (:mod:`ostinato.features.windows`).
     """
 
     def __init__(self, model: GenreModel, *, window_frames: int, length: int, hop: int) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features.frames import FeatureSpec
 from ostinato.models.bands import MelImage
 from ostinato.models.layers import FrameNormalisation
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.errors import DataError, UsageError
-from ostinato.features import Frames
+from ostinato.features.frames import Frames
 from ostinato.splits.drawn import listed
 from ostinato.splits.fold import PARTS, Fold, LeakError, Split
 

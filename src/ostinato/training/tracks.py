@@ -17,10 +17,10 @@ from torch import Tensor
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.variants import NO_COPIES
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec, Frames
+from ostinato.features.frames import FeatureSpec, Frames
+from ostinato.features.windows import track_verdicts, window_starts
 from ostinato.models.layers import GenreModel
 from ostinato.training.settings import TrainingSettings
-from ostinato.windows import track_verdicts, window_starts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import DataError
-from ostinato.windows import cut, track_verdicts, window_starts
+from ostinato.features.windows import cut, track_verdicts, window_starts
 
 sizes = st.integers(1, 60)
 

@@ -1,6 +1,6 @@
 """The inner loop of the features: samples in frames -> power in mel bands.
 
-Private to :mod:`ostinato.features`, which documents the conventions. What makes it fast, measured
+Private to :mod:`ostinato.features.frames`, which documents the conventions. What makes it fast, measured
 in ``benchmarks/features.py``: a block of frames stays in the processor's second cache from window
 to mel band; SciPy's transform works on several frames at once where NumPy's works on one; and the
 mel bands are summed by dense products over the few bins that 16 neighbouring bands touch.

@@ -33,9 +33,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ostinato import _spectrum
-from ostinato._featurespec import FeatureSpec
 from ostinato.errors import OstinatoError, UsageError
+from ostinato.features import mel as _spectrum
+from ostinato.features.spec import FeatureSpec
 
 __all__ = [
     "COMPRESSION",

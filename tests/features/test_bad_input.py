@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ostinato.errors import OstinatoError, UsageError
-from ostinato.features import (
+from ostinato.features.frames import (
     FeatureError,
     FeatureSpec,
     excerpts,

@@ -1,6 +1,6 @@
 """FeatureSpec: the settings that frames were computed with.
 
-Private to :mod:`ostinato.features`, which is where to import it from.
+Private to :mod:`ostinato.features.frames`, which is where to import it from.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato import _spectrum
 from ostinato.errors import UsageError
+from ostinato.features import mel as _spectrum
 
 _VERSION = 1
 _DIGEST_DIGITS = 16
@@ -55,7 +55,7 @@ class FeatureSpec:
         ``"log-mel-from-mfcc"`` is the log-mel image smoothed by keeping ``n_coefficients`` MFCC.
         ``"musicnn-tags"`` are square roots of the likelihoods of the 50 tags that the network
         musicnn gives (:mod:`ostinato.musicnn`): a frame covers ``n_fft`` samples, and no function
-        of :mod:`ostinato.features` computes it.
+        of :mod:`ostinato.features.frames` computes it.
     sample_rate_hz : int
     n_fft : int
         Length of a frame and of its Fourier transform, in samples; even.
