@@ -57,9 +57,9 @@ from ostinato import Classifier, OstinatoError
 from ostinato.audio.load import load_audio
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.features.windows import cut
-from ostinato.hearing import found_audio
-from ostinato.modelgraph import load_graph
-from ostinato.verdict import Verdict
+from ostinato.inference.model_file import load_graph
+from ostinato.inference.sampling import found_audio
+from ostinato.inference.verdict import Verdict
 
 SONG_S, LONG_S, LONGEST_S = 240, 1_200, 7_200
 N_SONGS = 5

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from ostinato.audio.load import load_audio
 from ostinato.datasets.tag_file import load_tag_file
 from ostinato.features import frames
-from ostinato.modelgraph import FRAMES, fetched_path
-from ostinato.musicnn import PATCH_HOP, SPEC, WINDOW_FRAMES
+from ostinato.inference.model_file import FRAMES, fetched_path
+from ostinato.inference.musicnn import PATCH_HOP, SPEC, WINDOW_FRAMES
 
 ROOTS = "tag roots"
 SECOND = 10  # the row of tags with which the second window of a track begins

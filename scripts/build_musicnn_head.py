@@ -34,9 +34,9 @@ from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.evaluation import calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
+from ostinato.inference.model_file import WEIGHTS
+from ostinato.inference.model_info import ModelInfo
 from ostinato.ledger import Examination, append, part_digest
-from ostinato.modelfile import ModelInfo
-from ostinato.modelgraph import WEIGHTS
 from ostinato.models.mean import MeanOfModels
 from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions, read_run
 from ostinato.splits import Fold

@@ -36,7 +36,7 @@ from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.evaluation import calibration
 from ostinato.evaluation.significance import wilson
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 from ostinato.models.mean import MeanDistanceOfPieces, MeanOfPieces
 from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions
 from ostinato.splits import Fold

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ostinato import _musicnnwheel, models, musicnn
+from ostinato import models
 from ostinato.audio.load import load_audio
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
@@ -42,7 +42,9 @@ from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import frames as features
 from ostinato.features.frames import FeatureSpec
-from ostinato.hearing import found_audio
+from ostinato.inference import musicnn
+from ostinato.inference import musicnn_wheel as _musicnnwheel
+from ostinato.inference.sampling import found_audio
 from ostinato.runs import Task
 from ostinato.storage import replacing
 from ostinato.study import load_data, plan_study

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import ostinato
-from ostinato import modelgraph
-from ostinato.modelgraph import shipped
+from ostinato.inference import model_file as modelgraph
+from ostinato.inference.model_file import shipped
 from tests.helpers.graphs import toy_bytes, toy_info
 from tests.helpers.programs import run
 

@@ -19,8 +19,8 @@ from ostinato.errors import DataError, UsageError
 from ostinato.evaluation.calibration import apply_temperature
 from ostinato.features import frames
 from ostinato.features.windows import cut
-from ostinato.inference import Classifier
-from ostinato.modelgraph import load_graph
+from ostinato.inference.classifier import Classifier
+from ostinato.inference.model_file import load_graph
 from ostinato.models import listening
 from ostinato.study import load_data, plan_study, run_study
 from ostinato.training.settings import TrainingSettings

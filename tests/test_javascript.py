@@ -19,8 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ostinato import Classifier
 from ostinato.features.frames import FeatureSpec
-from ostinato.modelfile import TAKES_WAVEFORM, ModelInfo
-from ostinato.modelgraph import read_graph
+from ostinato.inference.model_file import read_graph
+from ostinato.inference.model_info import TAKES_WAVEFORM, ModelInfo
 from tests.helpers.graphs import stamp, toy_bytes, toy_info
 
 ROOT = Path(__file__).parents[1]

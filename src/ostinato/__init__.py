@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError
 
 if TYPE_CHECKING:
-    from ostinato.inference import Classifier, Verdict, classify
+    from ostinato.inference.classifier import Classifier, Verdict, classify
 
 __version__ = "0.1.0"
 
@@ -29,6 +29,6 @@ def __getattr__(name: str) -> object:
     """What listens is imported when it is asked for: the package itself takes no time."""
     if name not in _OF_INFERENCE:
         raise AttributeError(f"module 'ostinato' has no attribute '{name}'")
-    from ostinato import inference
+    from ostinato.inference import classifier as inference
 
     return getattr(inference, name)

@@ -346,7 +346,7 @@ def fetch(
         if given is not None and name != of:
             raise UsageError(f"Expected {option} with {of}, got it with {name}.")
     if name == "musicnn":
-        from ostinato.musicnn import fetch_musicnn
+        from ostinato.inference.musicnn import fetch_musicnn
 
         path = fetch_musicnn(
             to=to, wheel=wheel, tell=lambda line: messages.print(line, soft_wrap=True, markup=False)

@@ -27,7 +27,7 @@ from ostinato.console import (
 from ostinato.errors import DataError, OstinatoError, UsageError
 
 if TYPE_CHECKING:
-    from ostinato.inference import Verdict
+    from ostinato.inference.classifier import Verdict
 
 _STDIN = "-"
 _COLUMNS = ("path", "genre", "probability", "ranked", "abstained", "seconds")
@@ -106,7 +106,7 @@ def classify(
     if timeline and format_ == "csv":
         raise UsageError("Expected --timeline with --format table or json, got csv.")
     one_blas_thread()
-    from ostinato.inference import Classifier
+    from ostinato.inference.classifier import Classifier
 
     classifier = Classifier.load(model)
     show = _printer(format_, top, timeline)
@@ -143,7 +143,7 @@ def _show(
 @contextmanager
 def _with_stdin(paths: list[str]) -> Iterator[tuple[list[Path], Callable[[Path], str]]]:
     """The files to be heard, and how to call each of them; what is piped in becomes a file."""
-    from ostinato.hearing import found_audio
+    from ostinato.inference.sampling import found_audio
 
     if paths.count(_STDIN) > 1:
         raise UsageError("Expected - once, for there is one standard input.")
@@ -159,7 +159,7 @@ def _with_stdin(paths: list[str]) -> Iterator[tuple[list[Path], Callable[[Path],
 
 
 def _with_picture(show: Printer, to: Path, n_files: int) -> Printer:
-    from ostinato.report.timeline import Pictures
+    from ostinato.inference.timeline import Pictures
 
     pictures = Pictures(to, n_files=n_files)
 
@@ -210,7 +210,7 @@ def _print_line(path: str, verdict: Verdict, top: int, timeline: bool) -> None:
         said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
     output.print(f"{said:<38}  {_printable(path)}", soft_wrap=True, markup=False)
     if timeline:
-        from ostinato.verdict import clock
+        from ostinato.inference.verdict import clock
 
         for start_s, end_s, genre, p in verdict.segments():
             span = f"{clock(start_s):>9} - {clock(end_s):<9}"

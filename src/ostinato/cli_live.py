@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ostinato.audio.stream import LiveInput, RawFormat
-    from ostinato.listen import Said
-    from ostinato.verdict import Verdict
+    from ostinato.inference.live import Said
+    from ostinato.inference.verdict import Verdict
 
 _BAR = 20  # characters of certainty
 
@@ -67,8 +67,8 @@ def listen(
     """
     check_format(format_)
     one_blas_thread()
-    from ostinato.inference import Classifier
-    from ostinato.listen import Listener
+    from ostinato.inference.classifier import Classifier
+    from ostinato.inference.live import Listener
 
     raw = _raw(rate, channels, encoding)
     classifier = Classifier.load(model)

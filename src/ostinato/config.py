@@ -18,8 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from ostinato.datasets.variants import NO_COPIES, VariantSettings
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
+from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models import FAMILIES, family
-from ostinato.musicnn import TAGS_SPEC
 from ostinato.splits import HOLDOUT_SHARES, PARTS, SEGMENT_RANDOM, check_settings, refuse_leak
 from ostinato.training.settings import TrainingSettings
 

@@ -23,7 +23,7 @@ from ostinato import models
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 from ostinato.models.listening import write_listening, write_with_front_end
 from ostinato.models.mean import MeanOfModels
 from ostinato.models.novelty import Novelty

@@ -27,7 +27,7 @@ from ostinato import __version__, models
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError
 from ostinato.evaluation.metrics import evaluate
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 from ostinato.models.baseline import SolvedModel
 from ostinato.models.layers import GenreModel
 from ostinato.splits import PARTS, Fold

@@ -15,7 +15,7 @@ from ostinato.config import StudyConfig, load_config
 from ostinato.datasets.gtzan import GENRES, published_split, tracks
 from ostinato.datasets.tag_file import load_tag_file
 from ostinato.errors import DataError, UsageError
-from ostinato.musicnn import TAGS_SPEC
+from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.study import load_data, plan_study
 from ostinato.training.augment import FrameAugmentation
 from ostinato.training.settings import TrainingSettings

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ostinato.features.frames import FeatureSpec
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 
 SPEC = FeatureSpec(n_coefficients=4)
 INFO = ModelInfo(

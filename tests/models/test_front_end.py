@@ -12,7 +12,7 @@ import torch
 
 from ostinato.features.frames import FeatureSpec, frames
 from ostinato.features.windows import cut
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 from ostinato.models.front_end import FrontEnd, frames_of_excerpt, front_end_graph
 from tests.helpers.graphs import INFO
 

@@ -9,7 +9,7 @@ import torch
 from ostinato import models
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTMSettings
 from ostinato.models.layers import FrameNormalisation, TextureWindows
 from ostinato.models.lstm import LSTMSettings

@@ -9,7 +9,7 @@ Arrays of the archive ``--data FILE.npz --frames musicnn-tags``, N rows in all:
 =======  ====================  =====================================================================
 
 A folder stands for all such files in it. Frames are the square roots of the likelihoods, which the
-sound itself gives as well (:mod:`ostinato.musicnn`). Artists, titles and replicas come from the
+sound itself gives as well (:mod:`ostinato.inference.musicnn`). Artists, titles and replicas come from the
 package's table of GTZAN; a track that the table knows to be corrupt is passed over, whatever sound
 its tags were computed from. Nothing is unpickled.
 """
@@ -25,7 +25,7 @@ from ostinato.datasets.corpus import Corpus, Skipped
 from ostinato.datasets.gtzan import GENRES, gtzan_corpus, gtzan_id, tracks
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import Frames
-from ostinato.musicnn import TAGS_SPEC
+from ostinato.inference.musicnn import TAGS_SPEC
 
 ARRAYS = ("X", "Y", "IDS")
 
@@ -40,7 +40,7 @@ def load_tag_file(path: Path) -> Corpus:
     Returns
     -------
     Corpus
-        Frames of shape ``(n_rows, 50)``, of :data:`ostinato.musicnn.TAGS_SPEC`, sorted by id.
+        Frames of shape ``(n_rows, 50)``, of :data:`ostinato.inference.musicnn.TAGS_SPEC`, sorted by id.
 
     Raises
     ------

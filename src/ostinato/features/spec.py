@@ -54,7 +54,7 @@ class FeatureSpec:
     kind : {"mfcc", "log-mel", "log-mel-from-mfcc", "musicnn-tags"}
         ``"log-mel-from-mfcc"`` is the log-mel image smoothed by keeping ``n_coefficients`` MFCC.
         ``"musicnn-tags"`` are square roots of the likelihoods of the 50 tags that the network
-        musicnn gives (:mod:`ostinato.musicnn`): a frame covers ``n_fft`` samples, and no function
+        musicnn gives (:mod:`ostinato.inference.musicnn`): a frame covers ``n_fft`` samples, and no function
         of :mod:`ostinato.features.frames` computes it.
     sample_rate_hz : int
     n_fft : int

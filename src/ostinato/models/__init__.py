@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.cnn import CNNClassifier, CNNSettings
 from ostinato.models.conv_lstm import ConvLSTMClassifier, ConvLSTMSettings

@@ -24,8 +24,8 @@ from ostinato.features.frames import (
     mfcc_from_log_mel,
 )
 from ostinato.features.windows import window_starts
-from ostinato.modelfile import ModelInfo
-from ostinato.modelgraph import WAVEFORM
+from ostinato.inference.model_file import WAVEFORM
+from ostinato.inference.model_info import ModelInfo
 from ostinato.models.onnx import trace
 
 if TYPE_CHECKING:

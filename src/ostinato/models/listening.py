@@ -23,8 +23,15 @@ from torch import Tensor
 from ostinato.errors import DataError, require
 from ostinato.features.frames import FeatureSpec, frames
 from ostinato.features.windows import cut, tempered, track_verdicts, window_starts
-from ostinato.modelfile import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
-from ostinato.modelgraph import DISTANCE, FRAMES, LOGITS, METADATA, PROBABILITIES, read_graph
+from ostinato.inference.model_file import (
+    DISTANCE,
+    FRAMES,
+    LOGITS,
+    METADATA,
+    PROBABILITIES,
+    read_graph,
+)
+from ostinato.inference.model_info import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
 from ostinato.models.front_end import WINDOWS, frames_of_excerpt, front_end_graph
 from ostinato.models.layers import GenreModel
 from ostinato.models.onnx import TOLERANCE, to_onnx

@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ostinato.errors import DataError, UsageError, require
-from ostinato.modelgraph import FRAMES, LOGITS
+from ostinato.inference.model_file import FRAMES, LOGITS
 from ostinato.models.conv_lstm_layers import ConvLSTM
 from ostinato.models.conv_lstm_residual import BNConvLSTM2d
 from ostinato.models.kim_lstm import KimCell, KimLSTM

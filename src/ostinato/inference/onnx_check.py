@@ -1,6 +1,6 @@
 """What an ONNX file may hold, looked at before ONNX Runtime is let near it.
 
-Private to :mod:`ostinato.modelgraph`. An ONNX file is a Protocol Buffers message. A few of its
+Private to :mod:`ostinato.inference.model_file`. An ONNX file is a Protocol Buffers message. A few of its
 fields could do harm, or could not be checked once the graph is loaded: tensors that name another
 file to be read, operators from outside the standard, functions, training code, and loops, which
 need not end. So the message is walked, which takes milliseconds: its fields are skipped by their

@@ -11,7 +11,7 @@ import pytest
 
 from ostinato.errors import DataError
 from ostinato.features.frames import FeatureSpec
-from ostinato.modelfile import SCHEMA, ModelInfo
+from ostinato.inference.model_info import SCHEMA, ModelInfo
 
 INFO = ModelInfo(
     family="residual-lstm",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.features.windows import tempered
-from ostinato.modelfile import ModelInfo
+from ostinato.inference.model_info import ModelInfo
 
 SILENT = "it is silent"
 UNLIKE = "it is unlike the music that the model learned from"

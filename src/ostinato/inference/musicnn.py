@@ -34,7 +34,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato._musicnnwheel import (
+from ostinato.errors import DataError, OstinatoError, require
+from ostinato.features.frames import FeatureSpec
+from ostinato.inference.model_file import (
+    FRAMES,
+    METADATA,
+    MUSICNN,
+    WEIGHTS,
+    fetched_path,
+    load_graph,
+    read_graph,
+)
+from ostinato.inference.musicnn_wheel import (
     REQUIREMENT,
     WHEEL_SHA256,
     Arrays,
@@ -43,17 +54,6 @@ from ostinato._musicnnwheel import (
     numbered,
     read_wheel,
     weights,
-)
-from ostinato.errors import DataError, OstinatoError, require
-from ostinato.features.frames import FeatureSpec
-from ostinato.modelgraph import (
-    FRAMES,
-    METADATA,
-    MUSICNN,
-    WEIGHTS,
-    fetched_path,
-    load_graph,
-    read_graph,
 )
 from ostinato.storage import replacing
 

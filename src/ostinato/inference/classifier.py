@@ -1,11 +1,11 @@
 """Any sound in, a verdict out: file -> waveform -> excerpts -> frames -> windows -> verdict.
 
-:class:`Classifier` holds a model that ships or an ONNX file (:mod:`ostinato.modelgraph`) and hears
+:class:`Classifier` holds a model that ships or an ONNX file (:mod:`ostinato.inference.model_file`) and hears
 with the functions that it was trained with: :mod:`ostinato.features.frames` makes the frames,
 :mod:`ostinato.features.windows` cuts them and averages. PyTorch is not needed.
 
 A long sound is heard in excerpts spread over it, unless all of it is asked for
-(:mod:`ostinato.hearing`). A model abstains, and says why, where a sound is silent, where it
+(:mod:`ostinato.inference.sampling`). A model abstains, and says why, where a sound is silent, where it
 is unlike what the model learned from, and where no genre is likely enough.
 
 Axes: W windows, E excerpts, G genres.
@@ -30,7 +30,9 @@ from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.features import frames as features
 from ostinato.features.frames import Frames, Waveform
 from ostinato.features.windows import cut, track_verdicts
-from ostinato.hearing import (
+from ostinato.inference.model_file import ModelGraph, load_graph
+from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
+from ostinato.inference.sampling import (
     QUICK_OVER_S,
     QUICK_SECONDS,
     Sound,
@@ -41,9 +43,7 @@ from ostinato.hearing import (
     quick_starts,
     streamed_excerpts,
 )
-from ostinato.modelfile import TAKES_FRAMES, ModelInfo
-from ostinato.modelgraph import ModelGraph, load_graph
-from ostinato.verdict import SILENT, UNLIKE, Heard, Segment, Stretch, Verdict, verdict_of
+from ostinato.inference.verdict import SILENT, UNLIKE, Heard, Segment, Stretch, Verdict, verdict_of
 
 __all__ = ["Classifier", "Segment", "Stretch", "Verdict", "classify"]
 
@@ -89,7 +89,7 @@ class Classifier:
         Raises
         ------
         UsageError, DataError
-            As :func:`ostinato.modelgraph.load_graph`; or if the graph takes sound.
+            As :func:`ostinato.inference.model_file.load_graph`; or if the graph takes sound.
         """
         return cls(load_graph(name_or_path, threads=threads))
 
@@ -120,7 +120,7 @@ class Classifier:
         frames : float array [shape=(n_frames, n_features)], optional
             Of one excerpt, as ``info.spec`` says.
         thorough : bool
-            Hear all of it, also where it lasts more than :data:`~ostinato.hearing.QUICK_OVER_S`.
+            Hear all of it, also where it lasts more than :data:`~ostinato.inference.sampling.QUICK_OVER_S`.
 
         Raises
         ------

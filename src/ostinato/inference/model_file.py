@@ -1,4 +1,4 @@
-"""The file of a model that listens: an ONNX graph with its :class:`~ostinato.modelfile.ModelInfo`.
+"""The file of a model that listens: an ONNX graph with its :class:`~ostinato.inference.model_info.ModelInfo`.
 
 The graph takes windows of frames and gives logits, and, where it can tell, how far each window lies
 from what the model learned from. The metadata are in the file, under the name ``ostinato``, as
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_data_path
 
-from ostinato._onnxcheck import check_onnx_bytes
 from ostinato.errors import DataError, UsageError
-from ostinato.modelfile import TAKES_FRAMES, ModelInfo
+from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
+from ostinato.inference.onnx_check import check_onnx_bytes
 
 METADATA = "ostinato"
 """The metadata's name in the ONNX file."""
@@ -36,7 +36,7 @@ WEIGHTS = "weights"
 """The package's folder of shipped models."""
 
 MUSICNN = "musicnn"
-"""A model that is fetched (:mod:`ostinato.musicnn`), for it is another's, and does not ship."""
+"""A model that is fetched (:mod:`ostinato.inference.musicnn`), for it is another's, and does not ship."""
 
 _HEADS = (f"{MUSICNN}-head",)  # ship as well, and listen to no sound
 _Wanted = list[tuple[str, tuple[int, ...]]]  # names, and sizes behind the batch
@@ -137,7 +137,7 @@ def catalogue() -> list[dict[str, Any]]:
         One a model, in the order of :func:`shipped`, all of the same keys: ``name``, ``version``,
         ``family``, ``parameters``, ``bytes``, ``accuracy``, ``temperature``, ``threshold``,
         ``precision``, ``genres``, ``trained_on`` (``data``, ``split``, ``recordings``) and
-        ``licence``, as :class:`~ostinato.modelfile.ModelInfo` has them; None where a file does not
+        ``licence``, as :class:`~ostinato.inference.model_info.ModelInfo` has them; None where a file does not
         say. Plain values.
 
     Raises
@@ -186,7 +186,7 @@ def load_graph(name_or_path: str | Path, *, threads: int = 1) -> ModelGraph:
         If there is no model of that name, it was not fetched, or ``threads`` is below 1.
     DataError
         If the file cannot be read, is larger than :data:`MOST_BYTES`, is no ONNX graph, is damaged,
-        holds what a genre model has no use for (:mod:`ostinato._onnxcheck`), lacks Ostinato's
+        holds what a genre model has no use for (:mod:`ostinato.inference.onnx_check`), lacks Ostinato's
         metadata or holds those of another version, or if graph and metadata disagree.
     """
     if threads < 1:

@@ -8,7 +8,7 @@
 
 A verdict needs a whole window of the model, 11 to 20 s: it has never learned from less. Until then
 the listener says that it is listening. From then on it says what
-:meth:`~ostinato.inference.Classifier.classify` says of the last 30 s, and abstains as it does.
+:meth:`~ostinato.inference.classifier.Classifier.classify` says of the last 30 s, and abstains as it does.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ostinato.audio.load import MIN_SECONDS
 from ostinato.audio.stream import Recent
 from ostinato.errors import UsageError
 from ostinato.features.frames import Waveform
-from ostinato.inference import Classifier
-from ostinato.verdict import Verdict
+from ostinato.inference.classifier import Classifier
+from ostinato.inference.verdict import Verdict
 
 __all__ = ["LISTENING", "Listener", "Said"]
 

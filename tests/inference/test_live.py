@@ -21,7 +21,7 @@ import soundfile
 import ostinato
 from ostinato import Classifier, UsageError
 from ostinato.cli import main
-from ostinato.listen import LISTENING, Listener
+from ostinato.inference.live import LISTENING, Listener
 from tests.helpers.graphs import toy_bytes, toy_info
 
 RATE = 22_050

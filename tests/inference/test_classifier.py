@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ostinato
-from ostinato import hearing, inference
 from ostinato.audio.load import AudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
@@ -21,11 +20,13 @@ from ostinato.evaluation.calibration import apply_temperature
 from ostinato.features import frames as features
 from ostinato.features.frames import FeatureSpec
 from ostinato.features.windows import tempered
-from ostinato.hearing import closer_starts, is_silent, quick_starts, streamed_excerpts
-from ostinato.inference import Classifier
-from ostinato.modelfile import ModelInfo
-from ostinato.modelgraph import read_graph
-from ostinato.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
+from ostinato.inference import classifier as inference
+from ostinato.inference import sampling as hearing
+from ostinato.inference.classifier import Classifier
+from ostinato.inference.model_file import read_graph
+from ostinato.inference.model_info import ModelInfo
+from ostinato.inference.sampling import closer_starts, is_silent, quick_starts, streamed_excerpts
+from ostinato.inference.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
 from tests.helpers.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
 from tests.helpers.programs import run
 from tests.helpers.sounds import RATE_HZ, not_music, speech
@@ -385,7 +386,7 @@ class TestImports:
         program = """
 import sys, ostinato
 print(*(m for m in ("numpy", "onnxruntime", "scipy", "soundfile") if m in sys.modules))
-import ostinato.inference
+import ostinato.inference.classifier
 print(*(m for m in ("onnxruntime", "torch") if m in sys.modules))
 """
         assert run(program, environment=BARE).split() == []

@@ -1,6 +1,6 @@
 """The weights of MSD_musicnn, read from the public wheel of musicnn 0.1.0.
 
-Private to :mod:`ostinato.musicnn`. The wheel holds a checkpoint of TensorFlow 1: one file of bare
+Private to :mod:`ostinato.inference.musicnn`. The wheel holds a checkpoint of TensorFlow 1: one file of bare
 float32 numbers, variable after variable in the order of their names, each one that was trained
 followed by the two moments that Adam kept of it. The wheel's SHA-256 is checked before anything in
 it is read, so names and shapes say where everything lies, and TensorFlow is not needed.

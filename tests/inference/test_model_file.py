@@ -13,9 +13,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ostinato import modelgraph
 from ostinato.errors import DataError, UsageError
-from ostinato.modelgraph import load_graph, read_graph, shipped
+from ostinato.inference import model_file as modelgraph
+from ostinato.inference.model_file import load_graph, read_graph, shipped
 from tests.helpers.graphs import INFO, WEIGHT, stamp, toy_bytes, toy_graph, toy_info
 
 

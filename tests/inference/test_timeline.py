@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from ostinato.errors import MissingExtraError, UsageError
-from ostinato.plotting import STYLE
-from ostinato.report.timeline import (
+from ostinato.inference.timeline import (
     COLOURS,
     MOST_SHOWN,
     OTHERS,
@@ -22,8 +21,9 @@ from ostinato.report.timeline import (
     genre_colours,
     timeline,
 )
+from ostinato.inference.verdict import Stretch, Verdict, clock
+from ostinato.plotting import STYLE
 from ostinato.storage import WriteError
-from ostinato.verdict import Stretch, Verdict, clock
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae")
 

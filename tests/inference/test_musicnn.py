@@ -18,14 +18,14 @@ import onnxruntime
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ostinato import _musicnnwheel, musicnn
-from ostinato._musicnnwheel import DATA, FetchError, arrays_in, numbered, weights
 from ostinato.cli import main
 from ostinato.errors import DataError, MissingExtraError, UsageError
-from ostinato.inference import Classifier
-from ostinato.listen import Listener
-from ostinato.modelgraph import fetched_path, load_graph, read_graph, shipped
-from ostinato.musicnn import (
+from ostinato.inference import musicnn
+from ostinato.inference import musicnn_wheel as _musicnnwheel
+from ostinato.inference.classifier import Classifier
+from ostinato.inference.live import Listener
+from ostinato.inference.model_file import fetched_path, load_graph, read_graph, shipped
+from ostinato.inference.musicnn import (
     PATCH_FRAMES,
     PATCH_HOP,
     SPEC,
@@ -35,6 +35,7 @@ from ostinato.musicnn import (
     joined_graph,
     tagger_graph,
 )
+from ostinato.inference.musicnn_wheel import DATA, FetchError, arrays_in, numbered, weights
 from tests.helpers.graphs import INFO, toy_bytes
 
 N_PATCHES = 3
@@ -198,7 +199,9 @@ def checkpoint() -> bytes:
 def home(monkeypatch, tmp_path) -> Path:
     """A user's data folder, empty."""
     folder = tmp_path / "home" / "musicnn.onnx"
-    monkeypatch.setattr("ostinato.modelgraph.user_data_path", lambda *_, **__: folder.parent)
+    monkeypatch.setattr(
+        "ostinato.inference.model_file.user_data_path", lambda *_, **__: folder.parent
+    )
     return folder
 
 
@@ -357,7 +360,7 @@ def fetched(tmp_path_factory) -> Path:
 class TestRealNetwork:
     def test_tags_are_the_published_ones(self, fetched, shared_data) -> None:
         """Those were computed with TensorFlow, behind another resampler."""
-        path = Path(__file__).resolve().parents[1] / "benchmarks" / "musicnn.py"
+        path = Path(__file__).resolve().parents[2] / "benchmarks" / "musicnn.py"
         benchmark: Any = load_module(path)
         rows = list(benchmark.compared(shared_data, benchmark.tagger(fetched)))
         found = [r for _, r, _, _ in rows]
