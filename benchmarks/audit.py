@@ -52,9 +52,9 @@ import soxr
 from numpy.random import Generator
 
 from ostinato.audio.load import SAMPLE_RATE, Waveform, load_audio
-from ostinato.audit import audit, audit_folder
-from ostinato.datasets.cache import FrameCache
+from ostinato.datasets.audit.audit import audit, audit_folder
 from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.features.frames import Frames
 

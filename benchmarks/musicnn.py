@@ -25,7 +25,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ostinato.audio.load import load_audio
-from ostinato.datasets.tag_file import load_tag_file
+from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.features import frames
 from ostinato.inference.model_file import FRAMES, fetched_path
 from ostinato.inference.musicnn import PATCH_HOP, SPEC, WINDOW_FRAMES

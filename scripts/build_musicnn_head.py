@@ -2,7 +2,7 @@
 
     python scripts/build_musicnn_head.py --data FOLDER [--test]
 
-``FOLDER`` holds the files of tag sequences (:mod:`ostinato.datasets.tag_file`). The recipe is that
+``FOLDER`` holds the files of tag sequences (:mod:`ostinato.datasets.tag_npz`). The recipe is that
 of ``studies/accuracy/musicnn.toml``. Its seeds are trained
 
 - on the folds of artists, for temperature and threshold: of the mean of the seeds' verdicts on
@@ -32,6 +32,7 @@ from ostinato import export, models
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
+from ostinato.datasets.splits import Fold
 from ostinato.evaluation import calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.inference.model_file import WEIGHTS
@@ -39,7 +40,6 @@ from ostinato.inference.model_info import ModelInfo
 from ostinato.ledger import Examination, append, part_digest
 from ostinato.models.mean import MeanOfModels
 from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions, read_run
-from ostinato.splits import Fold
 from ostinato.storage import write_text
 from ostinato.study import Plan, load_data, plan_study, run_study
 

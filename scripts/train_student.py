@@ -7,7 +7,7 @@ The student is the model of a study (by default ``studies/accuracy/crnn.toml``),
 always is; and after every step on genres it hears as many windows once more and is to say what the
 teacher said of them: the square roots of the likelihoods of its 50 tags. A second head reads them
 from what the first one reads; it is thrown away in the end. ``--tags`` are tag sequences of GTZAN's
-training tracks (:mod:`ostinato.datasets.tag_file`), of which each fold uses its own training part
+training tracks (:mod:`ostinato.datasets.tag_npz`), of which each fold uses its own training part
 alone; ``--music`` is any other music, heard in excerpts by teacher and student. No track of the
 test part, and none that stands on no list, is used in any form.
 
@@ -37,7 +37,7 @@ from ostinato.audio.load import load_audio
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
-from ostinato.datasets.tag_file import load_tag_file
+from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import frames as features

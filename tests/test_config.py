@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ostinato.config import StudyConfig, load_config, overridden, parse_shares
+from ostinato.datasets.splits import SPLITS
 from ostinato.errors import UsageError
-from ostinato.splits import SPLITS
 from ostinato.sweep import is_sweep
 
 

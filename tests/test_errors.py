@@ -10,11 +10,11 @@ import pytest
 
 import ostinato
 from ostinato.audio.load import AudioError
-from ostinato.datasets.cache import CacheError
 from ostinato.datasets.download import DownloadError
+from ostinato.datasets.frame_cache import CacheError
+from ostinato.datasets.splits import LeakError
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, require
 from ostinato.features.frames import FeatureError
-from ostinato.splits import LeakError
 from ostinato.storage import WriteError
 
 

@@ -100,22 +100,22 @@ LIGHT = (
     "ostinato.datasets",
     "ostinato.datasets.corpus",
     "ostinato.datasets.gtzan",
-    "ostinato.datasets.cache",
-    "ostinato.datasets.collection",
-    "ostinato.datasets.copies",
-    "ostinato.datasets.mel_file",
-    "ostinato.datasets.tag_file",
+    "ostinato.datasets.frame_cache",
+    "ostinato.datasets.folder",
+    "ostinato.datasets.augmented_copies",
+    "ostinato.datasets.mel_npz",
+    "ostinato.datasets.tag_npz",
     "ostinato.datasets.download",
-    "ostinato.datasets.listing",
+    "ostinato.datasets.load",
     "ostinato.datasets.table",
-    "ostinato.datasets.variants",
-    "ostinato.splits",
-    "ostinato.splits.drawn",
-    "ostinato.splits.file",
-    "ostinato.splits.fold",
-    "ostinato.splits.lists",
-    "ostinato.splits.segments",
-    "ostinato.audit",
+    "ostinato.datasets.augment_audio",
+    "ostinato.datasets.splits",
+    "ostinato.datasets.splits.drawn",
+    "ostinato.datasets.splits.file",
+    "ostinato.datasets.splits.fold",
+    "ostinato.datasets.splits.lists",
+    "ostinato.datasets.splits.segments",
+    "ostinato.datasets.audit.audit",
     "ostinato.evaluation.metrics",
     "ostinato.evaluation.significance",
     "ostinato.console",
@@ -298,7 +298,7 @@ print(*(heavy for heavy in {HEAVY_TO_PARSE} if heavy in sys.modules))
 import sys
 sys.modules |= dict.fromkeys({HEAVY_TO_PARSE})
 from ostinato.datasets.gtzan import load_gtzan
-from ostinato.splits import split_corpus
+from ostinato.datasets.splits import split_corpus
 fold = split_corpus(load_gtzan(n_coefficients=1)).folds[0]
 assert len(fold.test) == 290
 from ostinato.cli import main

@@ -287,11 +287,11 @@ def audit(
 
       ostinato audit ~/music --format json > pairs.json
     """
-    from ostinato import audit as auditing
-    from ostinato._auditview import print_audit
-    from ostinato.datasets.cache import FrameCache
+    from ostinato.datasets.audit import audit as auditing
+    from ostinato.datasets.audit.view import print_audit
+    from ostinato.datasets.frame_cache import FrameCache
     from ostinato.datasets.gtzan import load_gtzan
-    from ostinato.splits import split_corpus
+    from ostinato.datasets.splits import split_corpus
 
     check_format(format_)
     least = auditing.NEAR if threshold is None else threshold

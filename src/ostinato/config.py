@@ -15,12 +15,18 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
-from ostinato.datasets.variants import NO_COPIES, VariantSettings
+from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
+from ostinato.datasets.splits import (
+    HOLDOUT_SHARES,
+    PARTS,
+    SEGMENT_RANDOM,
+    check_settings,
+    refuse_leak,
+)
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models import FAMILIES, family
-from ostinato.splits import HOLDOUT_SHARES, PARTS, SEGMENT_RANDOM, check_settings, refuse_leak
 from ostinato.training.settings import TrainingSettings
 
 T = TypeVar("T")
@@ -50,7 +56,7 @@ class StudyConfig:
     models : tuple of str
         Families, in the order of the tables.
     split : str
-        One of :data:`ostinato.splits.SPLITS`, or the path of a saved split (``.tsv``).
+        One of :data:`ostinato.datasets.splits.SPLITS`, or the path of a saved split (``.tsv``).
     split_seed : int
         Of splits that are drawn.
     segments : int

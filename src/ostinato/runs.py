@@ -25,12 +25,12 @@ from torch import Tensor
 
 from ostinato import __version__, models
 from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
 from ostinato.evaluation.metrics import evaluate
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.baseline import SolvedModel
 from ostinato.models.layers import GenreModel
-from ostinato.splits import PARTS, Fold
 from ostinato.storage import write_text
 from ostinato.training.curves import Curves
 from ostinato.training.fit import CHECKPOINT, fit

@@ -21,12 +21,24 @@ import joblib
 
 from ostinato.config import StudyConfig
 from ostinato.datasets import gtzan
-from ostinato.datasets.cache import FrameCache
-from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.mel_file import load_mel_file
+from ostinato.datasets.folder import load_collection
+from ostinato.datasets.frame_cache import FrameCache
+from ostinato.datasets.mel_npz import load_mel_file
+from ostinato.datasets.splits import (
+    N_SEGMENTS,
+    SEGMENT_RANDOM,
+    Split,
+    check_split,
+    save_split,
+    segment_random,
+    segmented,
+    segmented_split,
+    split_corpus,
+    thinned,
+)
 from ostinato.datasets.table import is_table, load_table
-from ostinato.datasets.tag_file import load_tag_file
+from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.errors import OstinatoError, UsageError
 from ostinato.ledger import (
     LEDGER,
@@ -48,18 +60,6 @@ from ostinato.runs import (
     read_predictions,
     read_run,
 )  # fmt: skip
-from ostinato.splits import (
-    N_SEGMENTS,
-    SEGMENT_RANDOM,
-    Split,
-    check_split,
-    save_split,
-    segment_random,
-    segmented,
-    segmented_split,
-    split_corpus,
-    thinned,
-)
 from ostinato.storage import write_text
 from ostinato.training.curves import CURVES
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from ostinato.audio.load import load_audio
-from ostinato.datasets.cache import FrameCache
-from ostinato.datasets.collection import load_collection
 from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.listing import Listing
+from ostinato.datasets.folder import load_collection
+from ostinato.datasets.frame_cache import FrameCache
+from ostinato.datasets.load import Listing
+from ostinato.datasets.splits import split_corpus
 from ostinato.datasets.table import is_table, load_table, read_table
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.features import frames
-from ostinato.splits import split_corpus
-from tests.datasets.test_collection import BLUES, JAZZ, SPEC, Progress, put
+from tests.datasets.test_folder import BLUES, JAZZ, SPEC, Progress, put
 
 HEADER = "path,genre\n"
 SIX = HEADER + "".join(f"{name},{name.split('/')[0]}\n" for name in (*JAZZ, *BLUES))

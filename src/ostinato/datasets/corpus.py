@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.datasets.variants import NO_COPIES, VariantSettings
+from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec, Frames
 

@@ -31,10 +31,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from ostinato.datasets.cache import FrameCache
+from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
 from ostinato.datasets.corpus import Corpus, Recording
-from ostinato.datasets.listing import Listing, Progress, hear_listing, printable
-from ostinato.datasets.variants import NO_COPIES, VariantSettings
+from ostinato.datasets.frame_cache import FrameCache
+from ostinato.datasets.load import Listing, Progress, hear_listing, printable
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec
 
@@ -76,7 +76,7 @@ def load_table(
     """Read the audio files that a table names, and compute the frames of each once.
 
     Frames are computed, cached and held as by
-    :func:`ostinato.datasets.collection.load_collection`; files that cannot be read, or are not
+    :func:`ostinato.datasets.folder.load_collection`; files that cannot be read, or are not
     there, are in ``skipped`` with the reason, genres with fewer than three different recordings in
     ``left_out``.
 

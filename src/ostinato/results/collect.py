@@ -16,6 +16,14 @@ from numpy.typing import NDArray
 from ostinato import __version__
 from ostinato.config import StudyConfig
 from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.splits import (
+    PARTS,
+    Fold,
+    Split,
+    artist_free,
+    shared_artists,
+    shared_recordings,
+)
 from ostinato.errors import DataError
 from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.intervals import MetricIntervals
@@ -26,7 +34,6 @@ from ostinato.results.confidence import confidence
 from ostinato.results.missed import missed
 from ostinato.results.pool import Pool, Records, Verdicts
 from ostinato.runs import Probabilities
-from ostinato.splits import PARTS, Fold, Split, artist_free, shared_artists, shared_recordings
 
 SCHEMA = 1
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.splits import Split
 from ostinato.evaluation.significance import Clusters, Term
 from ostinato.runs import Probabilities
-from ostinato.splits import Split
 
 # By model, then seed, then fold.
 Records = Mapping[str, Sequence[Sequence[dict[str, Any]]]]

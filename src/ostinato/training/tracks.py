@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ostinato.datasets.augment_audio import NO_COPIES
 from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.variants import NO_COPIES
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec, Frames
 from ostinato.features.windows import track_verdicts, window_starts

@@ -1,0 +1,99 @@
+"""Files of a folder or table to be audited: which there are, and whether their samples are clipped.
+
+Private to :mod:`ostinato.datasets.audit.audit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from ostinato.audio.load import AudioError, _decode
+from ostinato.datasets.corpus import Recording, Skipped
+from ostinato.datasets.folder import _scan, _walk
+from ostinato.datasets.load import printable
+from ostinato.datasets.table import is_table, read_table
+from ostinato.errors import DataError
+
+MOST_CLIPPED = 0.001
+"""Share of samples at full scale from which a file is called clipped."""
+
+_FULL_SCALE = 0.999
+
+
+def files_below(folder: Path) -> tuple[list[Recording], list[Skipped]]:
+    """All audio files below a folder, sorted, and the folders that cannot be listed.
+
+    Genres, artists and titles are known where the folder is laid out as a collection is, or where a
+    table stands in its place: then the files are those that it names.
+
+    Raises
+    ------
+    UsageError
+        If the folder does not exist or is a file that is no table.
+    DataError
+        If it cannot be listed, or holds no audio; if the table is wrong.
+    """
+    if is_table(folder):
+        return list(read_table(folder).recordings), []
+    names, closed, n_others = _walk(folder)
+    if not names:
+        raise DataError(
+            f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac, got {n_others} "
+            "other files."
+        )
+    try:
+        known = {recording.path: recording for recording in _scan(folder).recordings}
+    except DataError:
+        known = {}  # no genres, or no telling them: an audit goes without
+    entries = []
+    for name in names:
+        path = str(folder / name)
+        entries.append(
+            known.get(path) or Recording(id=printable(name.as_posix()), genre="", path=path)
+        )
+    return entries, closed
+
+
+def clipping(paths: Sequence[Path], *, n_jobs: int | None = None) -> list[str | None]:
+    """What is wrong with the samples of each file, a sentence, or None.
+
+    Samples are those of the mono mix, as decoded: where only one channel of two is clipped, or the
+    two are clipped in opposite senses, they are not at full scale.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    n_jobs : int, optional
+        How many processes; one a processor core by default.
+
+    Raises
+    ------
+    DataError
+        If a process was killed.
+    """
+    try:
+        with joblib.parallel_config("loky", inner_max_num_threads=1):
+            found = joblib.Parallel(n_jobs or -1)(
+                joblib.delayed(_clipped)(p.absolute()) for p in paths
+            )
+    except BrokenProcessPool as error:
+        raise DataError(
+            "A process that read samples was killed, most likely because memory ran out: run the "
+            "same again, with fewer jobs."
+        ) from error
+    return list(found)
+
+
+def _clipped(path: Path) -> str | None:
+    try:
+        share = float(np.mean(np.abs(_decode(path).mono) >= _FULL_SCALE))
+    except AudioError as error:  # it changed since it was heard
+        return f"{error.reason[0].upper()}{error.reason[1:]}."
+    if share < MOST_CLIPPED:
+        return None
+    return f"Clipped: {100 * share:.1f} % of its samples are at full scale."

@@ -1,0 +1,333 @@
+"""Copies of a recording, its sound changed: pitch, tempo, equaliser, noise and MP3 artefacts.
+
+A copy is made of the waveform, before its frames are computed, and they are cached as those of the
+recording are (:mod:`ostinato.datasets.augmented_copies`). It is another take of the same music, so it has the
+recording's genre and stands where the recording stands: a model may learn from it, and is never
+judged on it (see :class:`ostinato.training.tracks.Tracks`).
+
+What is done to a copy is drawn from the seed, the copy's number and the SHA-256 of the file, and
+from nothing else: the same copy comes of any process, in any order. One draw serves a whole
+recording, however many excerpts it has. The changes follow one another as they would in the world:
+music is played higher or faster, equalised, recorded with noise, and compressed in the end.
+
+Pitch, tempo, equaliser and noise are audiomentations' (the extra ``train``; of pitch and tempo
+Signalsmith Stretch); MP3 is encoded by LAME and decoded by FFmpeg through PyAV, in memory.
+
+References
+----------
+.. [1] J. Schlüter, T. Grill, "Exploring data augmentation for improved singing voice detection with
+       neural networks", ISMIR 2015 (pitch shifting and time stretching help most).
+.. [2] I. Jordal, audiomentations, https://github.com/iver56/audiomentations
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ostinato.audio.load import Waveform
+from ostinato.errors import UsageError, require
+
+_STRENGTHS = ("pitch", "stretch", "equaliser", "noise", "mp3")
+_LARGEST = {"pitch": 12.0, "stretch": 1.0, "equaliser": 24.0, "noise": 1.0, "mp3": 1.0}
+_VERSION = 1  # of what the strengths mean: raised, it makes every copy anew
+
+_PACKAGE, _NEEDED_FOR = "audiomentations", "Changing a recording's sound"
+
+_NOISE_RANGE_DB = 20.0  # the faintest noise of a copy is this far below the loudest
+_STEEPEST_DB = 6.0  # fall of the noise's power an octave: 0 is white, 3 pink, 6 brown
+
+# At 22 050 Hz 32 kbit/s cut at 8 kHz, 64 at 10. At 24 and 16, which cut at 5 to 6 kHz, hardly more
+# is left of the frames than of another recording's: a fifth of their bands is empty.
+_KBPS = (32, 40, 48, 56, 64)
+_MPEG1_HZ = 32_000  # from this sample rate on, MP3 begins at 32 kbit/s
+_MP3_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantSettings:
+    """How many copies there are of a training recording, and how much they differ from it.
+
+    Attributes
+    ----------
+    copies : int
+        0 turns them off.
+    pitch : float
+        Largest shift, up or down, in semitones; at most 12.
+    stretch : float
+        Copies are played up to ``1 + stretch`` times as fast, or as slow; at most 1.
+    equaliser : float
+        Largest gain of each of seven bands, up or down, in dB; at most 24.
+    noise : float
+        Loudest noise, white to brown, as a share of the excerpt's level (RMS), at most 1: 0.1 is
+        20 dB below it. Of a copy the noise is drawn between this and 20 dB less.
+    mp3 : float
+        Share of the copies that are encoded as MP3, at 32 to 64 kbit/s (from a sample rate of
+        32 kHz on, at twice that), and decoded; at most 1.
+    seed : int
+        Of all that is drawn.
+
+    Raises
+    ------
+    UsageError
+        If a setting is out of its range, there are copies that would be the recording itself, or
+        strengths and no copies.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    copies: int = 0
+    pitch: float = 0.0
+    stretch: float = 0.0
+    equaliser: float = 0.0
+    noise: float = 0.0
+    mp3: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("copies", "seed"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"waveform.{name}: expected 0 or more, got {getattr(self, name)}.")
+        for name, largest in _LARGEST.items():
+            if not 0 <= getattr(self, name) <= largest:
+                raise UsageError(
+                    f"waveform.{name}: expected 0 to {largest:g}, got {getattr(self, name)}."
+                )
+        used = [name for name in _STRENGTHS if getattr(self, name)]
+        if self.copies and not used:
+            raise UsageError(
+                f"waveform.copies: expected a strength above 0 of {', '.join(_STRENGTHS)}, got "
+                f"none: {self.copies} copies would be the recording itself."
+            )
+        if used and not self.copies:
+            raise UsageError(
+                f"waveform.{used[0]}: expected waveform.copies of 1 or more beside it, got 0: "
+                "without copies it has no effect."
+            )
+
+    def digest(self) -> str:
+        """Short SHA-256 of how a copy is made; not of how many there are, so that more may be."""
+        recipe = {name: float(getattr(self, name)) for name in _STRENGTHS}
+        text = json.dumps([_VERSION, self.seed, recipe], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def describe(self) -> str:
+        """In words: ``"3 copies (pitch by up to 2 semitones, 50 % through MP3)"``."""
+        if not self.copies:
+            return "no copies"
+        told = {
+            "pitch": f"pitch by up to {self.pitch:g} semitone{'' if self.pitch == 1 else 's'}",
+            "stretch": f"tempo by up to {100 * self.stretch:g} %",
+            "equaliser": f"seven bands by up to {self.equaliser:g} dB",
+            "noise": f"noise up to {self.noise:g} of the sound's level",
+            "mp3": f"{100 * self.mp3:g} % through MP3",
+        }
+        changes = ", ".join(told[name] for name in _STRENGTHS if getattr(self, name))
+        return f"{self.copies} {'copy' if self.copies == 1 else 'copies'} ({changes})"
+
+
+NO_COPIES = VariantSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What is done to one copy.
+
+    Attributes
+    ----------
+    semitones : float
+    rate : float
+        Times as fast.
+    snr_db : float
+        Level of the sound above that of the noise; infinite where there is none.
+    fall_db : float
+        How much the noise's power falls an octave.
+    kbps : int or None
+        Bit rate of the MP3 at sample rates below 32 kHz; None leaves the copy as it is.
+    seeds : tuple of int
+        For the gains and corners of the equaliser, and for the noise itself.
+    """
+
+    semitones: float
+    rate: float
+    snr_db: float
+    fall_db: float
+    kbps: int | None
+    seeds: tuple[int, int]
+
+
+def draw(settings: VariantSettings, *, sha256: str, number: int) -> Drawn:
+    """Draw what is done to a copy. Each strength scales a draw of its own and no other.
+
+    Parameters
+    ----------
+    settings : VariantSettings
+    sha256 : str
+        Of the recording's file, in hexadecimal.
+    number : int
+        Of the copy, from 1.
+
+    Raises
+    ------
+    UsageError
+        If ``number`` is below 1.
+    """
+    if number < 1:
+        raise UsageError(f"Copies of a recording are counted from 1, got copy {number}.")
+    sequence = np.random.SeedSequence([settings.seed, number, int(sha256, 16)])
+    # All are drawn, whichever are used: a pitch stays the same where noise is turned off.
+    u = np.random.default_rng(sequence).random(6)
+    seeds = sequence.generate_state(2)
+    loudest_db = -20 * math.log10(settings.noise) if settings.noise else math.inf
+    return Drawn(
+        semitones=settings.pitch * (2 * u[0] - 1),
+        rate=(1 + settings.stretch) ** (2 * u[1] - 1),
+        snr_db=loudest_db + _NOISE_RANGE_DB * u[2],
+        fall_db=_STEEPEST_DB * u[3],
+        kbps=_KBPS[int(u[5] * len(_KBPS))] if u[4] < settings.mp3 else None,
+        seeds=(int(seeds[0]), int(seeds[1])),
+    )
+
+
+def vary(
+    waveform: Waveform,
+    settings: VariantSettings,
+    *,
+    sample_rate_hz: int,
+    sha256: str,
+    number: int,
+) -> Waveform:
+    """Make one copy of a waveform.
+
+    Parameters
+    ----------
+    waveform : float32 array [shape=(n_samples,)]
+        In [-1, 1]. One of which all samples are the same, a silence, stays as it is.
+    settings : VariantSettings
+    sample_rate_hz : int
+        In Hz.
+    sha256 : str
+        Of the recording's file, in hexadecimal.
+    number : int
+        Of the copy, from 1.
+
+    Returns
+    -------
+    float32 array [shape=(about n_samples / rate,)]
+        In [-1, 1], divided by its peak where that was higher; never ``waveform`` itself.
+
+    Raises
+    ------
+    UsageError
+        If the waveform is not one-dimensional float32, ``number`` is below 1, or MP3 has not the
+        sample rate.
+    MissingExtraError
+        If audiomentations is not installed.
+    """
+    if waveform.ndim != 1 or waveform.dtype != np.float32 or not waveform.size:
+        raise UsageError(
+            "Waveform: expected a one-dimensional array of float32 (mono), one sample or more, got "
+            f"{waveform.dtype} of shape {waveform.shape}."
+        )
+    drawn = draw(settings, sha256=sha256, number=number)
+    check_can_vary(settings, sample_rate_hz=sample_rate_hz)
+    copy = waveform.copy()
+    if not np.ptp(copy) > 0:
+        return copy
+    for transform, seed in _transforms(settings, drawn):
+        with _seeded(seed):
+            copy = transform(copy, sample_rate_hz)
+    copy = _within_range(copy)
+    if drawn.kbps is not None:
+        kbps = drawn.kbps * (2 if sample_rate_hz >= _MPEG1_HZ else 1)
+        copy = _within_range(through_mp3(copy, sample_rate_hz=sample_rate_hz, kbps=kbps))
+    return np.ascontiguousarray(copy, dtype=np.float32)
+
+
+def _transforms(settings: VariantSettings, drawn: Drawn) -> list[tuple[Any, int]]:
+    """What audiomentations does to a copy, in order, and the seed of each."""
+    sounds: Any = require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
+    s, rate, gain = drawn.semitones, drawn.rate, settings.equaliser
+    snr, fall = drawn.snr_db, -drawn.fall_db
+    transforms: list[tuple[Any, int]] = []
+    # Each draws from a range; one of a single value leaves what was drawn above.
+    if settings.pitch:
+        transforms.append((sounds.PitchShift(s, s, p=1.0), 0))
+    if settings.stretch:
+        transforms.append((sounds.TimeStretch(rate, rate, leave_length_unchanged=False, p=1.0), 0))
+    if gain:
+        transforms.append((sounds.SevenBandParametricEQ(-gain, gain, p=1.0), drawn.seeds[0]))
+    if settings.noise:
+        transforms.append((sounds.AddColorNoise(snr, snr, fall, fall, p=1.0), drawn.seeds[1]))
+    return transforms
+
+
+def check_can_vary(settings: VariantSettings, *, sample_rate_hz: int) -> None:
+    """Say what stands against making copies, before hours of it.
+
+    Raises
+    ------
+    UsageError
+        If MP3 is asked for and has not the sample rate.
+    MissingExtraError
+        If audiomentations is not installed.
+    """
+    if settings.mp3 and sample_rate_hz not in _MP3_HZ:
+        raise UsageError(
+            f"waveform.mp3: expected a sample rate that MP3 has, {', '.join(map(str, _MP3_HZ))} "
+            f"Hz, got {sample_rate_hz}: set it to 0."
+        )
+    require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
+
+
+def through_mp3(waveform: Waveform, *, sample_rate_hz: int, kbps: int) -> Waveform:
+    """Encode a waveform as MP3 and decode it, in memory [same shape].
+
+    Parameters
+    ----------
+    waveform : float32 array [shape=(n_samples,)]
+        In [-1, 1].
+    sample_rate_hz, kbps : int
+        Which MP3 has: multiples of 8 kbit/s up to 64, from 32 kHz on from 32 kbit/s.
+    """
+    from av import AudioFrame, CodecContext
+
+    encoder = CodecContext.create("libmp3lame", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = sample_rate_hz, "mono", "fltp"
+    encoder.bit_rate, encoder.time_base = kbps * 1000, Fraction(1, sample_rate_hz)
+    frame = AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = sample_rate_hz, 0
+    decoder: Any = CodecContext.create("mp3float", "r")
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    heard = [f.to_ndarray()[0] for p in [*packets, None] for f in decoder.decode(p)]
+    # The encoder notes the silence it puts before and after, and the decoder leaves it out.
+    decoded = np.concatenate(heard)[: waveform.size]
+    return np.pad(decoded, (0, waveform.size - decoded.size))
+
+
+def _within_range(waveform: Waveform) -> Waveform:
+    """Divide by the peak where it is above 1."""
+    peak = max(waveform.max(), -waveform.min())
+    return waveform / peak if peak > 1 else waveform
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed the random numbers that audiomentations draws from, and put them back after."""
+    kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - theirs
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - theirs
+    try:
+        yield
+    finally:
+        random.setstate(kept)
+        np.random.set_state(kept_numpy)  # noqa: NPY002 - theirs

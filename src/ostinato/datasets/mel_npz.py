@@ -1,0 +1,109 @@
+"""Mel frames of GTZAN tracks in one file, as research groups pass them on: ``--data FILE.npz``.
+
+Arrays of the archive, N tracks of T frames:
+
+============  =======================  ============================================================
+``mel``       uint8 ``(N, 128, T)``    log-mel images, low band first, about a frame every 77.5 ms
+``track_id``  str ``(N,)``             ``"blues.00000"`` to ``"rock.00099"``, each once
+``genre``     str ``(N,)``             of each track
+============  =======================  ============================================================
+
+The cells are dB up to a scale and an offset that are each track's own and need not be known: every
+image is standardised over its cells (mean 0, deviation 1), as :mod:`ostinato.features.frames` does to real
+audio. Artists, titles and replicas come from the package's table of GTZAN. Other arrays in the
+archive are of no effect, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.gtzan import gtzan_corpus, tracks
+from ostinato.datasets.npz import read_arrays
+from ostinato.errors import DataError, UsageError
+from ostinato.features.frames import (
+    FeatureError,
+    FeatureSpec,
+    Frames,
+    log_mel_from_mfcc,
+    mfcc_from_log_mel,
+    standardise,
+)
+
+ARRAYS = ("mel", "track_id", "genre")
+
+
+def load_mel_file(path: Path, *, spec: FeatureSpec) -> Corpus:
+    """Read a file of mel frames, and make of them the frames asked for.
+
+    Parameters
+    ----------
+    path : Path
+    spec : FeatureSpec
+        Of the frames; with the default settings of time and frequency, which are the file's.
+
+    Returns
+    -------
+    Corpus
+        Frames of shape ``(T, spec.n_features)``, in the order of the file.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or ``spec`` asks for other frames than the file can give.
+    DataError
+        If the file is no such archive, lacks an array, holds one of another form, an unknown track,
+        a track of another genre than GTZAN's, or a constant image.
+    """
+    held = FeatureSpec(kind=spec.kind, n_coefficients=spec.n_coefficients)
+    if spec != held:
+        raise UsageError(f"{path}: the file can give {held.describe()}; got {spec.describe()}.")
+    if not path.is_file():
+        raise UsageError(f"Expected a file of mel frames, got '{path}', which does not exist.")
+    arrays = read_arrays(path, ARRAYS)
+    images, ids, genres = (arrays[name] for name in ARRAYS)
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != spec.n_mels:
+        raise DataError(
+            f"{path}: expected 'mel' of uint8 and shape (tracks, {spec.n_mels}, frames), got "
+            f"{images.dtype} of shape {images.shape}."
+        )
+    for name in ("track_id", "genre"):
+        if arrays[name].dtype.kind != "U" or arrays[name].shape != images.shape[:1]:
+            raise DataError(
+                f"{path}: expected '{name}' of text and shape ({len(images)},), one a track, got "
+                f"{arrays[name].dtype} of shape {arrays[name].shape}."
+            )
+    _check_tracks(path, ids.tolist(), genres.tolist())
+    frames = [
+        _frames(path, name, image, spec) for name, image in zip(ids.tolist(), images, strict=True)
+    ]
+    return gtzan_corpus(ids.tolist(), frames, spec=spec, source=path.name)
+
+
+def _check_tracks(path: Path, ids: list[str], genres: list[str]) -> None:
+    genre_of = {track.id: track.genre for track in tracks()}
+    for name, genre in zip(ids, genres, strict=True):
+        if name not in genre_of:
+            raise DataError(
+                f"{path}: expected tracks of GTZAN ('blues.00000' to 'rock.00099'), got '{name}'."
+            )
+        if genre != genre_of[name]:
+            raise DataError(
+                f"{path}: expected the genre '{genre_of[name]}' of track '{name}', got '{genre}'."
+            )
+
+
+def _frames(path: Path, name: str, image: NDArray[np.uint8], spec: FeatureSpec) -> Frames:
+    """Frames [shape=(T, n_features)] of an image [shape=(n_mels, T)]."""
+    try:
+        log_mel = standardise(np.ascontiguousarray(image.T, dtype=np.float32))
+    except FeatureError as error:
+        raise DataError(f"{path}: track '{name}': {error}") from error
+    if spec.kind == "log-mel":
+        return log_mel
+    mfcc = mfcc_from_log_mel(log_mel, spec.n_coefficients)
+    return mfcc if spec.kind == "mfcc" else log_mel_from_mfcc(mfcc, spec.n_mels)

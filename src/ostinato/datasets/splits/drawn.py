@@ -1,0 +1,329 @@
+"""Splits that are drawn with a seed: 60/20/20, or folds; of any collection."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.datasets import gtzan
+from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.splits.fold import PARTS, Fold, Split, unknown_artists
+from ostinato.datasets.splits.lists import missing
+from ostinato.errors import DataError, UsageError, require
+
+#: What is counted, and what helps where there is too little of it to have some in each part.
+_ADVICE = {
+    "different recordings": "copies of one sound count once, and a recording in several genres "
+    "goes to one part with all of them",
+    "artists": "an artist stands in one part with all recordings; where artists may stand on two "
+    "sides, use --split song-holdout",
+}
+HOLDOUT_SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
+
+
+def holdout(
+    corpus: Corpus, *, seed: int = 0, shares: Mapping[str, float] = HOLDOUT_SHARES
+) -> Split:
+    """60/20/20 of each genre's different recordings; no artist, as far as known, on two sides.
+
+    Files that hold the same recording go to one part and count as one recording, so that no part
+    is the same sound many times over. Each genre's parts are as near to their shares as its artists
+    allow; the artists with most recordings come to train. A recording of unknown artist is an
+    artist of its own: where no artist is known, everybody stands where :func:`song_holdout` puts
+    them, and the notes say what could not be guarded against.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    seed : int
+    shares : dict of str to float
+        Of train, valid and test; positive, with sum 1.
+
+    Raises
+    ------
+    UsageError
+        If the shares are not such.
+    DataError
+        If a genre has fewer than three artists, or so many that stand in other genres as well that
+        one of its parts would be empty.
+    """
+    known = any(r.artist is not None for r in corpus.recordings)
+    of = "artists" if known else "different recordings"
+    fold = _draw(corpus, _linked(corpus.recordings), seed=seed, shares=shares, of=of)
+    notes = unknown_artists(corpus, corpus.ids)
+    return Split(name="holdout", folds=(fold,), notes=notes, artists="apart")
+
+
+def song_holdout(
+    corpus: Corpus, *, seed: int = 0, shares: Mapping[str, float] = HOLDOUT_SHARES
+) -> Split:
+    """As :func:`holdout`, with artists on both sides: an easier task, asked for by name.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    seed : int
+    shares : dict of str to float
+        Of train, valid and test; positive, with sum 1.
+
+    Raises
+    ------
+    UsageError
+        If the shares are not such.
+    DataError
+        If a genre has fewer than three different recordings, or so many that stand in other genres
+        as well that one of its parts would be empty.
+    """
+    groups = _numbers([r.recording for r in corpus.recordings])
+    fold = _draw(corpus, groups, seed=seed, shares=shares, of="different recordings")
+    return Split(name="song-holdout", folds=(fold,))
+
+
+def artist_folds(
+    corpus: Corpus,
+    *,
+    n_folds: int = 5,
+    seed: int = 0,
+    repeats: int = 1,
+    examined_too: bool = False,
+) -> Split:
+    """Folds to choose a recipe with: no artist, and no recording, on two sides.
+
+    On GTZAN over the train and valid tracks of ``fault-filtered`` (639 of them), so that the
+    choice never sees its test part. Each fold's held-out recordings are its ``valid`` part; there
+    is no test part. Genres are balanced as far as artists allow (scikit-learn's
+    ``StratifiedGroupKFold``); a recording of unknown artist is an artist of its own.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    n_folds : int
+    seed : int
+    repeats : int
+        Draw so many times, with seeds ``seed``, ``seed`` + 1, ...: ``n_folds`` folds each, one
+        after the other (for the corrected resampled t of Nadeau and Bengio 2003).
+    examined_too : bool
+        On GTZAN, over the tracks of the test part as well (929): ``artist-folds-all``, to compare
+        splits with. Whoever chooses by it has seen the test part.
+
+    Raises
+    ------
+    UsageError
+        If fewer than two folds, or no drawing, are asked for.
+    DataError
+        If a genre has fewer artists than there are folds.
+    """
+    parts = PARTS if examined_too else ("train", "valid")
+    name = "artist-folds-all" if examined_too else "artist-folds"
+    chosen = listed(corpus, parts)
+    notes = unknown_artists(corpus, [r.id for r in chosen])
+    split = Split(name=name, folds=(), notes=notes, artists="apart", repeats=repeats)
+    of = "artists" if any(r.artist is not None for r in chosen) else "different recordings"
+    return _folds(split, chosen, _linked(chosen), of=of, n=n_folds, seed=seed)
+
+
+def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0, repeats: int = 1) -> Split:
+    """The stratified folds of the literature, copies of a recording kept together: a comparison.
+
+    Artists stand on both sides, so figures are those of a task that is easier than to hear the
+    genre of music by artists nobody has met. On GTZAN over the 929 usable tracks of
+    ``fault-filtered``. Each fold's held-out recordings are its ``valid`` part; there is no test
+    part.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    n_folds, seed, repeats : int
+        As of :func:`artist_folds`.
+
+    Raises
+    ------
+    UsageError
+        If fewer than two folds, or no drawing, are asked for.
+    DataError
+        If a genre has fewer different recordings than there are folds.
+    """
+    chosen = listed(corpus, PARTS)
+    groups = _numbers([r.recording for r in chosen])
+    note = (
+        "For comparison with the literature only: artists stand on both sides of every fold, so a "
+        "model may know the artist rather than the genre."
+    )
+    split = Split(name="song-folds", folds=(), notes=(note,), repeats=repeats)
+    return _folds(split, chosen, groups, of="different recordings", n=n_folds, seed=seed)
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Refuse what are not positive shares of train, valid and test with sum 1.
+
+    Raises
+    ------
+    UsageError
+    """
+    fits = set(shares) == set(PARTS) and all(shares[part] > 0 for part in PARTS)
+    if not fits or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
+        raise UsageError(
+            f"Expected positive shares of {', '.join(PARTS)} with sum 1, got {dict(shares)}."
+        )
+
+
+def listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
+    """Of GTZAN the tracks that these parts of ``fault-filtered`` name; of all else everything."""
+    if missing(corpus, "fault-filtered"):
+        return list(corpus.recordings)
+    lists = gtzan.published_split("fault-filtered")
+    named = {i for part in parts for i in lists[part]}
+    return [r for r in corpus.recordings if r.id in named]
+
+
+def _folds(
+    split: Split,
+    chosen: Sequence[Recording],
+    groups: NDArray[np.int64],
+    *,
+    of: str,
+    n: int,
+    seed: int,
+) -> Split:
+    """The split with folds of whole groups, genres balanced as far as groups allow."""
+    name, repeats = split.name, split.repeats
+    selection = require("sklearn.model_selection", extra="train", needed_for=f"The split '{name}'")
+    if n < 2:
+        raise UsageError(f"The split '{name}': expected two folds or more, got {n}.")
+    if repeats < 1:
+        raise UsageError(f"The split '{name}': expected 1 repeat or more, got {repeats}.")
+    ids = np.array([r.id for r in chosen])
+    genres = np.array([r.genre for r in chosen])
+    for genre in np.unique(genres):
+        n_groups = np.unique(groups[genres == genre]).size
+        if n_groups < n:
+            instead = "holdout" if n_groups >= len(PARTS) and of == "artists" else "song-holdout"
+            raise DataError(
+                f"Genre '{genre}': expected at least {n} {of} for the {n} folds of '{name}', got "
+                f"{n_groups}; use --split {instead}."
+            )
+    folds = tuple(
+        Fold(train=tuple(ids[train].tolist()), valid=tuple(ids[valid].tolist()))
+        for drawing in range(seed, seed + repeats)
+        for train, valid in selection.StratifiedGroupKFold(
+            n, shuffle=True, random_state=drawing
+        ).split(ids, genres, groups)
+    )
+    drawn = replace(split, folds=folds)
+    return replace(drawn, notes=split.notes + _regrouped(drawn, seed)) if repeats > 1 else drawn
+
+
+def _regrouped(split: Split, seed: int) -> tuple[str, ...]:
+    """What a reader must know of folds that were drawn more than once."""
+    n = split.repeats
+    drawn = (
+        f"The folds are drawn {n} times, with seeds {seed} to {seed + n - 1}: each recording is "
+        f"held out {n} times."
+    )
+    different = {frozenset(frozenset(f.valid) for f in folds) for folds in split.drawings()}
+    if len(different) == n:
+        return (drawn,)
+    return (drawn, f"Only {len(different)} of the {n} drawings differ: the groups allow few.")
+
+
+def _draw(
+    corpus: Corpus,
+    groups: NDArray[np.int64],
+    *,
+    seed: int,
+    shares: Mapping[str, float],
+    of: str,
+) -> Fold:
+    """Deal whole groups to train, valid and test, genre by genre as near to the shares as can be.
+
+    Groups of several genres come first, while all these have room; then those with most files,
+    which so come to train, where the room is: a figure should not count one sound, or one artist,
+    many times.
+    """
+    check_shares(shares)
+    members = [np.flatnonzero(groups == g).tolist() for g in range(int(groups.max()) + 1)]
+    sizes = [_sizes([corpus.recordings[i] for i in where]) for where in members]
+    room, left = _room(sizes, shares, of)
+    order = sorted(
+        np.random.default_rng(seed).permutation(len(members)).tolist(),
+        key=lambda g: (-len(sizes[g]), -len(members[g])),
+    )
+    sides: dict[str, list[int]] = {part: [] for part in PARTS}
+    empty = {genre: set(PARTS) for genre in room}
+    for g in order:
+        # A genre whose groups are no more than its empty parts can spare none for another part.
+        urgent = [genre for genre in sizes[g] if left[genre] <= len(empty[genre])]
+        part = max(
+            PARTS,
+            key=lambda p: (
+                sum(p in empty[genre] for genre in urgent),
+                min(room[genre][p] for genre in sizes[g]),
+            ),
+        )
+        sides[part] += members[g]
+        for genre, n in sizes[g].items():
+            room[genre][part] -= n
+            left[genre] -= 1
+            empty[genre].discard(part)
+    for part, genre in itertools.product(PARTS, sorted(room)):
+        if part in empty[genre]:
+            raise DataError(
+                f"Genre '{genre}': no recording is left for its {part} part, because its "
+                f"{of} stand in other genres as well; {_ADVICE[of]}."
+            )
+    return Fold(**{p: tuple(sorted(corpus.recordings[i].id for i in w)) for p, w in sides.items()})
+
+
+def _room(
+    sizes: Sequence[Mapping[str, int]], shares: Mapping[str, float], of: str
+) -> tuple[dict[str, dict[str, int]], Counter[str]]:
+    """Different recordings that each part of each genre shall have; and each genre's groups."""
+    left = Counter(itertools.chain.from_iterable(sizes))
+    room: dict[str, dict[str, int]] = {}
+    for genre, n_groups in sorted(left.items()):
+        if n_groups < len(PARTS):
+            raise DataError(
+                f"Genre '{genre}': expected at least three {of}, one for each of train, valid and "
+                f"test, got {n_groups}; {_ADVICE[of]}."
+            )
+        n = sum(size.get(genre, 0) for size in sizes)
+        held = {part: max(1, round(shares[part] * n)) for part in ("valid", "test")}
+        room[genre] = {"train": n - sum(held.values()), **held}
+    return room, left
+
+
+def _sizes(recordings: Sequence[Recording]) -> dict[str, int]:
+    """Different recordings of each genre, genres in order."""
+    different = {(r.genre, r.recording) for r in recordings}
+    return dict(sorted(Counter(genre for genre, _ in different).items()))
+
+
+def _numbers(keys: Sequence[str]) -> NDArray[np.int64]:
+    """Number equal keys alike, in order of first appearance."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def _linked(recordings: Sequence[Recording]) -> NDArray[np.int64]:
+    """Number the groups of tracks that share an artist or a recording, directly or in a chain."""
+    group = list(range(len(recordings)))
+
+    def root(i: int) -> int:
+        while group[i] != i:
+            i = group[i]
+        return i
+
+    first: dict[tuple[str, str], int] = {}
+    for i, r in enumerate(recordings):
+        keys = [("recording", r.recording)]
+        keys += [("artist", r.artist)] if r.artist is not None else []
+        for key in keys:
+            a, b = root(first.setdefault(key, i)), root(i)
+            group[max(a, b)] = min(a, b)
+    return np.unique([root(i) for i in range(len(group))], return_inverse=True)[1].astype(np.int64)

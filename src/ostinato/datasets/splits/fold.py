@@ -1,0 +1,238 @@
+"""What a split is, and the checks that none escapes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.errors import DataError
+
+PARTS = ("train", "valid", "test")
+
+#: What a split promises about artists who are known. ``apart``: none stands on two sides.
+#: ``mixed``: nothing; how many do is counted (:func:`shared_artists`), and every report says it.
+Artists = Literal["apart", "mixed"]
+ARTISTS: tuple[Artists, ...] = get_args(Artists)
+
+
+class LeakError(DataError):
+    """The same recording, or an artist who was to be kept apart, would stand on two sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Ids of the recordings of each part; ``test`` is empty where a split has no test part."""
+
+    train: tuple[str, ...]
+    valid: tuple[str, ...]
+    test: tuple[str, ...] = ()
+
+    def part(self, name: str) -> tuple[str, ...]:
+        """The ids of ``train``, ``valid`` or ``test``."""
+        parts: dict[str, tuple[str, ...]] = {
+            "train": self.train,
+            "valid": self.valid,
+            "test": self.test,
+        }
+        return parts[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One or more folds.
+
+    Attributes
+    ----------
+    name : str
+    folds : tuple of Fold
+    notes : tuple of str
+        What a reader of the figures must know, a sentence each.
+    artists : {"apart", "mixed"}
+        What the split promises about artists who are known (:data:`Artists`).
+    leaks : bool
+        Whether one recording may stand on two sides: a demonstration of what that does
+        (:mod:`ostinato.datasets.splits.segments`), and never a comparison of models.
+    repeats : int
+        How many times the folds were drawn: the first ``len(folds) / repeats`` of them are the
+        first drawing, and so on. Each holds the same recordings out, every one once.
+    """
+
+    name: str
+    folds: tuple[Fold, ...]
+    notes: tuple[str, ...] = ()
+    artists: Artists = "mixed"
+    leaks: bool = False
+    repeats: int = 1
+
+    def drawings(self) -> tuple[tuple[Fold, ...], ...]:
+        """The folds of each drawing: one drawing, unless they were drawn repeatedly."""
+        size = len(self.folds) // self.repeats
+        return tuple(self.folds[k * size : (k + 1) * size] for k in range(self.repeats))
+
+    def digest(self) -> str:
+        """Short SHA-256 of who stands where: part of a run's identity."""
+        sides = [[sorted(fold.part(part)) for part in PARTS] for fold in self.folds]
+        return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:12]
+
+
+def check_split(corpus: Corpus, split: Split) -> Split:
+    """Check every fold of a split against what it promises, and give it back.
+
+    Raises
+    ------
+    LeakError, DataError
+        As :func:`check_fold`.
+    DataError
+        If the folds are no ``repeats`` drawings of equally many folds, each of which holds the same
+        recordings out.
+    """
+    for fold in split.folds:
+        check_fold(corpus, fold, artists=split.artists, leaks=split.leaks)
+    _check_repeats(split)
+    return split
+
+
+def _check_repeats(split: Split) -> None:
+    n, repeats = len(split.folds), split.repeats
+    if repeats < 1 or n % repeats:
+        raise DataError(f"Expected repeats that divide the {n} folds, got {repeats}.")
+    if repeats == 1:
+        return  # whoever wrote the folds promised no drawing of all
+    held_out = [sorted(i for fold in folds for i in fold.valid) for folds in split.drawings()]
+    for k, ids in enumerate(held_out):
+        if len(set(ids)) < len(ids) or ids != held_out[0]:
+            size = n // repeats
+            raise DataError(
+                f"Expected each of {repeats} drawings of {size} folds to hold the same recordings "
+                f"out, every one once: folds {k * size} to {(k + 1) * size - 1} do not."
+            )
+
+
+def check_fold(
+    corpus: Corpus, fold: Fold, *, artists: Artists = "mixed", leaks: bool = False
+) -> None:
+    """Refuse a fold in which one recording stands on two sides, or that leaves nothing to learn.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    fold : Fold
+    artists : {"apart", "mixed"}
+        Whether an artist on two sides is refused as well.
+    leaks : bool
+        Whether one recording on two sides is let pass, as a demonstration; the same row never is.
+
+    Raises
+    ------
+    LeakError
+        Naming two ids that hold the same recording, or that are by one artist who must not stand
+        on both sides.
+    DataError
+        If train or valid is empty, or a genre of the corpus is missing from train.
+    """
+    where: dict[str, tuple[str, str]] = {}
+    for part in PARTS:
+        for i in corpus.positions(fold.part(part)):
+            recording = corpus.recordings[i]
+            key = recording.id if leaks else recording.recording
+            side, other = where.setdefault(key, (part, recording.id))
+            if side != part:
+                raise LeakError(
+                    f"'{other}' ({side}) and '{recording.id}' ({part}) hold the same recording: "
+                    "a split with both would examine what was learnt."
+                )
+    if artists == "apart":
+        _check_artists(corpus, fold)
+    learnt = {corpus.recordings[i].genre for i in corpus.positions(fold.train)}
+    unlearnt = sorted(set(corpus.genres) - learnt)
+    if not fold.train or not fold.valid or unlearnt:
+        raise DataError(
+            "Expected train and valid parts, and every genre among the learners; got "
+            f"{len(fold.train)} train and {len(fold.valid)} valid recordings"
+            + (f", none of '{unlearnt[0]}' to learn from." if unlearnt else ".")
+        )
+
+
+def _check_artists(corpus: Corpus, fold: Fold) -> None:
+    where: dict[str, tuple[str, str]] = {}
+    for part in PARTS:
+        for i in corpus.positions(fold.part(part)):
+            recording = corpus.recordings[i]
+            if recording.artist is None:
+                continue
+            side, other = where.setdefault(recording.artist, (part, recording.id))
+            if side != part:
+                raise LeakError(
+                    f"'{other}' ({side}) and '{recording.id}' ({part}) are both by "
+                    f"{recording.artist}: this split promises to keep artists apart; one in which "
+                    "artists stand on two sides must be asked for by name."
+                )
+
+
+def shared_artists(corpus: Corpus, fold: Fold) -> dict[str, int]:
+    """How many recordings of a later part have an artist who stands in an earlier part too.
+
+    Returns
+    -------
+    dict
+        ``{"valid": n, "test": n}``: recordings of valid whose artist is in train; recordings of
+        test whose artist is in train or valid. Unknown artists are not counted.
+    """
+    artists = {part: _artists(corpus, fold.part(part)) for part in PARTS}
+    known = {part: set(artists[part]) - {None} for part in PARTS}
+    return {
+        "valid": sum(a in known["train"] for a in artists["valid"]),
+        "test": sum(a in known["train"] | known["valid"] for a in artists["test"]),
+    }
+
+
+def shared_recordings(corpus: Corpus, fold: Fold) -> dict[str, int]:
+    """How many rows of a later part are of a recording that stands in an earlier part too.
+
+    0 for every split but one that leaks: what :func:`shared_artists` is for artists.
+    """
+    keys = {
+        part: [corpus.recordings[i].recording for i in corpus.positions(fold.part(part))]
+        for part in PARTS
+    }
+    learnt, chosen = set(keys["train"]), set(keys["valid"])
+    return {
+        "valid": sum(key in learnt for key in keys["valid"]),
+        "test": sum(key in learnt or key in chosen for key in keys["test"]),
+    }
+
+
+def artist_free(corpus: Corpus, fold: Fold) -> tuple[str, ...]:
+    """The test recordings by no artist who is known to be in train or valid, in their order.
+
+    Recordings of unknown artists are among them.
+    """
+    earlier = set(_artists(corpus, fold.train + fold.valid)) - {None}
+    artists = _artists(corpus, fold.test)
+    return tuple(i for i, artist in zip(fold.test, artists, strict=True) if artist not in earlier)
+
+
+def unknown_artists(corpus: Corpus, ids: Iterable[str]) -> tuple[str, ...]:
+    """A note for a split that keeps artists apart: what it could not guard against, if anything."""
+    artists = _artists(corpus, ids)
+    n = artists.count(None)
+    if not n:
+        return ()
+    if n == len(artists):
+        return (
+            "No artist is known: only copies of one recording are kept together, and an artist "
+            "may stand on two sides.",
+        )
+    which = "1 recording is" if n == 1 else f"{n} recordings are"
+    return (
+        f"{which} of unknown artist, each taken for an artist of its own: whether such an artist "
+        "stands on two sides cannot be said.",
+    )
+
+
+def _artists(corpus: Corpus, ids: Iterable[str]) -> list[str | None]:
+    return [corpus.recordings[i].artist for i in corpus.positions(ids)]

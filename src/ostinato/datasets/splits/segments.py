@@ -1,0 +1,190 @@
+"""Recordings cut into pieces, each judged alone; and the split that leaks because of it.
+
+Much of the literature on GTZAN cuts its tracks into pieces of a few seconds and deals the pieces to
+train and test at random. Pieces of one track then stand on both sides, and the figure says how well
+a model knows again what it has learnt. :func:`segment_random` is that split, as a demonstration:
+whoever asks for it must allow it by name (``allow_leak``), and every report of it says what it is.
+
+Honest splits can be cut as well: made on whole recordings and checked, then cut, so that all pieces
+of a recording stand where it stood. Then the same models, on the same pieces, differ in nothing but
+who stands where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.splits.drawn import listed
+from ostinato.datasets.splits.fold import PARTS, Fold, LeakError, Split
+from ostinato.errors import DataError, UsageError
+from ostinato.features.frames import Frames
+
+SEGMENT_RANDOM = "segment-random"
+#: Pieces of a recording where ``segment-random`` is asked for and no number is: 3 s of GTZAN's 30.
+N_SEGMENTS = 10
+
+REFUSAL = (
+    f"The split '{SEGMENT_RANDOM}' leaks: it cuts every recording into pieces and deals the pieces "
+    "at random, so that models are examined on recordings they have learnt, and its figure is no "
+    "accuracy on music nobody has heard; --allow-leak runs it as a demonstration, whose report "
+    "says so, and --split artist-folds is the honest comparison."
+)
+
+
+def refuse_leak() -> None:
+    """Say why a split of pieces at random is not run.
+
+    Raises
+    ------
+    LeakError
+        Always.
+    """
+    raise LeakError(REFUSAL)
+
+
+def segmented(corpus: Corpus, n: int) -> Corpus:
+    """Cut every recording into ``n`` pieces of equal length, each a row of its own.
+
+    A piece's id is that of the recording with ``#0``, ``#1``, ... after it; its ``recording`` and
+    artist are those of the whole, so that every check of a split knows where it comes from. Frames
+    that are left over at the end are dropped. Copies are cut likewise: of one that is slower each
+    piece is as much longer, and holds the same music.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    n : int
+        At least 2.
+
+    Raises
+    ------
+    UsageError
+        If ``n`` is below 2.
+    DataError
+        If a recording or a copy has fewer frames than pieces.
+    """
+    if n < 2:
+        raise UsageError(f"segments: expected 2 pieces of a recording or more, got {n}.")
+    recordings = [
+        replace(recording, id=name)
+        for recording in corpus.recordings
+        for name in segment_ids([recording.id], n)
+    ]
+    return replace(
+        corpus,
+        recordings=tuple(recordings),
+        frames=_pieces(corpus, corpus.frames, n),
+        variants=tuple(_pieces(corpus, frames, n) for frames in corpus.variants),
+    )
+
+
+def _pieces(corpus: Corpus, frames: Sequence[Frames], n: int) -> tuple[Frames, ...]:
+    """Frames of every recording in ``n`` pieces of equal length."""
+    pieces = []
+    for recording, whole in zip(corpus.recordings, frames, strict=True):
+        length = len(whole) // n
+        if not length:
+            raise DataError(
+                f"'{recording.id}': expected at least {n} frames to cut it into {n} pieces, got "
+                f"{len(whole)}."
+            )
+        pieces += [whole[k * length : (k + 1) * length] for k in range(n)]
+    return tuple(pieces)
+
+
+def segment_ids(ids: Sequence[str], n: int) -> tuple[str, ...]:
+    """The ids of all pieces of these recordings, in order."""
+    return tuple(f"{name}#{k}" for name in ids for k in range(n))
+
+
+def segmented_split(split: Split, n: int) -> Split:
+    """A split of whole recordings as one of their pieces: each piece stands where the whole did."""
+    folds = tuple(
+        Fold(**{part: segment_ids(fold.part(part), n) for part in PARTS}) for fold in split.folds
+    )
+    note = f"Each recording is cut into {n} pieces, and each piece is judged alone."
+    return replace(split, folds=folds, notes=(*split.notes, note))
+
+
+def segment_random(corpus: Corpus, n: int, *, n_folds: int = 5, seed: int = 0) -> Split:
+    """Folds of pieces at random, pieces of one recording on both sides: it leaks.
+
+    On GTZAN over the 929 usable tracks of ``fault-filtered``, as ``song-folds``. Each fold's
+    held-out pieces are its ``valid`` part.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Of whole recordings; the split is of the pieces that :func:`segmented` makes.
+    n : int
+        Pieces of a recording.
+    n_folds : int
+    seed : int
+    """
+    chosen: list[Recording] = listed(corpus, PARTS)
+    ids = np.array(segment_ids([r.id for r in chosen], n))
+    order = np.random.default_rng(seed).permutation(ids.size)
+    folds = []
+    for held_out in np.array_split(order, n_folds):
+        is_valid = np.zeros(ids.size, dtype=np.bool_)
+        is_valid[held_out] = True
+        folds.append(
+            Fold(train=tuple(ids[~is_valid].tolist()), valid=tuple(ids[is_valid].tolist()))
+        )
+    note = (
+        f"LEAKING, a demonstration: each recording is cut into {n} pieces and the pieces are dealt "
+        "at random, so that pieces of one recording stand on both sides."
+    )
+    return Split(name=SEGMENT_RANDOM, folds=tuple(folds), notes=(note,), leaks=True)
+
+
+def thinned(corpus: Corpus, split: Split, n: int, *, seed: int = 0) -> Split:
+    """The same split with ``n`` rows to learn from in every fold, drawn genre by genre.
+
+    Each genre keeps its share of the part. For figures under several splits to be compared, their
+    models must have learnt from as much.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    split : Split
+    n : int
+        Rows of each train part.
+    seed : int
+
+    Raises
+    ------
+    DataError
+        If a train part is smaller than ``n``, or a genre would be left without a row.
+    """
+    genre = {r.id: r.genre for r in corpus.recordings}
+    random = np.random.default_rng(seed)
+    folds = []
+    for fold in split.folds:
+        if len(fold.train) < n:
+            raise DataError(
+                f"train_size: expected at most the {len(fold.train)} recordings that the split "
+                f"'{split.name}' has to learn from, got {n}."
+            )
+        names: dict[str, list[str]] = {}
+        for name in fold.train:
+            names.setdefault(genre[name], []).append(name)
+        wanted = {g: n * len(own) / len(fold.train) for g, own in names.items()}
+        sizes = {g: int(share) for g, share in wanted.items()}
+        by_remainder = sorted(names, key=lambda g: (sizes[g] - wanted[g], g))
+        for g in by_remainder[: n - sum(sizes.values())]:
+            sizes[g] += 1
+        if not all(sizes.values()):
+            raise DataError(f"train_size: {n} recordings leave a genre with none to learn from.")
+        kept = {
+            name
+            for g, own in sorted(names.items())
+            for name in random.choice(own, sizes[g], replace=False).tolist()
+        }
+        folds.append(replace(fold, train=tuple(name for name in fold.train if name in kept)))
+    note = f"Of each train part {n} rows are learnt from, drawn genre by genre."
+    return replace(split, folds=tuple(folds), notes=(*split.notes, note))
