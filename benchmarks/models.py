@@ -55,8 +55,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ostinato.models.conv_lstm_layers import ConvLSTM, ConvLSTM1d, ConvLSTM2d
-from ostinato.models.kim_lstm import KimLSTM
+from ostinato.models.layers.conv_lstm import ConvLSTM, ConvLSTM1d, ConvLSTM2d
+from ostinato.models.layers.kim_lstm import KimLSTM
 from ostinato.models.lstm import LSTMStack
 
 BATCH = 64

@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ostinato import models
 from ostinato.audio.load import load_audio
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
@@ -45,6 +44,7 @@ from ostinato.features.frames import FeatureSpec
 from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
 from ostinato.inference.sampling import found_audio
+from ostinato.models import registry as models
 from ostinato.runs import Task
 from ostinato.storage import replacing
 from ostinato.study import load_data, plan_study

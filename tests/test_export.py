@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from ostinato import cli, export, models
+from ostinato import cli, export
 from ostinato.audio.load import load_audio
 from ostinato.config import StudyConfig
 from ostinato.errors import DataError, UsageError
@@ -21,7 +21,8 @@ from ostinato.features import frames
 from ostinato.features.windows import cut
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.model_file import load_graph
-from ostinato.models import listening
+from ostinato.models import registry as models
+from ostinato.models.export import model_file as listening
 from ostinato.study import load_data, plan_study, run_study
 from ostinato.training.settings import TrainingSettings
 from tests.helpers.sounds import RATE_HZ

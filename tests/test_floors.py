@@ -213,12 +213,12 @@ def later():
     from ostinato.errors import DataError
 import numpy
 """
-        assert imports("ostinato.models", ast.parse(source)) == {
+        assert imports("ostinato.models.registry", ast.parse(source)) == {
             "ostinato",
             "ostinato.audio.load",
             "ostinato.storage",
             "ostinato.datasets.gtzan",
-            "ostinato.models.layers",
+            "ostinato.models.layers.normalisation",
             "ostinato.models.lstm",
             "ostinato.errors",
         }

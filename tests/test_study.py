@@ -13,12 +13,13 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from ostinato import models, runs, study
+from ostinato import runs, study
 from ostinato.config import StudyConfig, load_config
 from ostinato.datasets.splits import load_split
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.paired import sign_flip
 from ostinato.evaluation.significance import Clusters
+from ostinato.models import registry as models
 from ostinato.report.findings import findings
 from ostinato.results.pool import Pool
 from ostinato.study import load_results, plan_study, run_study

@@ -19,16 +19,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ostinato import models
 from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.model_info import ModelInfo
-from ostinato.models.listening import write_listening, write_with_front_end
-from ostinato.models.mean import MeanOfModels
-from ostinato.models.novelty import Novelty
+from ostinato.models import registry as models
+from ostinato.models.ensemble import MeanOfModels
+from ostinato.models.export.model_file import write_listening, write_with_front_end
 from ostinato.runs import Task
 from ostinato.study import load_data, plan_study
+from ostinato.training.novelty import Novelty
 from ostinato.training.tracks import Tracks
 
 PRECISION = 0.8
@@ -124,7 +124,7 @@ def write(
     Parameters
     ----------
     model, novelty, info, to
-        As of :func:`ostinato.models.listening.write_listening`.
+        As of :func:`ostinato.models.export.model_file.write_listening`.
     windows : tensor [shape=(B, T, F)]
         Of real frames, to compare the graph on; with the front end sounds are compared, not they.
     front_end : bool
@@ -133,7 +133,7 @@ def write(
     Returns
     -------
     float
-        As :func:`ostinato.models.listening.write_listening`, and so what it raises.
+        As :func:`ostinato.models.export.model_file.write_listening`, and so what it raises.
     """
     parameters = {"parameters": models.count_parameters(model)}
     info = replace(info, provenance=info.provenance | parameters)

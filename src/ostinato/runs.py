@@ -23,14 +23,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ostinato import __version__, models
+from ostinato import __version__
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
 from ostinato.evaluation.metrics import evaluate
 from ostinato.inference.model_info import ModelInfo
+from ostinato.models import registry as models
 from ostinato.models.baseline import SolvedModel
-from ostinato.models.layers import GenreModel
+from ostinato.models.layers.normalisation import GenreModel
 from ostinato.storage import write_text
 from ostinato.training.curves import Curves
 from ostinato.training.fit import CHECKPOINT, fit

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato import models
 from ostinato.config import StudyConfig, load_config
 from ostinato.datasets.gtzan import GENRES, published_split, tracks
 from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.musicnn import TAGS_SPEC
+from ostinato.models import registry as models
 from ostinato.study import load_data, plan_study
 from ostinato.training.augment import FrameAugmentation
 from ostinato.training.settings import TrainingSettings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ostinato.models.conv_lstm_layers import ConvLSTM1d, ConvLSTM2d
+from ostinato.models.layers.conv_lstm import ConvLSTM1d, ConvLSTM2d
 
 #: Layer, channels in and out, kernel, padding, space.
 CASES = [

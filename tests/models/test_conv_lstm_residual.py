@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ostinato import models
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
+from ostinato.models import registry as models
 from ostinato.models.conv_lstm_residual import (
     BNConvLSTM2d,
     ConvLSTMResidualClassifier,
     ConvLSTMResidualSettings,
 )
-from ostinato.models.recurrent_norm import RecurrentBatchNorm
+from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
 
 B, K_IN, K, P, F = 4, 2, 3, 2, 5
 EPS, MOMENTUM = 1e-5, 0.1

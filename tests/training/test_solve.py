@@ -10,9 +10,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from ostinato import models
 from ostinato.config import StudyConfig
 from ostinato.errors import UsageError
+from ostinato.models import registry as models
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.study import plan_study, run_study

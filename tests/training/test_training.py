@@ -13,9 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato import models
 from ostinato.errors import DataError, UsageError
 from ostinato.features.windows import cut
+from ostinato.models import registry as models
 from ostinato.storage import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment import add_noise, mixup

@@ -1,7 +1,7 @@
 """Baseline: logistic regression on statistics of a window. No network, and nothing is trained.
 
 What genre classifiers were before they were networks: timbre, its variation and its movement
-(:mod:`ostinato.models.statistics`). The coefficients are solved for, by scikit-learn, in seconds; a
+(:mod:`ostinato.models.layers.window_statistics`). The coefficients are solved for, by scikit-learn, in seconds; a
 network that cannot beat them has no excuse. Computed in PyTorch, so that the model is saved, judged
 and exported as the others are.
 
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.models.layers import FrameNormalisation, GenreModel
-from ostinato.models.statistics import WindowStatistics
+from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models.layers.window_statistics import WindowStatistics
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.models.bands import MelImage
-from ostinato.models.conv_front import ConvFront, check_blocks
-from ostinato.models.layers import FrameNormalisation, GenreModel
-from ostinato.models.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.layers.conv_blocks import ConvFront, check_blocks
+from ostinato.models.layers.mel_image import MelImage
+from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class CNNSettings:
     channel_dropout : float
         Of whole channels, after each block but the first, in [0, 1).
     pooling : str
-        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
+        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

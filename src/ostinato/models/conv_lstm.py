@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ostinato.errors import UsageError
-from ostinato.models.conv_lstm_layers import ConvLSTM2d
-from ostinato.models.layers import (
+from ostinato.models.layers.conv_lstm import ConvLSTM2d
+from ostinato.models.layers.normalisation import (
     TEXTURE,
     FrameNormalisation,
     GenreModel,
     TextureWindows,
 )
-from ostinato.models.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class ConvLSTMSettings:
     texture_frames : int
         Length of a texture window, in frames.
     pooling : str
-        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
+        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

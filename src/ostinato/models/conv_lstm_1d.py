@@ -20,9 +20,14 @@ from torch.nn import functional
 
 from ostinato.errors import UsageError
 from ostinato.models.conv_lstm import layer_spaces
-from ostinato.models.conv_lstm_layers import ConvLSTM1d
-from ostinato.models.layers import TEXTURE, FrameNormalisation, GenreModel, TextureWindows
-from ostinato.models.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.layers.conv_lstm import ConvLSTM1d
+from ostinato.models.layers.normalisation import (
+    TEXTURE,
+    FrameNormalisation,
+    GenreModel,
+    TextureWindows,
+)
+from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +49,7 @@ class ConvLSTM1dSettings:
     texture_frames : int
         Length of a texture window, in frames; 1 takes the frames themselves, in one channel.
     pooling : str
-        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
+        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

@@ -1,6 +1,6 @@
 """ConvLSTM with batch normalisation inside its recurrence, and a shortcut around each layer.
 
-The layer is Shi et al.'s (2015; see :mod:`ostinato.models.conv_lstm_layers`); what comes from the
+The layer is Shi et al.'s (2015; see :mod:`ostinato.models.layers.conv_lstm`); what comes from the
 input, what comes from the hidden state, and the cell on its way out are each batch-normalised, by
 channel and step (Cooijmans et al. 2016, equations 6 to 8):
 
@@ -30,11 +30,17 @@ from torch.nn import functional
 
 from ostinato.errors import UsageError
 from ostinato.models.conv_lstm import check_kernel, cut_patches, layer_spaces
-from ostinato.models.conv_lstm_layers import ConvLSTM2d
-from ostinato.models.kim_lstm import Shortcut, is_identity
-from ostinato.models.layers import TEXTURE, FrameNormalisation, GenreModel, State, TextureWindows
-from ostinato.models.pooling import PoolKind, check_pooling, make_pool
-from ostinato.models.recurrent_norm import RecurrentBatchNorm
+from ostinato.models.layers.conv_lstm import ConvLSTM2d
+from ostinato.models.layers.kim_lstm import Shortcut, is_identity
+from ostinato.models.layers.normalisation import (
+    TEXTURE,
+    FrameNormalisation,
+    GenreModel,
+    State,
+    TextureWindows,
+)
+from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +68,7 @@ class ConvLSTMResidualSettings:
     texture_frames : int
         Length of a texture window, in frames.
     pooling : str
-        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
+        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

@@ -1,7 +1,7 @@
 """Fusion: a CRNN and the baseline, each of its own mind, and the mean of what they think.
 
 The network hears a course of events, the statistics how timbre is spread and how fast it moves
-(:mod:`ostinato.models.statistics`). Learned together, the head leans on whichever fits the training
+(:mod:`ostinato.models.layers.window_statistics`). Learned together, the head leans on whichever fits the training
 tracks sooner; so they learn apart and are averaged, as in a mixture of fixed weights (Kittler et
 al. 1998, "On combining classifiers": the sum rule).
 
@@ -19,7 +19,7 @@ from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.crnn import CRNNClassifier, CRNNSettings
-from ostinato.models.layers import FrameNormalisation, GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
 
 
 @dataclass(frozen=True, kw_only=True)

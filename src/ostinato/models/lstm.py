@@ -16,14 +16,14 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.layers import (
+from ostinato.models.layers.normalisation import (
     FrameNormalisation,
     GenreModel,
     State,
     check_state,
     make_texture,
 )
-from ostinato.models.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class LSTMSettings:
     texture_frames : int
         Length of a texture window, in frames; 1 for the frames themselves.
     pooling : str
-        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
+        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

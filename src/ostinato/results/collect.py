@@ -29,7 +29,7 @@ from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.intervals import MetricIntervals
 from ostinato.evaluation.metrics import Metrics, evaluate
 from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
-from ostinato.models import family
+from ostinato.models.registry import family
 from ostinato.results.confidence import confidence
 from ostinato.results.missed import missed
 from ostinato.results.pool import Pool, Records, Verdicts

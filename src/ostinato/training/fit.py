@@ -30,7 +30,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ostinato.models.baseline import SolvedModel
-from ostinato.models.layers import GenreModel
+from ostinato.models.layers.normalisation import GenreModel
 from ostinato.storage import replacing
 from ostinato.training.augment import FrameAugmentation, add_noise, mixup
 from ostinato.training.curves import (

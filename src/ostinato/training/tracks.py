@@ -19,7 +19,7 @@ from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec, Frames
 from ostinato.features.windows import track_verdicts, window_starts
-from ostinato.models.layers import GenreModel
+from ostinato.models.layers.normalisation import GenreModel
 from ostinato.training.settings import TrainingSettings
 
 

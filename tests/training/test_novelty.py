@@ -8,7 +8,7 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
-from ostinato.models.novelty import INSIDE, Novelty
+from ostinato.training.novelty import INSIDE, Novelty
 
 B, T, F = 400, 48, 5
 

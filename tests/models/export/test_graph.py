@@ -19,13 +19,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ostinato import models
 from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.models import onnx as export
-from ostinato.models.layers import FrameNormalisation, GenreModel
-from ostinato.models.onnx import check_onnx, to_onnx, write_onnx
-from ostinato.models.recurrent_norm import RecurrentBatchNorm
+from ostinato.models import registry as models
+from ostinato.models.export import graph as export
+from ostinato.models.export.graph import check_onnx, to_onnx, write_onnx
+from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
 
 N_FEATURES, N_GENRES = 12, 5
 SHORT, LONG = 128, 256
@@ -208,10 +208,10 @@ class TestToOnnx:
         """In a process of its own: some of the exporter's warnings are given once a process."""
         program = f"""
 import sys
-from ostinato import models
+from ostinato.models import registry as models
 from ostinato.features.frames import FeatureSpec
 assert not [name for name in sys.modules if name.startswith(("onnx", "torch.onnx"))]
-from ostinato.models.onnx import to_onnx
+from ostinato.models.export.graph import to_onnx
 import onnxruntime
 for name, settings in (("lstm", {{"depth": 1}}), ("conv-lstm-1d", {{"channels": (4,)}})):
     model = models.build(name, spec=FeatureSpec(n_coefficients=6), n_genres=3,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato import models
 from ostinato.features.frames import FeatureSpec
 from ostinato.features.windows import cut, track_verdicts
-from ostinato.models.mean import MeanDistanceOfPieces, MeanOfModels, MeanOfPieces
-from ostinato.models.novelty import Novelty
-from ostinato.models.onnx import write_onnx
+from ostinato.models import registry as models
+from ostinato.models.ensemble import MeanDistanceOfPieces, MeanOfModels, MeanOfPieces
+from ostinato.models.export.graph import write_onnx
+from ostinato.training.novelty import Novelty
 
 SPEC = FeatureSpec(n_coefficients=8)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.features.windows import window_starts
-from ostinato.models.layers import FrameNormalisation, GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
 
 
 class MeanOfModels(GenreModel):
@@ -82,7 +82,7 @@ class MeanOfPieces(_InPieces):
 
 
 class MeanDistanceOfPieces(_InPieces):
-    """Frames (B, T, F) -> distances (B,), as of :class:`~ostinato.models.novelty.Novelty`."""
+    """Frames (B, T, F) -> distances (B,), as of :class:`~ostinato.training.novelty.Novelty`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Distances of windows of frames."""

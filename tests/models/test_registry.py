@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato import models
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec
 from ostinato.inference.model_info import ModelInfo
+from ostinato.models import registry as models
 from ostinato.models.conv_lstm import ConvLSTMSettings
-from ostinato.models.layers import FrameNormalisation, TextureWindows
+from ostinato.models.layers.normalisation import FrameNormalisation, TextureWindows
 from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10

@@ -23,7 +23,7 @@ from ostinato.inference.model_file import read_graph
 from ostinato.inference.model_info import TAKES_WAVEFORM, ModelInfo
 from tests.helpers.graphs import stamp, toy_bytes, toy_info
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "javascript"
 RATE = 22_050
 N = 30 * RATE
@@ -123,8 +123,8 @@ def test_a_trained_model_with_the_front_end_says_what_ostinato_says(
 ) -> None:
     """What comes before the network and behind it is in the file: other code than Python's."""
     torch = pytest.importorskip("torch")
-    from ostinato import models
-    from ostinato.models.listening import write_listening, write_with_front_end
+    from ostinato.models import registry as models
+    from ostinato.models.export.model_file import write_listening, write_with_front_end
 
     spec = FeatureSpec()
     info = toy_info(spec=spec, window_frames=144, window_hop=72)

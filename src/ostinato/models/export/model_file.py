@@ -1,9 +1,9 @@
 """A trained model as the one ONNX file that listens: logits and distance, with its metadata.
 
-Graphs are made apart and joined: the model's own (:mod:`ostinato.models.onnx`), that of
-:class:`~ostinato.models.novelty.Novelty`, which takes the same frames, and, where a program is to
+Graphs are made apart and joined: the model's own (:mod:`ostinato.models.export.graph`), that of
+:class:`~ostinato.training.novelty.Novelty`, which takes the same frames, and, where a program is to
 need ONNX Runtime alone, the front end before them and the average of the windows behind
-(:mod:`ostinato.models.front_end`). What is written has been loaded as listeners load it, and
+(:mod:`ostinato.models.export.front_end`). What is written has been loaded as listeners load it, and
 compared with PyTorch on real frames.
 
 Axes: B batch, T frames, F features, G genres.
@@ -32,9 +32,9 @@ from ostinato.inference.model_file import (
     read_graph,
 )
 from ostinato.inference.model_info import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
-from ostinato.models.front_end import WINDOWS, frames_of_excerpt, front_end_graph
-from ostinato.models.layers import GenreModel
-from ostinato.models.onnx import TOLERANCE, to_onnx
+from ostinato.models.export.front_end import WINDOWS, frames_of_excerpt, front_end_graph
+from ostinato.models.export.graph import TOLERANCE, to_onnx
+from ostinato.models.layers.normalisation import GenreModel
 from ostinato.storage import replacing
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write_listening(
     ----------
     model : GenreModel
     novelty : GenreModel or None
-        Gives distances (B,), as :class:`~ostinato.models.novelty.Novelty` does. None: the model
+        Gives distances (B,), as :class:`~ostinato.training.novelty.Novelty` does. None: the model
         will not say when a sound is unlike what it learned from.
     info : ModelInfo
         With ``novelty_threshold`` where there is a novelty, and without where there is none.
@@ -72,7 +72,7 @@ def write_listening(
     Raises
     ------
     UsageError, MissingExtraError
-        As :func:`ostinato.models.onnx.to_onnx`.
+        As :func:`ostinato.models.export.graph.to_onnx`.
     DataError
         If a figure differs by more than 1e-4.
     WriteError
@@ -95,7 +95,7 @@ def listening_graph(model: GenreModel, novelty: GenreModel | None, info: ModelIn
     Raises
     ------
     UsageError, MissingExtraError
-        As :func:`ostinato.models.onnx.to_onnx`.
+        As :func:`ostinato.models.export.graph.to_onnx`.
     """
     graph = to_onnx(model, window_frames=info.window_frames)
     if novelty is not None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from ostinato.models import _conv_lstm_fast
-from ostinato.models.conv_lstm_layers import ConvLSTM
+from ostinato.models.layers import conv_lstm_gradient as _conv_lstm_fast
+from ostinato.models.layers.conv_lstm import ConvLSTM
 from tests.helpers.conv_lstms import CASES
 
 GIVEN = ["without", "with"]  # a state to begin with

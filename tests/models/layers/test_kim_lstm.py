@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ostinato.errors import UsageError
-from ostinato.models.kim_lstm import KimLSTM
-from ostinato.models.residual_lstm_kim import KimLSTMClassifier, KimLSTMSettings
+from ostinato.models.kim_residual_lstm import KimLSTMClassifier, KimLSTMSettings
+from ostinato.models.layers.kim_lstm import KimLSTM
 
 B, S = 3, 7
 

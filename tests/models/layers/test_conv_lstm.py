@@ -14,7 +14,7 @@ os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported
 import keras
 
 from ostinato.errors import UsageError
-from ostinato.models.conv_lstm_layers import ConvLSTM, ConvLSTM1d, ConvLSTM2d
+from ostinato.models.layers.conv_lstm import ConvLSTM, ConvLSTM1d, ConvLSTM2d
 from tests.helpers.conv_lstms import CASES
 
 Arrays = list[np.ndarray]

@@ -10,13 +10,13 @@ import torch
 from scipy.fft import idct
 from scipy.signal import periodogram
 
-from ostinato import models
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.models.bands import MelImage
+from ostinato.models import registry as models
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
-from ostinato.models.layers import FrameNormalisation
-from ostinato.models.statistics import modulation_edges
+from ostinato.models.layers.mel_image import MelImage
+from ostinato.models.layers.normalisation import FrameNormalisation
+from ostinato.models.layers.window_statistics import modulation_edges
 
 SPEC = FeatureSpec(n_coefficients=20)
 

@@ -1,7 +1,7 @@
 """Residual LSTM with the shortcut inside the cell (Kim, El-Khamy and Lee 2017).
 
 Another model than :mod:`ostinato.models.residual_lstm`, whose shortcut goes around the layer: here
-the output gate scales the shortcut too (see :mod:`ostinato.models.kim_lstm`). Texture windows of
+the output gate scales the shortcut too (see :mod:`ostinato.models.layers.kim_lstm`). Texture windows of
 frames go through a stack of such layers, each followed by dropout; the last one's outputs are
 normalised and pooled over time. Between the layers there is no normalisation, which would break the
 identity that the shortcuts are.
@@ -17,9 +17,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.kim_lstm import KimLSTM
-from ostinato.models.layers import FrameNormalisation, GenreModel, make_texture
-from ostinato.models.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.layers.kim_lstm import KimLSTM
+from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel, make_texture
+from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class KimLSTMSettings:
     texture_frames : int
         Length of a texture window, in frames; 1 for the frames themselves.
     pooling : str
-        Over time, one of :data:`ostinato.models.pooling.POOLINGS`.
+        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

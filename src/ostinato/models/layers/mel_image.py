@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec, log_mel_from_mfcc
-from ostinato.models.layers import FrameNormalisation
+from ostinato.models.layers.normalisation import FrameNormalisation
 
 
 class MelImage(nn.Module):

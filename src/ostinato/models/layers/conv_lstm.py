@@ -30,8 +30,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models._conv_lstm_fast import conv_lstm
-from ostinato.models.layers import State, check_state
+from ostinato.models.layers.conv_lstm_gradient import conv_lstm
+from ostinato.models.layers.normalisation import State, check_state
 
 Padding = Literal["same", "valid"]
 

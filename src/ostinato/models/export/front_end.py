@@ -26,7 +26,7 @@ from ostinato.features.frames import (
 from ostinato.features.windows import window_starts
 from ostinato.inference.model_file import WAVEFORM
 from ostinato.inference.model_info import ModelInfo
-from ostinato.models.onnx import trace
+from ostinato.models.export.graph import trace
 
 if TYPE_CHECKING:
     from onnx import ModelProto

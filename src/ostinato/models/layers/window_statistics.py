@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.models.bands import MelImage
-from ostinato.models.layers import FrameNormalisation
+from ostinato.models.layers.mel_image import MelImage
+from ostinato.models.layers.normalisation import FrameNormalisation
 
 _FLOOR = 1e-3  # of a deviation, before its logarithm; features have deviation 1
 _POWER_FLOOR = 1e-4

@@ -13,7 +13,7 @@ import torch
 from ostinato.features.frames import FeatureSpec, frames
 from ostinato.features.windows import cut
 from ostinato.inference.model_info import ModelInfo
-from ostinato.models.front_end import FrontEnd, frames_of_excerpt, front_end_graph
+from ostinato.models.export.front_end import FrontEnd, frames_of_excerpt, front_end_graph
 from tests.helpers.graphs import INFO
 
 SMALL: dict[str, Any] = {"excerpt_seconds": 1.5, "n_mels": 32, "n_coefficients": 10}

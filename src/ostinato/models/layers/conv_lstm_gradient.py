@@ -1,6 +1,6 @@
 r"""A ConvLSTM over a whole sequence, its gradient written by hand: what makes the layers fast.
 
-The numbers are those of ``ConvLSTM.unrolled`` in :mod:`ostinato.models.conv_lstm_layers`, which
+The numbers are those of ``ConvLSTM.unrolled`` in :mod:`ostinato.models.layers.conv_lstm`, which
 holds the equations and is what to read first. Left to autograd, every step puts some twenty
 operations on record, each with memory of its own, and differentiates both kernels anew. Here
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ostinato.errors import UsageError
-from ostinato.models.pooling import POOLINGS, AttentionPool, make_pool
+from ostinato.models.layers.pooling import POOLINGS, AttentionPool, make_pool
 
 
 def test_there_are_poolings_to_test() -> None:

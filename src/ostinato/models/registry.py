@@ -1,0 +1,157 @@
+"""Model families by name: (batch, time, feature) -> logits (batch, genre).
+
+Each family has one frozen dataclass of settings and one module; :func:`build` makes it, and
+:func:`save`/:func:`load` put its weights on disk beside the metadata that rebuilds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ostinato.errors import DataError, UsageError
+from ostinato.features.frames import FeatureSpec
+from ostinato.inference.model_info import ModelInfo
+from ostinato.models.baseline import BaselineClassifier, BaselineSettings
+from ostinato.models.cnn import CNNClassifier, CNNSettings
+from ostinato.models.conv_lstm import ConvLSTMClassifier, ConvLSTMSettings
+from ostinato.models.conv_lstm_1d import ConvLSTM1dClassifier, ConvLSTM1dSettings
+from ostinato.models.conv_lstm_residual import (
+    ConvLSTMResidualClassifier,
+    ConvLSTMResidualSettings,
+)
+from ostinato.models.crnn import CRNNClassifier, CRNNSettings
+from ostinato.models.fusion import FusionClassifier, FusionSettings
+from ostinato.models.kim_residual_lstm import KimLSTMClassifier, KimLSTMSettings
+from ostinato.models.layers.normalisation import GenreModel, count_parameters
+from ostinato.models.lstm import LSTMClassifier, LSTMSettings
+from ostinato.models.residual_lstm import ResidualLSTMClassifier
+from ostinato.storage import replacing
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "GenreModel",
+    "build",
+    "count_parameters",
+    "family",
+    "load",
+    "save",
+]
+
+WEIGHTS = "weights.safetensors"
+INFO = "model.json"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of model.
+
+    Attributes
+    ----------
+    label : str
+        As papers write it.
+    settings : type
+        Its frozen dataclass.
+    make : callable
+        ``(spec, n_genres, settings) -> GenreModel``.
+    """
+
+    label: str
+    settings: type[Any]
+    make: Callable[[FeatureSpec, int, Any], GenreModel]
+
+
+def of_any_frames(
+    make: Callable[[int, int, Any], GenreModel],
+) -> Callable[[FeatureSpec, int, Any], GenreModel]:
+    """A family for which frames are numbers of any kind: it is told their width alone."""
+    return lambda spec, n_genres, settings: make(spec.n_features, n_genres, settings)
+
+
+FAMILIES: dict[str, Family] = {
+    "lstm": Family("LSTM", LSTMSettings, of_any_frames(LSTMClassifier)),
+    "residual-lstm": Family("ResLSTM", LSTMSettings, of_any_frames(ResidualLSTMClassifier)),
+    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, of_any_frames(ConvLSTMClassifier)),
+    "residual-lstm-kim": Family("ResLSTM (Kim)", KimLSTMSettings, of_any_frames(KimLSTMClassifier)),
+    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, of_any_frames(ConvLSTM1dClassifier)),
+    "conv-lstm-residual": Family(
+        "BN-ResConvLSTM", ConvLSTMResidualSettings, of_any_frames(ConvLSTMResidualClassifier)
+    ),
+    "cnn": Family("CNN", CNNSettings, CNNClassifier),
+    "crnn": Family("CRNN", CRNNSettings, CRNNClassifier),
+    "fusion": Family("Fusion", FusionSettings, FusionClassifier),
+    "baseline": Family("Baseline", BaselineSettings, BaselineClassifier),
+}
+
+
+def family(name: str) -> Family:
+    """The family of this name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name not in FAMILIES:
+        raise UsageError(f"Expected models of {', '.join(FAMILIES)}; got '{name}'.")
+    return FAMILIES[name]
+
+
+def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> GenreModel:
+    """An untrained model.
+
+    Parameters
+    ----------
+    name : str
+        Of the family.
+    spec : FeatureSpec
+        The frames it is to see.
+    n_genres : int
+        Outputs.
+    settings : dataclass
+        Of the family's own kind.
+
+    Raises
+    ------
+    UsageError
+        If there is no such family, the settings are another family's, or they do not fit the
+        frames.
+    """
+    kind = family(name)
+    if not isinstance(settings, kind.settings):
+        raise UsageError(
+            f"Model '{name}': expected settings of {kind.settings.__name__}, "
+            f"got {type(settings).__name__}."
+        )
+    return kind.make(spec, n_genres, settings)
+
+
+def save(model: GenreModel, info: ModelInfo, folder: Path) -> None:
+    """Write ``weights.safetensors`` and ``model.json`` into a folder."""
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary)
+    info.save(folder / INFO)
+
+
+def load(folder: Path) -> tuple[GenreModel, ModelInfo]:
+    """Rebuild a model from what :func:`save` wrote; it is in evaluation mode.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged, or weights and metadata are of different models.
+    """
+    info = ModelInfo.load(folder / INFO)
+    try:
+        settings = family(info.family).settings(**info.settings)
+        model = build(info.family, spec=info.spec, n_genres=len(info.genres), settings=settings)
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
+        raise DataError(f"Cannot rebuild the model in {folder}: {error}.") from error
+    return model.eval(), info
