@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from ostinato.features.frames import FeatureSpec
 from ostinato.models import registry as models
-from ostinato.training.augment import FrameAugmentation, add_noise, mixup
+from ostinato.training.augment_frames import FrameAugmentation, add_noise, mixup
 from ostinato.training.settings import TrainingSettings
 
 STRENGTHS = {

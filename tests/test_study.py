@@ -24,7 +24,7 @@ from ostinato.report.findings import findings
 from ostinato.results.pool import Pool
 from ostinato.study import load_results, plan_study, run_study
 from ostinato.training import fit as fit_module
-from ostinato.training.augment import mixup
+from ostinato.training.augment_frames import mixup
 from ostinato.training.tracks import Tracks, predict
 from tests.helpers.toy import QUICK, toy_corpus
 

@@ -38,7 +38,7 @@ from ostinato.training.fit import CHECKPOINT, fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.solve import solve
 from ostinato.training.tracks import Tracks, predict
-from ostinato.training.weak import WEAK_GENRES, GenreWeight, track_weights, weigh_genres
+from ostinato.training.weak_genres import WEAK_GENRES, GenreWeight, track_weights, weigh_genres
 
 RUN = "run.json"
 RECIPE = "recipe.json"

@@ -19,7 +19,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.models import registry as models
 from ostinato.runs import corpus_digest
 from ostinato.study import load_data, plan_study, run_study
-from ostinato.training import weak
+from ostinato.training import weak_genres as weak
 from ostinato.training.fit import fit
 from ostinato.training.tracks import Tracks
 from tests.helpers.toy import QUICK, toy_corpus

@@ -17,7 +17,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models import registry as models
 from ostinato.study import load_data, plan_study
-from ostinato.training.augment import FrameAugmentation
+from ostinato.training.augment_frames import FrameAugmentation
 from ostinato.training.settings import TrainingSettings
 
 IDS = ("rock.00099", "blues.00003", "jazz.00007")

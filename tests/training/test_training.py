@@ -18,7 +18,7 @@ from ostinato.features.windows import cut
 from ostinato.models import registry as models
 from ostinato.storage import WriteError
 from ostinato.training import fit as fit_module
-from ostinato.training.augment import add_noise, mixup
+from ostinato.training.augment_frames import add_noise, mixup
 from ostinato.training.fit import CHECKPOINT, CurveKeeper, GenreTraining, TrainingError, fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, epoch_batches, predict

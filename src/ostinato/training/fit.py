@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader
 from ostinato.models.baseline import SolvedModel
 from ostinato.models.layers.normalisation import GenreModel
 from ostinato.storage import replacing
-from ostinato.training.augment import FrameAugmentation, add_noise, mixup
+from ostinato.training.augment_frames import FrameAugmentation, add_noise, mixup
 from ostinato.training.curves import (
     CURVE_COLUMNS,
     CURVES,

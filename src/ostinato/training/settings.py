@@ -45,7 +45,7 @@ class TrainingSettings:
         Largest change of a window's level, in the same units.
     weak_genres : float
         How much more genres of low recall on inner folds of the training part are sampled and
-        augmented: weights are ``(1 - recall) ** weak_genres`` (:mod:`ostinato.training.weak`); 0
+        augmented: weights are ``(1 - recall) ** weak_genres`` (:mod:`ostinato.training.weak_genres`); 0
         turns it off.
     weak_genre_folds, weak_genre_epochs : int
         Of the trainings that find the recall.

@@ -19,11 +19,11 @@ from ostinato.errors import DataError
 from ostinato.models import registry as models
 from ostinato.study import plan_study, run_study
 from ostinato.training import fit as fit_module
-from ostinato.training import weak
-from ostinato.training.augment import mixup
+from ostinato.training import weak_genres as weak
+from ostinato.training.augment_frames import mixup
 from ostinato.training.fit import TrainingError
 from ostinato.training.tracks import Tracks
-from ostinato.training.weak import (
+from ostinato.training.weak_genres import (
     GenreWeight,
     genre_weights,
     recall_on_inner_folds,

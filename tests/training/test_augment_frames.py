@@ -11,7 +11,7 @@ from scipy import fft
 
 from ostinato.errors import UsageError
 from ostinato.features.frames import FeatureSpec
-from ostinato.training.augment import (
+from ostinato.training.augment_frames import (
     FrameAugmentation,
     MelBands,
     add_noise,
