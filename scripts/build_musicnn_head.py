@@ -28,8 +28,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato import export
-from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
@@ -37,12 +35,21 @@ from ostinato.evaluation import calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.inference.model_file import WEIGHTS
 from ostinato.inference.model_info import ModelInfo
-from ostinato.ledger import Examination, append, part_digest
 from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanOfModels
-from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions, read_run
 from ostinato.storage import write_text
-from ostinato.study import Plan, load_data, plan_study, run_study
+from ostinato.study import export
+from ostinato.study.config import load_config
+from ostinato.study.ledger import Examination, append, part_digest
+from ostinato.study.study import Plan, load_data, plan_study, run_study
+from ostinato.study.training_run import (
+    PREDICTIONS,
+    Task,
+    execute,
+    is_finished,
+    read_predictions,
+    read_run,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = ROOT / "studies" / "accuracy" / "musicnn.toml"

@@ -31,8 +31,6 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato import export
-from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import calibration
@@ -40,9 +38,11 @@ from ostinato.evaluation.significance import wilson
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanDistanceOfPieces, MeanOfPieces
-from ostinato.runs import PREDICTIONS, Task, execute, is_finished, read_predictions
 from ostinato.storage import write_text
-from ostinato.study import Plan, load_data, plan_study, run_study
+from ostinato.study import export
+from ostinato.study.config import load_config
+from ostinato.study.study import Plan, load_data, plan_study, run_study
+from ostinato.study.training_run import PREDICTIONS, Task, execute, is_finished, read_predictions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STUDIES = REPOSITORY / "studies"

@@ -33,7 +33,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ostinato.audio.load import load_audio
-from ostinato.config import load_config
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.tag_npz import load_tag_file
@@ -45,9 +44,10 @@ from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
 from ostinato.inference.sampling import found_audio
 from ostinato.models import registry as models
-from ostinato.runs import Task
 from ostinato.storage import replacing
-from ostinato.study import load_data, plan_study
+from ostinato.study.config import load_config
+from ostinato.study.study import load_data, plan_study
+from ostinato.study.training_run import Task
 from ostinato.training.fit import GenreTraining, fit
 from ostinato.training.tracks import Tracks, predict
 

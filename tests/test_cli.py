@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ostinato import __version__, study
+from ostinato import __version__
 from ostinato.errors import DataError
 from ostinato.features.frames import FeatureSpec
 from ostinato.storage import WriteError
+from ostinato.study import study
 
 TINY = """
 models = ["lstm"]

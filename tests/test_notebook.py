@@ -161,7 +161,7 @@ def test_the_first_code_cell_holds_what_a_reader_may_shorten(stored) -> None:
 
 
 def test_its_defaults_are_those_of_a_study(stored) -> None:
-    from ostinato.config import StudyConfig
+    from ostinato.study.config import StudyConfig
 
     (parameters,) = tagged(stored, "parameters")
     values: dict[str, object] = {}
@@ -194,7 +194,7 @@ def test_it_warns_of_nothing(executed) -> None:
 
 
 def test_its_outputs_hold_the_results_of_the_study(executed) -> None:
-    from ostinato.report import headline
+    from ostinato.study.report import headline
 
     notebook, here = executed
     results = json.loads((here / "study" / "results.json").read_text(encoding="utf-8"))

@@ -145,10 +145,10 @@ def study(
     """
     require("torch", extra="train", needed_for="A study")
     require("lightning", extra="train", needed_for="A study")
-    from ostinato import config as settings
-    from ostinato.report import print_summary
-    from ostinato.study import load_data, plan_study, run_study
-    from ostinato.sweep import is_sweep
+    from ostinato.study import config as settings
+    from ostinato.study.report import print_summary
+    from ostinato.study.study import load_data, plan_study, run_study
+    from ostinato.study.sweep import is_sweep
 
     def load(config: settings.StudyConfig) -> Any:
         with _progress("files") as step:
@@ -199,8 +199,8 @@ def _sweep(
     device: str,
 ) -> None:
     """Run a study's variants, and print the table of all that are finished."""
-    from ostinato.report import print_sweep, write_sweep
-    from ostinato.sweep import load_sweep, run_sweep, tabulate
+    from ostinato.study.report import print_sweep, write_sweep
+    from ostinato.study.sweep import load_sweep, run_sweep, tabulate
 
     sweep = load_sweep(file, **changes)
     folder = out or Path("runs") / file.stem
@@ -236,9 +236,9 @@ def compare(
       ostinato compare runs/ablation/base runs/ablation/weak-genres --genres disco,reggae
     """
     require("torch", extra="train", needed_for="A comparison of studies")
-    from ostinato.compare import compare as compared
-    from ostinato.compare import read_judged
-    from ostinato.report import print_comparison
+    from ostinato.study.compare import compare as compared
+    from ostinato.study.compare import read_judged
+    from ostinato.study.report import print_comparison
 
     check_format(format_)
     found = compared([read_judged(folder) for folder in runs], genres=_listed(genres) or ())

@@ -58,7 +58,7 @@ def export(
       ostinato export runs/gtzan --model lstm --with-front-end --to sound.onnx
     """
     require("torch", extra="train", needed_for="Export of a model")
-    from ostinato.export import export_run
+    from ostinato.study.export import export_run
 
     if ensemble and seed is not None:
         raise UsageError("Expected --ensemble, the mean of all seeds, or one --seed; got both.")

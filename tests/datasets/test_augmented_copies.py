@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.config import StudyConfig, load_config, overridden
 from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.mel_npz import load_mel_file
 from ostinato.datasets.splits import segmented
 from ostinato.errors import DataError, UsageError
 from ostinato.models import registry as models
-from ostinato.runs import corpus_digest
-from ostinato.study import load_data, plan_study, run_study
+from ostinato.study.config import StudyConfig, load_config, overridden
+from ostinato.study.study import load_data, plan_study, run_study
+from ostinato.study.training_run import corpus_digest
 from ostinato.training import weak_genres as weak
 from ostinato.training.fit import fit
 from ostinato.training.tracks import Tracks

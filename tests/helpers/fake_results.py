@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.metrics import evaluate
 from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
-from ostinato.results.confidence import confidence
+from ostinato.study.results.confidence import confidence
 
 GTZAN = ("blues", "classical", "country", "disco", "hiphop",
          "jazz", "metal", "pop", "reggae", "rock")  # fmt: skip

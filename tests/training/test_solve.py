@@ -10,12 +10,12 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from ostinato.config import StudyConfig
 from ostinato.errors import UsageError
 from ostinato.models import registry as models
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
-from ostinato.study import plan_study, run_study
+from ostinato.study.config import StudyConfig
+from ostinato.study.study import plan_study, run_study
 from ostinato.training import solve as solve_module
 from ostinato.training.curves import TrainingError
 from ostinato.training.fit import fit

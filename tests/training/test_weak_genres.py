@@ -13,11 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.config import StudyConfig
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError
 from ostinato.models import registry as models
-from ostinato.study import plan_study, run_study
+from ostinato.study.config import StudyConfig
+from ostinato.study.study import plan_study, run_study
 from ostinato.training import fit as fit_module
 from ostinato.training import weak_genres as weak
 from ostinato.training.augment_frames import mixup

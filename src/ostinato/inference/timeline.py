@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ostinato.errors import UsageError, require
 from ostinato.inference.verdict import Segment, Stretch, Verdict, clock
 from ostinato.plotting import INK, SOFT, STYLE, place, save, short, titled
-from ostinato.report.words import joined
+from ostinato.study.report.words import joined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

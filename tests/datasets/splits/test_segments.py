@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.config import StudyConfig
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.splits import (
     SPLITS,
@@ -23,7 +22,8 @@ from ostinato.datasets.splits import (
     thinned,
 )
 from ostinato.errors import DataError, UsageError
-from ostinato.study import plan_study
+from ostinato.study.config import StudyConfig
+from ostinato.study.study import plan_study
 from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()

@@ -31,7 +31,7 @@ from ostinato.datasets.splits import (
     split_corpus,
 )
 from ostinato.errors import DataError, UsageError
-from ostinato.report.caveats import caveats
+from ostinato.study.report.caveats import caveats
 from tests.datasets.splits.test_drawn import (
     artists,
     collections,

@@ -1,8 +1,0 @@
-"""Finished runs -> the record of a study (``results.json``, schema 1; see ``docs/results.md``)."""
-
-from __future__ import annotations
-
-from ostinato.results.collect import SCHEMA, collect, predictions_csv
-from ostinato.results.pool import Records, Verdicts
-
-__all__ = ["SCHEMA", "Records", "Verdicts", "collect", "predictions_csv"]

@@ -1,0 +1,264 @@
+"""Finished studies, side by side: the same statistics over their models as within one study.
+
+What is compared are verdicts on the same recordings: studies that examined others are refused,
+since a difference of their figures would be one of recordings as much as of models.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.errors import DataError, UsageError
+from ostinato.evaluation import paired
+from ostinato.evaluation.paired import Comparison
+from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap
+from ostinato.study.report.reading import check_schema, examined
+from ostinato.study.study import load_results
+from ostinato.study.training_run import PREDICTIONS
+
+SCHEMA = 1
+_FACTS = ("recording", "artist", "part", "genre", "model", "seed", "fold")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What a finished study said of the part that it examined.
+
+    Attributes
+    ----------
+    folder : Path
+    results : dict
+        Its ``results.json``.
+    part : str
+        ``"test"``, or ``"valid"`` where the test part was left untouched or does not exist.
+    ids : tuple of str
+        Recordings, sorted; one stands as often as the study judged it.
+    genres, artists : tuple of str
+        Of each; an artist is ``""`` where unknown.
+    correct : dict of str to bool array [shape=(n_seeds, n)]
+        Which verdicts of each model were right.
+    """
+
+    folder: Path
+    results: dict[str, Any]
+    part: str
+    ids: tuple[str, ...]
+    genres: tuple[str, ...]
+    artists: tuple[str, ...]
+    correct: dict[str, NDArray[np.bool_]]
+
+    @property
+    def clusters(self) -> Clusters:
+        """Artists of the recordings."""
+        index = {genre: i for i, genre in enumerate(sorted(set(self.genres)))}
+        labels = np.array([index[genre] for genre in self.genres], dtype=np.int64)
+        # The repeats of a recording of unknown artist are one cluster, not several.
+        return Clusters.by_artist(
+            labels, [a or f"\0{name}" for a, name in zip(self.artists, self.ids, strict=True)]
+        )
+
+
+def read_judged(folder: Path) -> Judged:
+    """Read a finished study's folder.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds no finished study.
+    DataError
+        If its results are of another version, or its predictions cannot be read.
+    """
+    results = load_results(folder)
+    check_schema(results)
+    part = examined(results)
+    rows = _rows(folder / PREDICTIONS, part, tuple(results["data"]["genres"]))
+    correct = {}
+    about: list[tuple[str, str, str]] = []
+    for model in results["models"]:
+        n_seeds = len(results["models"][model][f"{part}_accuracy"]["seeds"])
+        by_seed = [sorted(rows.get((model, seed), ())) for seed in range(n_seeds)]
+        about = about or [row[:3] for row in by_seed[0]]
+        if not about or any([row[:3] for row in seed] != about for seed in by_seed):
+            raise DataError(
+                f"{folder / PREDICTIONS}: expected verdicts of {model} on the same recordings with "
+                f"each of {n_seeds} seeds, got others; run the study again in its folder."
+            )
+        correct[model] = np.array([[row[4] for row in seed] for seed in by_seed], dtype=np.bool_)
+    ids, genres, artists = (tuple(column) for column in zip(*about, strict=True))
+    return Judged(
+        folder=folder, results=results, part=part, ids=ids, genres=genres, artists=artists,
+        correct=correct,
+    )  # fmt: skip
+
+
+def _rows(
+    path: Path, part: str, genres: tuple[str, ...]
+) -> dict[tuple[str, int], list[tuple[str, str, str, int, bool]]]:
+    """(recording, genre, artist, fold, right) of every verdict on a part, by model and seed."""
+    found: dict[tuple[str, int], list[tuple[str, str, str, int, bool]]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header) != (*_FACTS, *genres):
+            raise ValueError(f"the columns {', '.join(header)}")
+        for recording, artist, where, genre, model, seed, fold, *values in rows:
+            if where != part:
+                continue
+            said = genres[int(np.argmax([float(value) for value in values]))]
+            entry = (recording, genre, artist, int(fold), said == genre)
+            found.setdefault((model, int(seed)), []).append(entry)
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{path}: expected the predictions of a finished study, got {error}; run the study "
+            "again in its folder."
+        ) from error
+    return found
+
+
+def check_same(first: Judged, other: Judged) -> None:
+    """Refuse to compare studies that did not examine the same recordings.
+
+    Raises
+    ------
+    DataError
+        Naming a recording that only one of them examined, or whose genre is not the same.
+    """
+    mine, theirs = (Counter(zip(s.ids, s.genres, strict=True)) for s in (first, other))
+    if first.part == other.part and mine == theirs:
+        return
+    if first.part != other.part:
+        why = f"the one examined its {first.part} part, the other its {other.part} part"
+    else:
+        odd, by = next(
+            (key, here.folder)
+            for here, keys in ((first, mine - theirs), (other, theirs - mine))
+            for key in sorted(keys)
+        )
+        n_first, n_other = len(first.ids), len(other.ids)
+        why = (
+            f"{n_first} recordings in the one, {n_other} in the other; '{odd[0]}' as {odd[1]} "
+            f"is in {by} alone, or more often there"
+        )
+    raise DataError(
+        f"{first.folder} and {other.folder} did not examine the same recordings ({why}): "
+        "a difference of their figures would not be one of models."
+    )
+
+
+def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> dict[str, Any]:
+    """Accuracies of the models of several studies, and tests of every pair.
+
+    Parameters
+    ----------
+    studies : sequence of Judged
+        Two models or more in all.
+    genres : sequence of str
+        Of which every pair's recall is compared as well.
+
+    Returns
+    -------
+    dict
+        ``part``, ``n``, ``models`` (a list: study, model, label, split, parameters, seeds, mean,
+        low, high; the best first) and ``comparisons`` (every pair, by name ``study/model``, with
+        Holm's correction over all of them; ``recall`` by genre: of ``a``, of ``b``, and their
+        difference with its interval), as plain values.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer than two models, one study stands twice, or there is no such genre.
+    DataError
+        If the studies did not examine the same recordings.
+    """
+    folders = [study.folder.resolve() for study in studies]
+    if len(set(folders)) < len(folders):
+        raise UsageError("Expected different studies to compare, got one of them twice.")
+    if sum(len(study.correct) for study in studies) < 2:
+        raise UsageError("Expected two models or more to compare, got one.")
+    first = studies[0]
+    for other in studies[1:]:
+        check_same(first, other)
+    _check_genres(genres, first)
+    clusters, names = first.clusters, _names(studies)
+    correct = {
+        f"{name}/{model}": right
+        for study, name in zip(studies, names, strict=True)
+        for model, right in study.correct.items()
+    }
+    models = [
+        {
+            "name": f"{name}/{model}",
+            "study": str(study.folder),
+            "model": model,
+            "label": study.results["models"][model]["label"],
+            "split": study.results["split"]["name"],
+            "parameters": study.results["models"][model]["parameters"],
+            "seeds": len(right),
+            **accuracy(right, clusters).to_dict(),
+        }
+        for study, name in zip(studies, names, strict=True)
+        for model, right in study.correct.items()
+    ]
+    return {
+        "schema": SCHEMA,
+        "part": first.part,
+        "n": len(set(first.ids)),
+        "models": sorted(models, key=lambda m: -m["mean"]),
+        "comparisons": [
+            as_dict(pair)
+            | {"recall": {g: _recall(first, g, correct, pair.a, pair.b) for g in genres}}
+            for pair in paired.evaluate(correct, clusters)
+        ],
+    }
+
+
+def _check_genres(genres: Sequence[str], study: Judged) -> None:
+    known = sorted(set(study.genres))
+    for genre in genres:
+        if genre not in known:
+            raise UsageError(f"Expected genres of {', '.join(known)}; got '{genre}'.")
+
+
+def _recall(
+    study: Judged, genre: str, correct: dict[str, NDArray[np.bool_]], a: str, b: str
+) -> dict[str, float]:
+    """Recall of a genre by two models, and the difference with its interval by artist and seed."""
+    own = np.array([g == genre for g in study.genres])
+    of = study.clusters.of[own]
+    clusters = Clusters(np.unique(of, return_inverse=True)[1], np.zeros(len(set(of)), np.int64))
+    one, other = (Term(correct[name][:, own], clusters, name) for name in (a, b))
+    recall = {"a": float(one.correct.mean()), "b": float(other.correct.mean())}
+    return recall | bootstrap([one, other.minus()]).to_dict()
+
+
+def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Interval:
+    """Mean accuracy over seeds with its interval by artist and seed."""
+    return bootstrap([Term(right, clusters, "model")])
+
+
+def as_dict(pair: Comparison) -> dict[str, Any]:
+    """A comparison as ``results.json`` has it."""
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "difference": pair.difference.to_dict(),
+        "p": pair.sign_flip.p,
+        "p_holm": pair.p_holm,
+        "mcnemar": asdict(pair.mcnemar) if pair.mcnemar else None,
+    }
+
+
+def _names(studies: Sequence[Judged]) -> list[str]:
+    """The folders' names, or their paths where two folders have one name."""
+    short = [study.folder.resolve().name for study in studies]
+    if len(set(short)) == len(short):
+        return short
+    return [str(study.folder) for study in studies]

@@ -1,0 +1,70 @@
+"""The recordings that every model gets wrong: where mislabels and versions surface."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.study.results.pool import Pool, Verdicts
+
+
+def missed(corpus: Corpus, pool: Pool, verdicts: Verdicts) -> dict[str, Any]:
+    """Recordings that no model named rightly with any seed, the most confident errors first.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    pool : Pool
+        The examined part.
+    verdicts : by model, seed and fold
+        Probabilities of each part.
+
+    Returns
+    -------
+    dict
+        ``n``: different recordings of the part; ``trainings``: verdicts on each of them;
+        ``recordings``: one entry each, with what was said of it most often, by what share of the
+        trainings, and with what mean probability.
+    """
+    probabilities = np.stack(
+        [pool.probabilities(folds) for seeds in verdicts.values() for folds in seeds]
+    )  # (training, row, genre)
+    wrong = (probabilities.argmax(axis=2) != pool.labels).all(axis=0)  # (row,)
+    rows_of = _rows(pool.positions)
+    entries = [
+        _entry(corpus, position, probabilities[:, rows].mean(axis=1))
+        for position, rows in rows_of.items()
+        if wrong[rows].all()
+    ]
+    entries.sort(key=lambda entry: -entry["probability"])
+    return {"n": len(rows_of), "trainings": len(probabilities), "recordings": entries}
+
+
+def _rows(positions: NDArray[np.int64]) -> Mapping[int, list[int]]:
+    """Rows of each recording: several where folds are repeated."""
+    rows: dict[int, list[int]] = {}
+    for row, position in enumerate(positions.tolist()):
+        rows.setdefault(position, []).append(row)
+    return rows
+
+
+def _entry(corpus: Corpus, position: int, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+    """What the trainings said [shape=(training, genre)] of one recording."""
+    recording = corpus.recordings[position]
+    said = probabilities.argmax(axis=1).tolist()
+    genre, times = Counter(said).most_common(1)[0]
+    return {
+        "id": recording.id,
+        "genre": recording.genre,
+        "artist": recording.artist,
+        "title": recording.title,
+        "faults": list(recording.faults),
+        "said": corpus.genres[genre],
+        "share": times / len(said),
+        "probability": float(probabilities[:, genre].mean()),
+    }

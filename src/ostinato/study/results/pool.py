@@ -1,0 +1,61 @@
+"""One part of a split, its folds end to end: what every figure of a study is computed on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.splits import Split
+from ostinato.evaluation.significance import Clusters, Term
+from ostinato.study.training_run import Probabilities
+
+# By model, then seed, then fold.
+Records = Mapping[str, Sequence[Sequence[dict[str, Any]]]]
+Verdicts = Mapping[str, Sequence[Sequence[Probabilities]]]
+
+
+class Pool:
+    """One part of a split, its folds end to end.
+
+    Attributes
+    ----------
+    part : str
+    positions : int array [shape=(n,)]
+        Rows of the corpus. A recording stands more than once where it is in the part of several
+        folds (train).
+    folds : int array [shape=(n,)]
+        The fold of each row.
+    labels : int array [shape=(n,)]
+    clusters : Clusters
+    """
+
+    def __init__(self, corpus: Corpus, split: Split, part: str) -> None:
+        members = [fold.part(part) for fold in split.folds]
+        self.part = part
+        self.positions = corpus.positions(itertools.chain.from_iterable(members))
+        self.folds = np.repeat(np.arange(len(members)), [len(ids) for ids in members])
+        self.labels = corpus.labels[self.positions]
+        # Held out once a drawing, a recording of unknown artist is one cluster all the same.
+        unknown = corpus.ids if split.repeats > 1 else (None,) * len(corpus)
+        artists = [
+            known if known is not None else other
+            for known, other in zip(corpus.artists, unknown, strict=True)
+        ]
+        self.clusters = Clusters.by_artist(self.labels, [artists[i] for i in self.positions])
+
+    def probabilities(self, folds: Sequence[Probabilities]) -> NDArray[np.float64]:
+        """Of one seed, folds end to end [shape=(n, n_genres)]."""
+        return np.concatenate([fold[self.part] for fold in folds if self.part in fold])
+
+    def said(self, seeds: Sequence[Sequence[Probabilities]]) -> NDArray[np.int64]:
+        """Verdicts of a model [shape=(n_seeds, n)]."""
+        return np.stack([self.probabilities(folds).argmax(axis=1) for folds in seeds])
+
+    def term(self, model: str, seeds: Sequence[Sequence[Probabilities]]) -> Term:
+        """Which verdicts of a model were right."""
+        return Term(self.said(seeds) == self.labels, self.clusters, model)

@@ -1,0 +1,402 @@
+"""A study: models x seeds x folds -> one folder with table, figures and page.
+
+Finished runs are kept, so a study that was interrupted goes on where it was, and one that is asked
+for again with more seeds or models trains only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from ostinato.datasets import gtzan
+from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.folder import load_collection
+from ostinato.datasets.frame_cache import FrameCache
+from ostinato.datasets.mel_npz import load_mel_file
+from ostinato.datasets.splits import (
+    N_SEGMENTS,
+    SEGMENT_RANDOM,
+    Split,
+    check_split,
+    save_split,
+    segment_random,
+    segmented,
+    segmented_split,
+    split_corpus,
+    thinned,
+)
+from ostinato.datasets.table import is_table, load_table
+from ostinato.datasets.tag_npz import load_tag_file
+from ostinato.errors import OstinatoError, UsageError
+from ostinato.storage import write_text
+from ostinato.study.config import StudyConfig
+from ostinato.study.ledger import (
+    LEDGER,
+    append,
+    earlier_recipes,
+    examinations,
+    part_digest,
+    read_ledger,
+)
+from ostinato.study.results import collect, predictions_csv
+from ostinato.study.training_run import (
+    PREDICTIONS,
+    RUN,
+    Recipe,
+    Task,
+    corpus_digest,
+    execute,
+    is_finished,
+    read_predictions,
+    read_run,
+)  # fmt: skip
+from ostinato.training.curves import CURVES
+
+SPLIT = "split.tsv"
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """What a study left behind.
+
+    Attributes
+    ----------
+    results : dict
+        As in ``results.json``.
+    folder : Path
+    report : Path or None
+        The page; None where it was not asked for.
+    """
+
+    results: dict[str, Any]
+    folder: Path
+    report: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study, ready to run.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    corpus : Corpus
+    split : Split
+    tasks : tuple of Task
+        By model, then seed, then fold.
+    folder : Path
+    """
+
+    config: StudyConfig
+    corpus: Corpus
+    split: Split
+    tasks: tuple[Task, ...]
+    folder: Path
+
+
+def load_data(
+    config: StudyConfig,
+    *,
+    cache: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """The corpus of a study: shipped GTZAN frames, a folder or table of audio, mel frames or tags.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    cache : Path or None
+        Where frames of audio files are kept; None is the user's cache folder.
+    jobs : int or None
+        Processes; None is one a core.
+    progress : callable or None
+        Called with (files done, files in all, name of the last).
+
+    Raises
+    ------
+    UsageError
+        If there are no such data, or they cannot give the frames asked for.
+    DataError
+        If they cannot be used.
+    """
+    if config.frames == "musicnn-tags":
+        return load_tag_file(Path(config.data)).with_copies_of(config.waveform)
+    if config.data == "gtzan":
+        corpus = gtzan.load_gtzan(n_coefficients=config.coefficients, kind=config.frames)
+        return corpus.with_copies_of(config.waveform)
+    path = Path(config.data)
+    if path.suffix == ".npz" and not path.is_dir():
+        return load_mel_file(path, spec=config.spec).with_copies_of(config.waveform)
+    load = load_table if is_table(path) else load_collection
+    return load(
+        path,
+        spec=config.spec,
+        cache=FrameCache(cache),
+        waveform=config.waveform,
+        n_jobs=jobs or joblib.cpu_count(),
+        progress=progress,
+    )
+
+
+def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) -> Plan:
+    """Split the corpus and lay out the runs, without training anything.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    corpus : Corpus
+    folder : Path or None
+        Of the study; None makes a name from data, split and recipe below ``runs/``, so that other
+        settings never meet in one folder.
+
+    Raises
+    ------
+    UsageError
+        If the corpus has not the copies that the settings ask for.
+    DataError
+        If the corpus cannot be split so, or the folder holds runs of another recipe.
+    """
+    config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
+    data = corpus_digest(corpus)
+    recipes = {
+        name: Recipe(
+            family=name,
+            settings=config.model_settings(name),
+            training=config.training,
+            data=data,
+            split=split.digest(),
+            test=config.test,
+        )
+        for name in config.models
+    }
+    folder = folder or _default_folder(config, corpus, split, data)
+    tasks = tuple(
+        Task(
+            recipe=recipes[name],
+            seed=seed,
+            fold=k,
+            parts=fold,
+            # Absolute: joblib's workers may have been started in another folder.
+            folder=folder.absolute() / "models" / name / f"seed{seed}-fold{k}",
+        )
+        for name in config.models
+        for seed in range(config.seeds)
+        for k, fold in enumerate(split.folds)
+    )
+    return Plan(config=config, corpus=corpus, split=split, tasks=tasks, folder=folder)
+
+
+def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, Split]:
+    """The split of a study, and the corpus it is of: whole recordings, or their pieces."""
+    n = config.segments
+    if config.split == SEGMENT_RANDOM:
+        n = n if n > 1 else N_SEGMENTS
+        split = segment_random(corpus, n, seed=config.split_seed)
+        n_train = (config.train_size or 0) * n  # pieces, where the other splits have recordings
+    else:
+        split = split_corpus(
+            corpus,
+            config.split,
+            seed=config.split_seed,
+            shares=config.shares,
+            repeats=config.repeats,
+        )
+        n_train = config.train_size or 0
+        if n_train:
+            split = thinned(corpus, split, n_train, seed=config.split_seed)
+        split = segmented_split(split, n) if n > 1 else split
+    if n == 1:
+        return config, corpus, split
+    corpus = segmented(corpus, n)
+    if split.leaks and n_train:
+        split = thinned(corpus, split, n_train, seed=config.split_seed)
+    # A window longer than a piece would be the piece more than once.
+    longest = max(len(frames) for frames in corpus.frames)
+    training = replace(
+        config.training,
+        window_frames=min(config.training.window_frames, longest),
+        window_hop=min(config.training.window_hop, longest),
+    )
+    return replace(config, segments=n, training=training), corpus, check_split(corpus, split)
+
+
+def run_study(
+    plan: Plan,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    report: bool = True,
+    accelerator: str = "cpu",
+) -> StudyResult:
+    """Train what is not finished, judge, and write the study's folder.
+
+    Parameters
+    ----------
+    plan : Plan
+    jobs : int or None
+        Runs side by side, one process and one thread each; None is one a core. Figures do not
+        depend on it.
+    progress : callable or None
+        Called about twice a second with (epochs done, epochs in all, names of the runs at work).
+    report : bool
+        Whether to draw figures and the page (needs the extra ``plot``).
+    accelerator : str
+        Of Lightning.
+
+    Raises
+    ------
+    OstinatoError
+        If a run cannot be done; those that were finished are kept.
+    """
+    config, corpus, split, folder = plan.config, plan.corpus, plan.split, plan.folder
+    waiting = [task for task in plan.tasks if not is_finished(task)]
+    write_text(folder / "config.toml", config.to_toml())
+    save_split(split, folder / SPLIT)
+    looked = read_ledger(folder.absolute().parent / LEDGER)  # a damaged one is told before training
+    with _watching(plan.tasks, waiting, config.training.epochs, progress):
+        _train(waiting, corpus, jobs or joblib.cpu_count(), accelerator)
+    records = _by_model(config, plan.tasks, lambda task: read_run(task.folder))
+    verdicts = _by_model(
+        config,
+        plan.tasks,
+        lambda task: read_predictions(task.folder / PREDICTIONS, task.parts, corpus.genres),
+    )
+    results = collect(config, corpus, split, records, verdicts)
+    if "test" in results["split"]["majority"]:
+        results["ledger"] = _enter(plan, results, looked)
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_text(folder / PREDICTIONS, predictions_csv(corpus, split, verdicts))
+    page = write_report(results, folder) if report else None
+    return StudyResult(results=results, folder=folder, report=page)
+
+
+def _enter(plan: Plan, results: dict[str, Any], looked: list[dict[str, str]]) -> dict[str, Any]:
+    """Enter the examination of a test part into the ledger beside the study's folder."""
+    recipes = {task.recipe.family: task.recipe.digest() for task in plan.tasks}
+    genre = {r.id: r.genre for r in plan.corpus.recordings}
+    part = part_digest({name: genre[name] for fold in plan.split.folds for name in fold.test})
+    folder = plan.folder.absolute()
+    entries = examinations(results, test_part=part, recipes=recipes, study=folder.name)
+    append(folder.parent / LEDGER, entries)
+    n_earlier = earlier_recipes(looked, part, set(recipes.values()))
+    return {"file": LEDGER, "test_part": part, "earlier_recipes": n_earlier}
+
+
+def _train(waiting: Sequence[Task], corpus: Corpus, jobs: int, accelerator: str) -> None:
+    parallel = joblib.Parallel(n_jobs=min(jobs, max(len(waiting), 1)))
+    calls = [joblib.delayed(execute)(task, corpus, accelerator=accelerator) for task in waiting]
+    try:
+        with warnings.catch_warnings():
+            # loky replaces a worker whose memory has grown, and says so; nothing is lost by it.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+            parallel(calls)
+    except BrokenProcessPool as error:
+        raise OstinatoError(
+            "A process that trained a model was killed, most likely because memory ran out: what "
+            "was done is kept, so run the same again with fewer --jobs."
+        ) from error
+
+
+def write_report(results: dict[str, Any], folder: Path) -> Path:
+    """Draw the figures of a study and write its page.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib or Jinja is not installed.
+    """
+    from ostinato.study.report import draw_all, write_page
+
+    figures = draw_all(results, folder / "figures")
+    return write_page(results, figures, folder / "report.html")
+
+
+def load_results(folder: Path) -> dict[str, Any]:
+    """Read ``results.json`` of a finished study.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds none.
+    """
+    path = folder / "results.json"
+    try:
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Expected a finished study in {folder}: {error}.") from error
+    return results
+
+
+def _default_folder(config: StudyConfig, corpus: Corpus, split: Split, data: str) -> Path:
+    """Named for data and split, and for all else that decides a run's figures but its model."""
+    facts = [data, split.digest(), config.test, asdict(config.training), config.settings]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:6]
+    choosing = "" if config.test else "-no-test"
+    return Path("runs") / f"{corpus.name}-{split.name}{choosing}-{digest}"
+
+
+def _by_model(
+    config: StudyConfig, tasks: Sequence[Task], read: Callable[[Task], Any]
+) -> dict[str, list[list[Any]]]:
+    """What ``read`` gives for every task: by model, seed and fold."""
+    table: dict[str, list[list[Any]]] = {
+        m: [[] for _ in range(config.seeds)] for m in config.models
+    }
+    for task in tasks:
+        table[task.recipe.family][task.seed].append(read(task))
+    return table
+
+
+@contextmanager
+def _watching(
+    tasks: Sequence[Task], waiting: Sequence[Task], epochs: int, progress: Progress | None
+) -> Iterator[None]:
+    """Tell progress from the curves that the runs write, whichever process or machine does them."""
+    if progress is None:
+        yield
+        return
+    total = len(tasks) * epochs
+    finished = (len(tasks) - len(waiting)) * epochs
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            report_once()
+
+    def report_once() -> None:
+        done = {task: _epochs_done(task, epochs) for task in waiting}
+        at_work = [task.name for task, n in done.items() if 0 < n < epochs]
+        progress(finished + sum(done.values()), total, ", ".join(at_work))
+
+    report_once()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+        report_once()
+
+
+def _epochs_done(task: Task, epochs: int) -> int:
+    if (task.folder / RUN).exists():  # a model that is solved for has no epochs
+        return epochs
+    try:
+        return max((task.folder / CURVES).read_text(encoding="utf-8").count("\n") - 1, 0)
+    except FileNotFoundError:
+        return 0

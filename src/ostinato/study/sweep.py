@@ -1,0 +1,319 @@
+"""Several studies that differ in named settings: an ablation, a leak table, depth against accuracy.
+
+A sweep is a study's TOML with ``[[variants]]``::
+
+    title = "The recipe, one thing changed at a time"
+    split = "artist-folds"
+    base = "base"                   # the variant that the others are compared with (may be absent)
+
+    [[variants]]
+    name = "base"
+
+    [[variants]]
+    name = "no-mixup"
+    training.mixup = 0.0
+
+What stands outside the variants is common to all; a variant changes what it names. Each variant is
+a study in a folder of its own, kept and resumed as any; the table of all is made anew each time
+from those that are finished.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.errors import DataError, UsageError
+from ostinato.evaluation import paired
+from ostinato.storage import write_text
+from ostinato.study.compare import Judged, accuracy, as_dict, check_same, read_judged
+from ostinato.study.config import StudyConfig, checked, overridden
+from ostinato.study.study import Plan, Progress, plan_study, run_study
+
+SCHEMA = 1
+TABLE = "table.json"
+_OWN = ("variants", "base", "axis")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One study of a sweep.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder and its rows.
+    config : StudyConfig
+    at : float or None
+        Its place on the sweep's axis.
+    """
+
+    name: str
+    config: StudyConfig
+    at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Studies that differ in named settings.
+
+    Attributes
+    ----------
+    title : str
+    variants : tuple of Variant
+    base : str or None
+        Name of the variant that the others are compared with.
+    axis : str or None
+        What the variants' ``at`` counts, for a figure: ``"depth"``.
+    """
+
+    title: str
+    variants: tuple[Variant, ...]
+    base: str | None = None
+    axis: str | None = None
+
+    def only(self, names: Sequence[str]) -> Sweep:
+        """The sweep with these variants to be run.
+
+        Raises
+        ------
+        UsageError
+            If it has no variant of a name.
+        """
+        known = [v.name for v in self.variants]
+        for name in names:
+            if name not in known:
+                raise UsageError(f"Expected variants of {', '.join(known)}; got '{name}'.")
+        chosen = tuple(v for v in self.variants if v.name in names)
+        return Sweep(title=self.title, variants=chosen, base=self.base, axis=self.axis)
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a study's TOML has variants; False where it cannot be read, which others report."""
+    try:
+        return "variants" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+
+
+def load_sweep(path: Path, **changes: Any) -> Sweep:
+    """Read a sweep from TOML.
+
+    Parameters
+    ----------
+    path : Path
+    **changes
+        Settings that are changed in every variant, as on the command line; None leaves them.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read, is not TOML, or a setting in it is wrong.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read the study {path}: {error}.") from error
+    tables, base, axis = (values.pop(key, None) for key in _OWN)
+    try:
+        return _sweep(values, tables, base, axis, changes)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _sweep(
+    common: dict[str, Any], tables: Any, base: Any, axis: Any, changes: dict[str, Any]
+) -> Sweep:
+    if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables) or not tables:
+        raise UsageError("variants: expected one table [[variants]] or more.")
+    for key, value in (("base", base), ("axis", axis)):
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{key}: expected a name, got {value!r}.")
+    variants = []
+    for table in tables:
+        own = dict(table)
+        name, at = own.pop("name", None), own.pop("at", None)
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+            raise UsageError(
+                "variants: expected each to have a name of letters, digits, '.', '_' and '-', got "
+                f"{name!r}."
+            )
+        if (axis is None) != (at is None) or isinstance(at, bool | str):
+            raise UsageError(
+                f"variants.{name}: expected a number 'at' where the sweep has an axis, and there "
+                f"alone; got {at!r} and the axis {axis!r}."
+            )
+        config = checked(StudyConfig, _merged(common, own), f"variants.{name}.")
+        variants.append(Variant(name=name, config=overridden(config, **changes), at=at))
+    names = [v.name for v in variants]
+    if len(set(names)) < len(names):
+        raise UsageError(f"variants: expected different names, got {', '.join(names)}.")
+    if base is not None and base not in names:
+        raise UsageError(f"base: expected a variant of {', '.join(names)}; got '{base}'.")
+    title = common.get("title") or "Variants compared"
+    return Sweep(title=str(title), variants=tuple(variants), base=base, axis=axis)
+
+
+def _merged(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Common settings with a variant's own over them, tables merged key by key."""
+    merged = dict(common)
+    for key, value in own.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def run_sweep(
+    sweep: Sweep,
+    folder: Path,
+    load: Callable[[StudyConfig], Corpus],
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    accelerator: str = "cpu",
+) -> None:
+    """Run every variant that is not finished; all are planned before the first is trained.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    folder : Path
+        A variant's study is kept in a folder of its name below it.
+    load : callable
+        What gives the corpus of a variant.
+    jobs, progress, accelerator
+        As in :func:`ostinato.study.study.run_study`.
+
+    Raises
+    ------
+    OstinatoError
+        If a variant cannot be planned or run; those that were finished are kept.
+    """
+    corpora: dict[str, Corpus] = {}
+    plans: list[tuple[str, Plan]] = []
+    for variant in sweep.variants:
+        config = variant.config
+        data = json.dumps([config.to_dict()[key] for key in _DATA])
+        corpora[data] = corpora.get(data) or load(config)
+        plans.append((variant.name, plan_study(config, corpora[data], folder / variant.name)))
+    for number, (name, plan) in enumerate(plans, start=1):
+        step = _counted(progress, f"{name}, {number} of {len(plans)}")
+        run_study(plan, jobs=jobs, progress=step, accelerator=accelerator)
+
+
+#: Settings that decide which corpus is loaded.
+_DATA = ("data", "coefficients", "frames", "waveform")
+
+
+def _counted(progress: Progress | None, where: str) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total, what: progress(done, total, f"{where}: {what}" if what else where)
+
+
+def tabulate(sweep: Sweep, folder: Path) -> dict[str, Any]:
+    """The table of all variants that are finished, as plain values; also written to the folder.
+
+    Every variant and model is a row, with its accuracy, gap and, where the base examined the same
+    recordings, its difference from the base: the same model of it, or its only one. Holm's
+    correction is over all differences shown.
+
+    Raises
+    ------
+    DataError
+        If no variant is finished.
+    """
+    finished = {
+        v.name: read_judged(folder / v.name)
+        for v in sweep.variants
+        if (folder / v.name / "results.json").exists()
+    }
+    if not finished:
+        raise DataError(f"Expected finished studies of this sweep in {folder}, got none.")
+    base = finished.get(sweep.base or "")
+    rows = [
+        _row(variant, finished[variant.name], model)
+        for variant in sweep.variants
+        if variant.name in finished
+        for model in finished[variant.name].correct
+    ]
+    if base is not None:
+        _add_differences(rows, finished, base, str(sweep.base))
+    waiting = [v.name for v in sweep.variants if v.name not in finished]
+    table = {
+        "schema": SCHEMA,
+        "title": sweep.title,
+        "axis": sweep.axis,
+        "base": sweep.base,
+        "rows": rows,
+        "waiting": waiting,
+    }
+    write_text(folder / TABLE, json.dumps(table, indent=1) + "\n")
+    return table
+
+
+def _row(variant: Variant, judged: Judged, model: str) -> dict[str, Any]:
+    results, part = judged.results, judged.part
+    facts, folds = results["models"][model], results["split"]["folds"]
+    n = sum(fold["parts"][part]["n"] for fold in folds)
+    return {
+        "variant": variant.name,
+        "at": variant.at,
+        "model": model,
+        "label": facts["label"],
+        "parameters": facts["parameters"],
+        "split": results["split"]["name"],
+        "leaks": results["split"]["leaks"],
+        "part": part,
+        "n": n,
+        "n_train": round(sum(fold["parts"]["train"]["n"] for fold in folds) / len(folds)),
+        "shared_artists": sum(fold["shared_artists"][part] for fold in folds) / n,
+        "shared_recordings": sum(fold["shared_recordings"][part] for fold in folds) / n,
+        "seeds": len(judged.correct[model]),
+        "accuracy": accuracy(judged.correct[model], judged.clusters).to_dict(),
+        "train_accuracy": facts["train_accuracy"]["mean"],
+        "gap": {key: facts["gap"][key] for key in ("mean", "low", "high")},
+        "seconds": facts["seconds"],
+        "gradient_norms": facts.get("gradient_norms"),
+        "recall": {g: own["recall"] for g, own in facts["per_genre"][part].items()},
+        "difference": None,
+    }
+
+
+def _add_differences(
+    rows: list[dict[str, Any]], finished: dict[str, Judged], base: Judged, name: str
+) -> None:
+    """To every row its difference from the base, where both examined the same recordings."""
+    compared = []
+    for row in rows:
+        judged = finished[row["variant"]]
+        reference = row["model"] if row["model"] in base.correct else None
+        if reference is None and len(base.correct) == 1:
+            (reference,) = base.correct
+        if row["variant"] == name or reference is None or not _same(base, judged):
+            continue
+        pair = {"it": judged.correct[row["model"]], "base": base.correct[reference]}
+        (found,) = paired.evaluate(pair, base.clusters)
+        entry = as_dict(found)
+        if found.a == "base":
+            low, high = -found.difference.high, -found.difference.low
+            entry["difference"] = {"mean": -found.difference.mean, "low": low, "high": high}
+        compared.append((row, entry))
+    adjusted = paired.holm([entry["p"] for _, entry in compared])
+    for (row, entry), p_holm in zip(compared, adjusted, strict=True):
+        row["difference"] = {**entry["difference"], "p": entry["p"], "p_holm": p_holm}
+
+
+def _same(base: Judged, judged: Judged) -> bool:
+    try:
+        check_same(base, judged)
+    except DataError:
+        return False
+    return True

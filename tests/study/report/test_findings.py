@@ -1,0 +1,370 @@
+"""Findings say what the figures allow, and no more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from ostinato.errors import DataError
+from ostinato.study.report import headline
+from ostinato.study.report.findings import Finding, findings
+from ostinato.study.report.reading import (
+    confused_pairs,
+    difference,
+    gap_difference,
+    genre_f1,
+    seed_f1,
+    winner,
+)
+from ostinato.study.report.words import amount, joined, p_value, percent, points
+from tests.helpers.fake_results import GTZAN, fake_results
+from tests.study.report.conftest import STUDIES
+
+Results = dict[str, Any]
+
+
+def about(found: list[Finding], question: str) -> Finding:
+    """The one finding whose question holds these words."""
+    (finding,) = [f for f in found if question.lower() in f.question.lower()]
+    return finding
+
+
+def set_difference(
+    results: Results, key: str, a: str, b: str, bounds: tuple[float, ...], p: float | None = None
+) -> None:
+    """State the difference of a minus b, and its p value (else one that agrees with the bounds)."""
+    results[key] = [c for c in results[key] if {c["a"], c["b"]} != {a, b}]
+    values = dict(zip(("mean", "low", "high"), bounds, strict=True))
+    if p is None:
+        p = 0.5 if values["low"] <= 0 <= values["high"] else 0.01
+    tested = {"p": p, "p_holm": p, "mcnemar": None} if key == "comparisons" else {}
+    results[key].append({"part": "test", "a": a, "b": b, "difference": values} | tested)
+
+
+def set_accuracy(results: Results, model: str, part: str, mean: float) -> None:
+    results["models"][model][f"{part}_accuracy"] |= {
+        "mean": mean,
+        "low": mean - 0.05,
+        "high": mean + 0.05,
+    }
+
+
+@pytest.mark.parametrize("kind", STUDIES)
+def test_every_kind_of_study_has_whole_plain_sentences(kind: str) -> None:
+    results = fake_results(**STUDIES[kind])
+    found = findings(results)
+    for finding in found:
+        assert finding.sentences
+        for sentence in finding.sentences:
+            assert sentence.endswith("."), sentence
+            assert sentence.isascii(), "terminals without UTF-8 must show it"
+            assert "nan" not in sentence.split()
+    topics = [finding.topic for finding in found]
+    assert topics == sorted(topics, key=["answer", "claim", "caveat"].index)
+    assert all(model["label"] in found[0].answer for model in results["models"].values())
+    assert headline(results).endswith(".")
+
+
+def test_a_difference_whose_interval_holds_zero_is_undecided(results: Results) -> None:
+    set_accuracy(results, "residual-lstm", "test", 0.541)
+    set_accuracy(results, "lstm", "test", 0.510)
+    set_difference(results, "comparisons", "residual-lstm", "lstm", (0.031, -0.029, 0.090), 0.307)
+    found = about(findings(results), "larger than chance")
+    assert found.verdict == "undecided"
+    assert found.sentences[0] == (
+        "ResLSTM 54.1%, LSTM 51.0%: +3.1 points, 95% interval -2.9 to +9.0 by artist, "
+        "p = 0.31; these data do not tell them apart."
+    )
+    assert "do not tell it apart" in headline(results)
+    assert "LSTM (51.0%)" in headline(results)
+
+
+def test_a_difference_whose_interval_leaves_out_zero_is_larger_than_chance(
+    results: Results,
+) -> None:
+    set_accuracy(results, "residual-lstm", "test", 0.641)
+    for rival in ("lstm", "conv-lstm"):
+        set_accuracy(results, rival, "test", 0.510)
+        # Stated the other way round: the sign must turn with it.
+        set_difference(results, "comparisons", rival, "residual-lstm", (-0.131, -0.19, -0.07), 2e-4)
+    found = about(findings(results), "larger than chance")
+    assert found.verdict == "yes"
+    assert (
+        "+13.1 points, 95% interval +7.0 to +19.0 by artist, p < 0.001; larger"
+        in found.sentences[0]
+    )
+    assert headline(results).endswith("right, more than LSTM (51.0%) and ConvLSTM (51.0%).")
+
+
+def test_without_artists_the_interval_is_said_to_take_recordings_as_independent() -> None:
+    results = fake_results(n_models=2, artists_known=False)
+    answer = about(findings(results), "chance").answer
+    assert "taking recordings as independent" in answer
+    assert "p: sign-flip test by recording." in answer
+
+
+def test_an_interval_without_0_is_not_enough(results: Results) -> None:
+    """The test must agree; it alone is not enough either."""
+    for bounds, p in (((0.05, 0.01, 0.09), 0.06), ((0.05, -0.01, 0.11), 0.03)):
+        for rival in ("lstm", "conv-lstm"):
+            set_accuracy(results, "residual-lstm", "test", 0.56)
+            set_accuracy(results, rival, "test", 0.51)
+            set_difference(results, "comparisons", "residual-lstm", rival, bounds, p)
+        found = findings(results)
+        assert about(found, "larger than chance").verdict == "undecided"
+        assert about(found, "ResLSTM beats").verdict == "undecided"
+        assert "do not tell ResLSTM apart from LSTM and ConvLSTM" in about(found, "beats").answer
+        assert "more than" not in headline(results)
+        assert winner(results) is None
+
+
+def test_gaps_are_told_apart_only_where_validation_is_large_enough(results: Results) -> None:
+    """They have no test."""
+    set_difference(results, "gap_comparisons", "residual-lstm", "lstm", (-0.2, -0.3, -0.1))
+    found = gap_difference(results, "lstm", "residual-lstm")
+    assert (found.mean, found.low, found.high, found.p_holm) == (0.2, 0.1, 0.3, None)
+    assert found.apart
+    results["split"]["folds"][0]["parts"]["valid"]["n"] = 99
+    assert not gap_difference(results, "lstm", "residual-lstm").apart
+    assert "With 99 validation recordings" in about(findings(results), "over-fits least?").answer
+
+
+def test_eleven_recordings_make_no_winner(eleven: Results) -> None:
+    """One recording a genre: every draw of artists is the same, and intervals have no width."""
+    difference_ = difference(eleven, "residual-lstm", "lstm")
+    assert (difference_.low, difference_.high) == pytest.approx((2 / 11, 2 / 11))
+    assert difference_.p_holm == 1  # of one pair: 0.5, two artists that differ
+    found = findings(eleven)
+    assert headline(eleven) == (
+        "ResLSTM gets 45.5% of the test recordings right, but these data do not tell it apart from "
+        "LSTM (27.3%) and ConvLSTM (27.3%)."
+    )
+    assert about(found, "larger than chance").verdict == "undecided"
+    assert "these trained networks" in about(found, "larger than chance").answer
+    assert winner(eleven) is None
+    assert not [f for f in found if f.verdict == "yes"]
+    assert not [f for f in found if "larger than chance" in f.answer]
+    caveat = caveats(eleven)["Few recordings"]
+    assert "Intervals by artist are too narrow here and cannot be trusted" in caveat
+    assert "ResLSTM's 45.5%, taking recordings as independent: 21.3 to 72.0% (Wilson)." in caveat
+
+
+def test_a_model_at_chance_is_said_to_be_so(results: Results) -> None:
+    set_accuracy(results, "lstm", "test", 0.12)
+    results["split"]["majority"]["test"] = 0.107
+    answer = findings(results)[0].answer
+    assert "right on 10.7%, which the interval of LSTM does not exclude." in answer
+
+
+def test_a_small_gap_is_no_merit_where_less_was_learnt(results: Results) -> None:
+    for model, train, valid in (
+        ("lstm", 0.95, 0.53),
+        ("residual-lstm", 0.98, 0.57),
+        ("conv-lstm", 0.60, 0.45),
+    ):
+        set_accuracy(results, model, "train", train)
+        set_accuracy(results, model, "valid", valid)
+        results["models"][model]["gap"] |= {"mean": train - valid}
+    found = about(findings(results), "over-fits least?")
+    assert found.sentences[0].startswith("ConvLSTM has the smallest gap")
+    assert "60.0% of the training and 45.0% of the validation" in found.sentences[0]
+    assert found.sentences[-1] == (
+        "The small gap of ConvLSTM is no merit in itself: it learns the training recordings less "
+        "well than ResLSTM (60.0% against 98.0%) and is not better on validation "
+        "(45.0% against 57.0%)."
+    )
+    set_accuracy(results, "conv-lstm", "valid", 0.58)
+    remark = about(findings(results), "over-fits least?").sentences[-1]
+    assert remark == "ConvLSTM has the highest validation accuracy too."
+
+
+def test_weakest_genres_and_commonest_errors_are_those_of_the_figures(results: Results) -> None:
+    for model in results["models"].values():
+        for genre in GTZAN:
+            model["per_genre"]["test"][genre]["f1"] = 0.5
+        model["per_genre"]["test"]["rock"]["f1"] = 0.21
+        model["per_genre"]["test"]["metal"]["f1"] = 0.9
+        confusion = np.diag(np.full(10, 20.0))
+        confusion[GTZAN.index("rock"), GTZAN.index("country")] = 9
+        model["confusion"]["test"] = confusion.tolist()
+    answer = about(findings(results), "genres are weakest").answer
+    assert "rock 0.21" in answer
+    assert "highest: metal 0.90" in answer
+    assert "Confused most: rock taken for country (9 of 29)." in answer
+    assert confused_pairs(results, 5) == [("rock", "country", 9.0)]
+
+
+def test_seed_f1_is_scikit_learns(results: Results) -> None:
+    confusion = np.array(results["models"]["lstm"]["runs"][1]["parts"]["test"]["confusion"])
+    true, said = (np.repeat(axis.ravel(), confusion.ravel()) for axis in np.indices((10, 10)))
+    expected = f1_score(true, said, average=None)
+    assert [seed_f1(results, "lstm")[genre][1] for genre in GTZAN] == pytest.approx(expected)
+
+
+def test_a_genre_without_recordings_in_the_part_is_not_ranked(results: Results) -> None:
+    del results["split"]["folds"][0]["parts"]["test"]["per_genre"]["jazz"]
+    assert "jazz" not in genre_f1(results)
+
+
+# ---------------------------------------------------------------- the claim
+
+
+@pytest.mark.parametrize(
+    ("against_lstm", "against_conv", "verdict"),
+    [
+        ((0.05, 0.01, 0.09), (0.04, 0.002, 0.08), "yes"),
+        ((0.05, 0.01, 0.09), (0.04, -0.01, 0.08), "undecided"),
+        ((0.05, 0.01, 0.09), (-0.01, -0.06, 0.04), "no"),
+        ((-0.05, -0.09, -0.01), (0.04, 0.01, 0.08), "no"),
+    ],
+)
+def test_the_claim_is_judged_by_all_its_intervals(
+    results: Results,
+    against_lstm: tuple[float, ...],
+    against_conv: tuple[float, ...],
+    verdict: str,
+) -> None:
+    for key, sign in (("comparisons", 1), ("gap_comparisons", -1)):
+        for rival, bounds in (("lstm", against_lstm), ("conv-lstm", against_conv)):
+            mean, *ends = (sign * value for value in bounds)
+            set_difference(results, key, "residual-lstm", rival, (mean, min(ends), max(ends)))
+    found = findings(results)
+    assert about(found, "ResLSTM beats LSTM and ConvLSTM").verdict == verdict
+    # A smaller gap is the better one: its signs are turned.
+    assert about(found, "ResLSTM over-fits least.").verdict == verdict
+
+
+def test_an_estimate_against_the_claim_does_not_refute_it(results: Results) -> None:
+    set_difference(results, "comparisons", "residual-lstm", "lstm", (-0.01, -0.06, 0.04))
+    set_difference(results, "comparisons", "residual-lstm", "conv-lstm", (0.04, -0.01, 0.08))
+    answer = about(findings(results), "ResLSTM beats").answer
+    assert "do not rule it out" in answer
+    set_difference(results, "comparisons", "residual-lstm", "lstm", (-0.06, -0.09, -0.04))
+    assert "rule it out" not in about(findings(results), "ResLSTM beats").answer
+
+
+@pytest.mark.parametrize(
+    ("f1", "verdict"),
+    [
+        ({"disco": 0.1, "reggae": 0.2}, "yes"),
+        ({"disco": 0.1}, "no"),
+        ({"disco": 0.1, "reggae": 0.2, "rock": 0.2}, "undecided"),
+    ],
+)
+def test_hardest_genres(results: Results, f1: dict[str, float], verdict: str) -> None:
+    others = [genre for genre in GTZAN if genre != "reggae"]
+    for model in results["models"].values():
+        for genre in GTZAN:
+            model["per_genre"]["test"][genre]["f1"] = f1.get(
+                genre, 0.6 if genre == "reggae" else 0.5
+            )
+    assert len(others) == 9
+    assert about(findings(results), "Disco and reggae are hardest").verdict == verdict
+
+
+def test_hardest_genres_on_which_models_disagree_are_undecided(results: Results) -> None:
+    for name, model in results["models"].items():
+        for genre in GTZAN:
+            model["per_genre"]["test"][genre]["f1"] = 0.1 if genre in ("disco", "reggae") else 0.5
+        if name == "lstm":
+            model["per_genre"]["test"]["rock"]["f1"] = 0.05
+    found = about(findings(results), "Disco and reggae are hardest")
+    assert found.verdict == "undecided"
+    assert "For 2 of 3 models" in found.answer
+
+
+def test_the_claim_needs_its_models_and_genres() -> None:
+    assert not [f for f in findings(fake_results(n_models=2)) if f.topic == "claim"]
+    jazzless = fake_results(genres=["disco", "metal", "pop"])
+    claims = [f.question for f in findings(jazzless) if f.topic == "claim"]
+    assert claims == ["ResLSTM beats LSTM and ConvLSTM.", "ResLSTM over-fits least."]
+
+
+# ---------------------------------------------------------------- caveats
+
+
+def caveats(results: Results) -> dict[str, str]:
+    return {f.question: f.answer for f in findings(results) if f.topic == "caveat"}
+
+
+def test_a_study_without_faults_has_no_caveats(results: Results) -> None:
+    _without_faults(results)
+    assert caveats(results) == {}
+
+
+def _without_faults(results: Results) -> None:
+    fold = results["split"]["folds"][0]
+    fold["shared_artists"] = {"valid": 0, "test": 0}
+    fold["parts"]["test"]["artists_per_genre"] = dict.fromkeys(GTZAN, 10)
+    results["data"]["skipped"] = []
+
+
+def test_each_fault_has_its_caveat(results: Results) -> None:
+    _without_faults(results)
+    fold = results["split"]["folds"][0]
+    fold["shared_artists"]["test"] = 27
+    fold["parts"]["test"]["artists_per_genre"] |= {"blues": 3, "jazz": 5}
+    fold["parts"]["test"]["unknown_artists"] = 5
+    results["data"]["skipped"] = [{"id": f"{i}.wav", "reason": "broken."} for i in range(20)]
+    results["data"]["left_out"] = {"polka": 2}
+    found = caveats(results)
+    assert "27 of 290 test recordings (9.3%)" in found["Artists on both sides"]
+    assert "blues 3 and jazz 5" in found["Few artists"]
+    assert "5 of 290 test recordings" in found["Some artists are unknown"]
+    assert found["Files passed over"].startswith("20 files")
+    assert found["Files passed over"].endswith("11.wav and 8 more.")
+    assert "polka (2)" in found["Genres left out"]
+
+
+def test_few_recordings_one_seed_unknown_artists_and_no_test_are_caveats() -> None:
+    found = caveats(
+        fake_results(n_seeds=1, n_per_genre=4, artists_known=False, test=False, n_models=2)
+    )
+    assert next(iter(found)) == "Validation figures, not a result"
+    assert {"No artist is known", "One seed", "Few recordings"} <= set(found)
+    assert "Few artists" not in found
+
+
+# ---------------------------------------------------------------- words, and wrong input
+
+
+def test_words() -> None:
+    assert percent(0.5407) == "54.1%"
+    assert points(-0.0001) == "+0.0", "no minus before a zero"
+    assert points(-0.029) == "-2.9"
+    assert [p_value(p) for p in (0.0004, 0.0344, 0.812)] == ["p < 0.001", "p = 0.034", "p = 0.81"]
+    assert (amount(9.33), amount(12.0)) == ("9.3", "12")
+    assert [joined([]), joined(["a"]), joined(["a", "b", "c"])] == ["", "a", "a, b and c"]
+
+
+@pytest.mark.parametrize("wrong", [{}, {"schema": 2, "models": {"lstm": {}}}, {"schema": 1}])
+def test_another_schema_is_refused(wrong: Results) -> None:
+    with pytest.raises(DataError, match="Expected results of schema 1"):
+        findings(wrong)
+
+
+def test_a_missing_comparison_is_named(results: Results) -> None:
+    results["comparisons"] = []
+    with pytest.raises(DataError, match="no comparison of 'lstm' with 'conv-lstm'"):
+        difference(results, "lstm", "conv-lstm")
+
+
+def test_results_without_p_values_are_told_what_to_do(results: Results) -> None:
+    for pair in results["comparisons"]:
+        del pair["p_holm"]
+    with pytest.raises(DataError, match="written by an earlier version"):
+        headline(results)
+
+
+def test_findings_need_neither_matplotlib_nor_jinja2_nor_torch() -> None:
+    code = (
+        "import sys, ostinato.study.report, ostinato.study.report.findings, ostinato.study.report.terminal\n"
+        "print(sorted({'matplotlib', 'jinja2', 'torch', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,163 @@
+"""What a study says of probabilities, and of recordings that every model gets wrong."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ostinato.evaluation import calibration, selective
+from ostinato.study.results.always_wrong import missed
+from ostinato.study.results.confidence import WISHED, confidence
+from tests.helpers.toy import toy_corpus
+
+G = 4
+
+
+def pool(part: str, n_folds: int, n: int, *, first: int = 0, seed: int = 0) -> Any:
+    """As much of a Pool as is asked for: ``n`` rows a fold, labels at random."""
+    random = np.random.default_rng(seed)
+    return SimpleNamespace(
+        part=part,
+        labels=random.integers(0, G, n * n_folds),
+        positions=first + np.arange(n * n_folds),
+        folds=np.repeat(np.arange(n_folds), n),
+        probabilities=lambda folds: np.concatenate([fold[part] for fold in folds]),
+    )
+
+
+def stated(labels: np.ndarray, sharpness: float, seed: int) -> np.ndarray:
+    """Probabilities that are true at sharpness 1, and too sure above."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(0, 1.0, (labels.size, G))
+    # Bayes: with prior 1/G and evidence of deviation 1, adding 1 to the truth is calibrated.
+    logits[np.arange(labels.size), labels] += 1.0
+    powers = np.exp(sharpness * logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_the_temperature_of_models_that_are_too_sure_is_found_on_the_validation_part() -> None:
+    """Probabilities that were sharpened threefold need a temperature of three."""
+    valid, test = pool("valid", 1, 4000), pool("test", 1, 3000, first=9000, seed=1)
+    seeds = [
+        [{"valid": stated(valid.labels, 3, s), "test": stated(test.labels, 3, 10 + s)}]
+        for s in range(2)
+    ]
+    found = confidence(valid, test, seeds)
+    assert found is not None
+    assert (found["part"], found["fitted_on"]) == ("test", "valid")
+    assert found["temperature"] == pytest.approx(3, rel=0.1)
+    before, after = found["before"], found["after"]
+    assert before["ece"] > before["ece_high"]
+    assert after["ece_low"] <= after["ece"] <= after["ece_high"]
+    assert after["nll"] < before["nll"]
+    alone = calibration.apply_temperature(
+        seeds[0][0]["test"], calibration.fit_temperature(valid.labels, seeds[0][0]["valid"])
+    )
+    other = calibration.apply_temperature(
+        seeds[1][0]["test"], calibration.fit_temperature(valid.labels, seeds[1][0]["valid"])
+    )
+    by_hand = np.mean([calibration.nll(test.labels, p) for p in (alone, other)])
+    assert after["nll"] == pytest.approx(by_hand)
+    assert sum(p["n"] for p in found["reliability"]) == pytest.approx(3000)
+
+
+def test_thresholds_keep_their_wish_on_recordings_that_did_not_choose_them() -> None:
+    valid, test = pool("valid", 1, 4000), pool("test", 1, 4000, first=9000, seed=1)
+    seeds = [[{"valid": stated(valid.labels, 1, 0), "test": stated(test.labels, 1, 1)}]]
+    found = confidence(valid, test, seeds)
+    assert found is not None
+    assert [entry["wished"] for entry in found["abstaining"]] == list(WISHED)
+    for entry in found["abstaining"]:
+        assert entry["precision"] == pytest.approx(entry["wished"], abs=0.06)
+        assert entry["low"] < entry["precision"] < entry["high"]
+    coverages = [entry["coverage"] for entry in found["abstaining"]]
+    assert coverages == sorted(coverages, reverse=True)
+    curve = selective.risk_coverage(*calibration.verdicts(test.labels, seeds[0][0]["test"]))
+    assert found["risk_coverage"]["aurc"] == pytest.approx(curve.aurc, abs=0.01)
+    assert found["risk_coverage"]["risk"][-1] == pytest.approx(curve.risk[-1])
+
+
+def test_folds_are_judged_by_what_the_other_folds_chose() -> None:
+    """A fold of models that are too sure, among honest ones, is judged at their temperature."""
+    valid = pool("valid", 3, 2000)
+    sharp = (1, 1, 4)
+    labels = valid.labels.reshape(3, -1)
+    folds = [{"valid": stated(labels[k], sharp[k], k)} for k in range(3)]
+    found = confidence(valid, valid, [folds])
+    assert found is not None
+    assert found["fitted_on"] == "other folds"
+    temperatures = []
+    scaled = []
+    for k in range(3):
+        others = np.concatenate([folds[j]["valid"] for j in range(3) if j != k])
+        truth = np.concatenate([labels[j] for j in range(3) if j != k])
+        temperatures.append(calibration.fit_temperature(truth, others))
+        scaled.append(calibration.apply_temperature(folds[k]["valid"], temperatures[-1]))
+    assert found["temperature"] == pytest.approx(np.mean(temperatures))
+    assert found["after"]["brier"] == pytest.approx(
+        calibration.brier(valid.labels, np.concatenate(scaled))
+    )
+
+
+def test_a_recording_in_several_repeats_does_not_choose_for_itself() -> None:
+    """Repeated folds hold every recording again: none of its rows may set its temperature."""
+    valid = pool("valid", 4, 500)
+    valid.positions = np.tile(np.arange(1000), 2)  # folds 0 and 2, and 1 and 3, are the same
+    labels = valid.labels.reshape(4, -1)
+    labels[2:] = labels[:2]
+    valid.labels = labels.reshape(-1)
+    folds = [{"valid": stated(labels[k], 1 + k, k)} for k in range(4)]
+    found = confidence(valid, valid, [folds])
+    assert found is not None
+    expected = []
+    for k in range(4):
+        others = [j for j in range(4) if j % 2 != k % 2]
+        said = np.concatenate([folds[j]["valid"] for j in others])
+        expected.append(calibration.fit_temperature(labels[others].reshape(-1), said))
+    assert found["temperature"] == pytest.approx(np.mean(expected))
+
+
+def test_one_fold_without_a_test_part_is_not_judged_on_what_chose() -> None:
+    valid = pool("valid", 1, 50)
+    assert confidence(valid, valid, [[{"valid": stated(valid.labels, 1, 0)}]]) is None
+
+
+def test_a_wish_that_no_threshold_reaches_answers_nothing() -> None:
+    valid, test = pool("valid", 1, 400), pool("test", 1, 400, first=900, seed=1)
+    guess = np.full((400, G), 1 / G)
+    found = confidence(valid, test, [[{"valid": guess, "test": guess}]])
+    assert found is not None
+    for entry in found["abstaining"]:
+        assert (entry["threshold"], entry["coverage"], entry["precision"]) == (None, 0, None)
+
+
+def test_missed_are_those_that_no_training_got_right_the_surest_first() -> None:
+    corpus = toy_corpus(n_genres=3, per_genre=2)  # rows 0, 1: g0; 2, 3: g1; 4, 5: g2
+    rows = np.array([0, 2, 4, 0])  # row 0 in two repeats
+    own = SimpleNamespace(
+        positions=rows,
+        labels=corpus.labels[rows],
+        probabilities=lambda folds: np.concatenate([fold["valid"] for fold in folds]),
+    )
+
+    def said(*genres: int, sure: float) -> np.ndarray:
+        return np.full((4, 3), (1 - sure) / 2) + (sure - (1 - sure) / 2) * np.eye(3)[list(genres)]
+
+    verdicts = {
+        "a": [[{"valid": said(1, 0, 2, 1, sure=0.5)}]],
+        "b": [[{"valid": said(2, 0, 0, 0, sure=0.9)}]],
+    }
+    found = missed(corpus, own, verdicts)
+    # Row 0 was right once (b, in its second repeat); row 4 by a; row 2 never.
+    assert (found["n"], found["trainings"]) == (3, 2)
+    (entry,) = found["recordings"]
+    assert (entry["id"], entry["genre"], entry["said"]) == ("g1.000", "g1", "g0")
+    assert entry["artist"] == corpus.recordings[2].artist
+    assert entry["share"] == 1
+    assert entry["probability"] == pytest.approx(0.7)
+    verdicts["b"] = [[{"valid": said(2, 0, 0, 2, sure=0.9)}]]
+    names = [e["id"] for e in missed(corpus, own, verdicts)["recordings"]]
+    assert names == ["g1.000", "g0.000"]
