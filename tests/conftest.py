@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ostinato import cli
+from ostinato.cli import main as cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -118,12 +118,12 @@ LIGHT = (
     "ostinato.datasets.audit.audit",
     "ostinato.evaluation.metrics",
     "ostinato.evaluation.significance",
-    "ostinato.console",
-    "ostinato.cli_listen",
-    "ostinato.cli_live",
-    "ostinato.cli_export",
-    "ostinato.cli_models",
-    "ostinato.cli",
+    "ostinato.cli.console",
+    "ostinato.cli.classify",
+    "ostinato.cli.listen",
+    "ostinato.cli.export",
+    "ostinato.cli.models",
+    "ostinato.cli.main",
 )
 HEAVY = (
     "torch",
@@ -278,9 +278,9 @@ print(*(heavy for heavy in {HEAVY_TO_PARSE} if heavy in sys.modules))
         assert run(program).split() == []
 
     def test_as_a_program(self) -> None:
-        """``python -m ostinato.cli`` is what the installed command runs."""
+        """``python -m ostinato.cli.main`` is what the installed command runs."""
         result = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "ostinato.cli", "--help"],
+            [sys.executable, "-X", "importtime", "-m", "ostinato.cli.main", "--help"],
             env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)},
             capture_output=True,
             text=True,

@@ -129,7 +129,15 @@ class TestListener:
 
 def command(model: Path, *options: str) -> dict[str, Any]:
     return {
-        "args": [sys.executable, "-m", "ostinato.cli", "listen", "--model", str(model), *options],
+        "args": [
+            sys.executable,
+            "-m",
+            "ostinato.cli.main",
+            "listen",
+            "--model",
+            str(model),
+            *options,
+        ],
         "env": os.environ | {"PYTHONPATH": str(SOURCE)},
     }
 

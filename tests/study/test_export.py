@@ -12,8 +12,8 @@ import pytest
 import soundfile
 import torch
 
-from ostinato import cli
 from ostinato.audio.load import load_audio
+from ostinato.cli import main as cli
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation.calibration import apply_temperature
 from ostinato.features import frames

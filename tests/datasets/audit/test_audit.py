@@ -13,8 +13,8 @@ import pytest
 import soundfile
 import soxr
 
-from ostinato import cli
 from ostinato.audio.load import SAMPLE_RATE, Waveform, load_audio
+from ostinato.cli import main as cli
 from ostinato.datasets.audit import fingerprint as _fingerprint
 from ostinato.datasets.audit.audit import (
     NEAR,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.console import (
+from ostinato.cli.console import (
     check_format,
     messages,
     one_blas_thread,

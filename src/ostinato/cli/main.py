@@ -15,9 +15,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ostinato import __version__, cli_export, cli_listen, cli_live, cli_models
-from ostinato.console import check_format, messages, output
-from ostinato.console import progress as _progress
+from ostinato import __version__
+from ostinato.cli import classify as cli_listen
+from ostinato.cli import export as cli_export
+from ostinato.cli import listen as cli_live
+from ostinato.cli import models as cli_models
+from ostinato.cli.console import check_format, messages, output
+from ostinato.cli.console import progress as _progress
 from ostinato.errors import OstinatoError, UsageError, require
 
 app = typer.Typer(

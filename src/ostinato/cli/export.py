@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.console import output, progress
+from ostinato.cli.console import output, progress
 from ostinato.errors import UsageError, require
 
 

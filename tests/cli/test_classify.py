@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ostinato import cli
+from ostinato.cli import main as cli
 from tests.helpers.graphs import toy_bytes, toy_info
 from tests.helpers.sounds import RATE_HZ
 
@@ -142,7 +142,7 @@ class TestWhatIsGiven:
         """In a process of its own: the pipe is the process's."""
         arguments = ["classify", "-", str(library / "a" / "d.wav"), "--format", "json"]
         result = subprocess.run(
-            [sys.executable, "-m", "ostinato.cli", *arguments, "--model", str(model)],
+            [sys.executable, "-m", "ostinato.cli.main", *arguments, "--model", str(model)],
             env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
             input=(library / "b.wav").read_bytes(),
             capture_output=True,

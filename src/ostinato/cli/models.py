@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.console import check_format, output, write_line
+from ostinato.cli.console import check_format, output, write_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

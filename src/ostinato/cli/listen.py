@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostinato.console import check_format, one_blas_thread, output, write_line
+from ostinato.cli.console import check_format, one_blas_thread, output, write_line
 from ostinato.errors import UsageError
 
 if TYPE_CHECKING:
