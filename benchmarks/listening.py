@@ -229,7 +229,7 @@ def start(song: Path, rounds: int) -> list[Row]:
     """Fresh processes."""
     imports = [float(fresh("-c", IMPORT).output) for _ in range(2 * rounds + 1)]
     ours, whole, peer = [], [], []
-    verb = ("-m", "ostinato.cli.main", "classify", str(song))
+    verb = ("-m", "ostinato", "classify", str(song))
     fresh("-c", PEER, str(song))  # writes numba's cache
     for _ in range(rounds):
         ours.append(fresh(*verb))
@@ -338,7 +338,7 @@ def memory(song: Path) -> list[Row]:
     ):  # fmt: skip
         path = song.with_name("long.mp3")
         path.write_bytes(song.read_bytes() * (seconds // SONG_S))
-        spent = fresh("-m", "ostinato.cli.main", "classify", str(path), *options)
+        spent = fresh("-m", "ostinato", "classify", str(path), *options)
         how = f"{seconds // 60} minutes{', thorough' if options else ''}"
         note = f"{spent.processor_s:.1f} s"
         rows.append(Row(f"memory: {how}", spent.peak_mb, "MB", 400, note=note))

@@ -8,6 +8,7 @@ that sentence and leaves with ``exit_status``.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 
 
@@ -68,3 +69,10 @@ def require(module: str, *, extra: str, needed_for: str) -> ModuleType:
         if error.name != package:
             raise  # the package is there; something inside it, or below it, is broken
         raise MissingExtraError(extra, needed_for, package) from error
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -142,7 +142,7 @@ class TestWhatIsGiven:
         """In a process of its own: the pipe is the process's."""
         arguments = ["classify", "-", str(library / "a" / "d.wav"), "--format", "json"]
         result = subprocess.run(
-            [sys.executable, "-m", "ostinato.cli.main", *arguments, "--model", str(model)],
+            [sys.executable, "-m", "ostinato", *arguments, "--model", str(model)],
             env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
             input=(library / "b.wav").read_bytes(),
             capture_output=True,
@@ -221,7 +221,7 @@ def test_products_of_frames_take_one_thread(model, library, given, wanted) -> No
     """More of them double the processor's time of a file; NumPy must not have been imported yet."""
     program = """
 import sys, threadpoolctl
-from ostinato.cli import main
+from ostinato.cli.main import main
 try:
     main(["classify", *sys.argv[1:], "--format", "csv"])
 except SystemExit:

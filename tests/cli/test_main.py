@@ -312,7 +312,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path)
     longer = TINY.replace("epochs = 2", "epochs = 60\ncurve_every = 100")
     tiny.write_text(longer.replace("seeds = 1", "seeds = 2"))
     command = [
-        sys.executable, "-m", "ostinato.cli.main", "study", str(tiny), "--out", "s", "--jobs", "2",
+        sys.executable, "-m", "ostinato", "study", str(tiny), "--out", "s", "--jobs", "2",
     ]  # fmt: skip
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

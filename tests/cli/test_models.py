@@ -140,7 +140,7 @@ def test_it_needs_nothing_of_the_learning_wing() -> None:
 import sys
 for name in ("torch", "onnx", "sklearn", "matplotlib", "safetensors"):
     sys.modules[name] = None
-from ostinato.cli import main
+from ostinato.cli.main import main
 main(["models", "--format", "json"])
 """
     assert [model["name"] for model in json.loads(run(program))] == list(shipped())

@@ -481,8 +481,9 @@ class TestVerification:
             b"",
             ARCHIVE[: len(ARCHIVE) // 2],
             ARCHIVE[:100_000] + bytes(1000) + ARCHIVE[101_000:],
-            gzip.compress(b"no tar" * 200),
+            gzip.compress(b"no tar" * 200, mtime=0),
         ],
+        ids=["a page", "nothing", "half", "damaged", "no tar"],
     )
     def test_what_is_no_archive_is_told(
         self, fetch: Callable[..., Path], server: Server, tmp_path: Path, body: bytes

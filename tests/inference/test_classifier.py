@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ostinato
+from ostinato import features
 from ostinato.audio.load import AudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.calibration import apply_temperature
-from ostinato.features import frames as features
 from ostinato.features.frames import FeatureSpec
 from ostinato.features.windows import tempered
 from ostinato.inference import classifier as inference

@@ -20,7 +20,7 @@ import soundfile
 
 import ostinato
 from ostinato import Classifier, UsageError
-from ostinato.cli import main
+from ostinato.cli.main import main
 from ostinato.inference.live import LISTENING, Listener
 from tests.helpers.graphs import toy_bytes, toy_info
 

@@ -18,7 +18,7 @@ import onnxruntime
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ostinato.cli import main
+from ostinato.cli.main import main
 from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ostinato.cli import main
+from ostinato.cli.main import main
 from ostinato.errors import DataError, UsageError
 from ostinato.study.compare import compare, read_judged
 from ostinato.study.config import StudyConfig

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ostinato.cli import main
+from ostinato.cli.main import main
 from ostinato.errors import DataError, UsageError
 from ostinato.study import sweep as sweep_module
 from ostinato.study.report.sweep_page import write_sweep

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ostinato import features
 from ostinato.audio.file import open_sound
 from ostinato.audio.load import AudioError, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.features import frames as features
 from ostinato.features.frames import Frames, Waveform
 from ostinato.features.windows import cut, track_verdicts
 from ostinato.inference.model_file import ModelGraph, load_graph

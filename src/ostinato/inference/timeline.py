@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import UsageError, require
+from ostinato.errors import UsageError, joined, require
 from ostinato.inference.verdict import Segment, Stretch, Verdict, clock
 from ostinato.plotting import INK, SOFT, STYLE, place, save, short, titled
-from ostinato.study.report.words import joined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

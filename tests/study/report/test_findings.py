@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from ostinato.errors import DataError
+from ostinato.errors import DataError, joined
 from ostinato.study.report import headline
 from ostinato.study.report.findings import Finding, findings
 from ostinato.study.report.reading import (
@@ -21,7 +21,12 @@ from ostinato.study.report.reading import (
     seed_f1,
     winner,
 )
-from ostinato.study.report.words import amount, joined, p_value, percent, points
+from ostinato.study.report.words import (
+    amount,
+    p_value,
+    percent,
+    points,
+)
 from tests.helpers.fake_results import GTZAN, fake_results
 from tests.study.report.conftest import STUDIES
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ostinato.errors import joined
 from ostinato.study.report.reading import (
     Results,
     accuracy,
@@ -15,7 +16,13 @@ from ostinato.study.report.reading import (
     parts,
     support,
 )
-from ostinato.study.report.words import NOUNS, amount, joined, percent, percent_span, points
+from ostinato.study.report.words import (
+    NOUNS,
+    amount,
+    percent,
+    percent_span,
+    points,
+)
 
 #: By figure, in the order of the page: heading, and how to read it.
 CAPTIONS: dict[str, tuple[str, str]] = {

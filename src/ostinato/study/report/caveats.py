@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ostinato.errors import joined
 from ostinato.evaluation.significance import wilson
 from ostinato.study.report.reading import (
     FEW_ARTISTS,
@@ -18,7 +19,13 @@ from ostinato.study.report.reading import (
     support,
     total,
 )
-from ostinato.study.report.words import NOUNS, Finding, count, joined, percent, percent_span
+from ostinato.study.report.words import (
+    NOUNS,
+    Finding,
+    count,
+    percent,
+    percent_span,
+)
 
 #: What a reader must meet first, where it applies.
 NO_TEST = "Validation figures, not a result"

@@ -6,6 +6,7 @@ differences. It does not hold where an estimate does not favour it. In between i
 
 from __future__ import annotations
 
+from ostinato.errors import joined
 from ostinato.study.report.reading import (
     Difference,
     Results,
@@ -22,7 +23,6 @@ from ostinato.study.report.words import (
     Finding,
     Verdict,
     count,
-    joined,
     p_value,
     points,
     points_span,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import require
+from ostinato.errors import joined, require
 from ostinato.evaluation.significance import Interval
 from ostinato.plotting import FAINT, INK, SOFT, STYLE, keys, place, save, short, titled
 from ostinato.study.report.curves import learning_curves
@@ -34,7 +34,13 @@ from ostinato.study.report.reading import (
     support,
 )
 from ostinato.study.report.reliability import trust
-from ostinato.study.report.words import NOUNS, amount, joined, over_seeds, percent, percent_span
+from ostinato.study.report.words import (
+    NOUNS,
+    amount,
+    over_seeds,
+    percent,
+    percent_span,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

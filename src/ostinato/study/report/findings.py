@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ostinato.errors import joined
 from ostinato.study.report.caveats import caveats
 from ostinato.study.report.claim import claim
 from ostinato.study.report.reading import (
@@ -37,7 +38,6 @@ from ostinato.study.report.words import (
     Finding,
     amount,
     count,
-    joined,
     over_seeds,
     p_value,
     percent,

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ostinato.errors import joined
 from ostinato.evaluation.significance import Interval
 from ostinato.study.report.reading import ALPHA
 from ostinato.study.report.words import (
     NOUNS,
-    joined,
     over_seeds,
     p_value,
     percent,

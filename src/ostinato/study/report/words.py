@@ -5,7 +5,6 @@ All text is plain ASCII where it states a figure, so that every terminal can sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,13 +77,6 @@ def count(n: int, noun: str) -> str:
 def amount(mean_count: float) -> str:
     """A mean of counts: ``9.3``, ``12``."""
     return f"{mean_count:.1f}".removesuffix(".0")
-
-
-def joined(words: Sequence[str]) -> str:
-    """``a, b and c``."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def over_seeds(n: int) -> str:
