@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
-from ostinato.evaluation import calibration, selective
+from ostinato.evaluation import apply_temperature, calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.inference.model_file import WEIGHTS
 from ostinato.inference.model_info import ModelInfo
@@ -71,7 +71,7 @@ def main() -> None:
     labels, held_out, artists = out_of_fold(plan, corpus)
     together = held_out.mean(axis=0)
     temperature = calibration.fit_temperature(labels, together)
-    scaled = calibration.apply_temperature(together, temperature)
+    scaled = apply_temperature(together, temperature)
     chosen = selective.threshold_for(
         *calibration.verdicts(labels, scaled), precision=options.precision
     )
@@ -181,7 +181,7 @@ def judged(
     together = probabilities.mean(axis=0)
     right = probabilities.argmax(axis=2) == labels  # (seed, N)
     of_mean = (together.argmax(axis=1) == labels)[None]
-    scaled = calibration.apply_temperature(together, temperature)
+    scaled = apply_temperature(together, temperature)
     before, after = (calibration.evaluate(labels, p) for p in (together, scaled))
     return {
         "n": len(labels),
@@ -210,7 +210,7 @@ def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path
     genres = {i: corpus.recordings[k].genre for i, k in zip(test, where, strict=True)}
     right = said.mean(axis=0).argmax(axis=1) == labels
     recall = {g: float(right[labels == k].mean()) for k, g in enumerate(corpus.genres)}
-    confident = calibration.apply_temperature(said.mean(axis=0), temperature).max(axis=1)
+    confident = apply_temperature(said.mean(axis=0), temperature).max(axis=1)
     single = found["single"]
     row = Examination(
         when=max(read_run(t.folder)["finished"] for t in tasks),

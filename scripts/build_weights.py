@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.splits import Fold
-from ostinato.evaluation import calibration
+from ostinato.evaluation import apply_temperature, calibration
 from ostinato.evaluation.significance import wilson
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models import registry as models
@@ -118,7 +118,7 @@ def as_it_answers(plan: Plan, temperature: float, threshold: float | None) -> di
     ]
     plain = np.mean([parts["test"] for parts in said], axis=0)  # (N, G)
     labels = plan.corpus.labels[plan.corpus.positions(plan.tasks[0].parts.test)]
-    scaled = calibration.apply_temperature(plain, temperature)
+    scaled = apply_temperature(plain, temperature)
     answered = scaled.max(axis=1) >= (threshold or 0.0)
     right = scaled.argmax(axis=1) == labels
     return {

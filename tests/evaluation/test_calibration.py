@@ -17,9 +17,9 @@ from sklearn.calibration import CalibratedClassifierCV, calibration_curve
 from sklearn.frozen import FrozenEstimator
 
 from ostinato.errors import DataError, UsageError
+from ostinato.evaluation import apply_temperature
 from ostinato.evaluation.calibration import (
     TEMPERATURES,
-    apply_temperature,
     brier,
     ece,
     ece_if_calibrated,
@@ -30,7 +30,6 @@ from ostinato.evaluation.calibration import (
     verdicts,
 )
 from ostinato.evaluation.significance import INDEPENDENT, wilson
-from ostinato.features.windows import track_verdicts
 
 
 def drawn(
@@ -193,37 +192,11 @@ class TestTemperature:
         assert mended.nll < raw.nll
         assert mended.brier < raw.brier
 
-    def test_is_that_of_a_models_logits(self) -> None:
-        """On a track of one window it is what the window's logits are divided by."""
-        logits = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
-        one_each = np.ones(20, dtype=np.int64)
-        plain, cooled = (track_verdicts(logits, one_each, temperature=t) for t in (1.0, 2.5))
-        np.testing.assert_allclose(apply_temperature(plain, 2.5), cooled, atol=1e-6)
-
-    @settings(max_examples=30, deadline=None)
-    @given(seed=st.integers(0, 2**32 - 1), temperature=st.floats(0.05, 20))
-    def test_leaves_distributions_in_their_order(self, seed: int, temperature: float) -> None:
-        _, probabilities = drawn(seed, 20)
-        applied = apply_temperature(probabilities, temperature)
-        np.testing.assert_allclose(applied.sum(axis=1), 1)
-        assert (applied.argmax(axis=1) == probabilities.argmax(axis=1)).all()
-        back = apply_temperature(applied, 1 / temperature)
-        if 0.5 < temperature < 2:
-            np.testing.assert_allclose(back, probabilities, rtol=1e-6, atol=1e-9)
-
-    def test_zeros_stay_finite(self) -> None:
-        assert np.isfinite(apply_temperature(np.eye(3), 0.05)).all()
-
     def test_where_none_fits_it_is_at_the_bound(self) -> None:
         """Right every time: the sharper the better; wrong every time: the blunter."""
         probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
         assert fit_temperature(np.array([0, 1]), probabilities) == pytest.approx(0.05, rel=1e-3)
         assert fit_temperature(np.array([1, 0]), probabilities) == pytest.approx(20, rel=1e-3)
-
-    @pytest.mark.parametrize("temperature", [0.0, -1.0, math.inf, math.nan])
-    def test_no_temperature(self, temperature: float) -> None:
-        with pytest.raises(UsageError, match="a positive temperature"):
-            apply_temperature(np.eye(2), temperature)
 
 
 class TestEvaluate:

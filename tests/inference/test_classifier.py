@@ -17,9 +17,7 @@ from ostinato import features
 from ostinato.audio.load import AudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.evaluation.calibration import apply_temperature
 from ostinato.features.frames import FeatureSpec
-from ostinato.features.windows import tempered
 from ostinato.inference import classifier as inference
 from ostinato.inference import sampling as hearing
 from ostinato.inference.classifier import Classifier
@@ -127,15 +125,6 @@ class TestArithmetic:
     def test_a_short_sound_is_heard_whole_either_way(self) -> None:
         given = {"waveform": music(80), "sample_rate_hz": RATE_HZ}
         assert toy().classify(**given) == toy().classify(**given, thorough=True)
-
-    def test_the_temperature_is_that_of_calibration(self) -> None:
-        """It was fitted there, so it must do the same here."""
-        p = np.random.default_rng(0).dirichlet(np.ones(10) * 0.1, size=50)
-        for temperature in (0.3, 1.0, 3.0):
-            wanted = apply_temperature(p, temperature)
-            np.testing.assert_allclose(tempered(p, temperature), wanted, atol=1e-12)
-        with pytest.raises(DataError, match="positive temperature"):
-            tempered(p, 0)
 
 
 class TestExcerpts:

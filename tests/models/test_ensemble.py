@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from ostinato.evaluation import pool_windows
 from ostinato.features.frames import FeatureSpec
-from ostinato.features.windows import cut, track_verdicts
+from ostinato.features.windows import cut
 from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanDistanceOfPieces, MeanOfModels, MeanOfPieces
 from ostinato.models.export.graph import write_onnx
@@ -37,7 +38,7 @@ def test_a_window_in_pieces_gets_the_verdict_of_a_track(n_frames: int) -> None:
     """Its pieces lie where a track's windows would, the last one at its end."""
     model, frames = small(0), torch.randn(n_frames, 8)
     windows = cut(frames.numpy(), length=24, hop=12)
-    wanted = track_verdicts(model(torch.from_numpy(windows)).numpy(), np.array([len(windows)]))
+    wanted = pool_windows(model(torch.from_numpy(windows)).numpy(), np.array([len(windows)]))
     whole = MeanOfPieces(model, window_frames=n_frames, length=24, hop=12)
     np.testing.assert_allclose(whole(frames[None]).softmax(dim=1).numpy(), wanted, atol=1e-6)
 

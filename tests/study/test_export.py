@@ -15,7 +15,7 @@ import torch
 from ostinato.audio.load import load_audio
 from ostinato.cli import main as cli
 from ostinato.errors import DataError, UsageError
-from ostinato.evaluation.calibration import apply_temperature
+from ostinato.evaluation import apply_temperature
 from ostinato.features import frames
 from ostinato.features.windows import cut
 from ostinato.inference.classifier import Classifier

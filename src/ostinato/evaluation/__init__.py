@@ -1,5 +1,12 @@
-"""Evaluation: metrics, how far they can be trusted, and whether models differ.
+"""How good is a model, how sure is it, and do two models differ?
 
-Pure functions on arrays; every module has its conventions and references first. Which statistic
-answers which question is in ``docs/statistics.md``.
+Pure functions on arrays; every module states its references and conventions first, then
+``validate()``, its functions, and ``evaluate()``, which returns all of them for one part. Import the
+modules by name (``from ostinato.evaluation import metrics``): ``metrics``, ``intervals``,
+``significance``, ``paired``, ``calibration``, ``selective``. Which statistic answers which question
+is in ``docs/statistics.md``.
 """
+
+from ostinato.evaluation.probabilities import apply_temperature, pool_windows, softmax
+
+__all__ = ["apply_temperature", "pool_windows", "softmax"]

@@ -26,7 +26,7 @@ from scipy.optimize import minimize_scalar
 
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import metrics
-from ostinato.evaluation.metrics import SMALLEST
+from ostinato.evaluation.probabilities import SMALLEST, apply_temperature
 from ostinato.evaluation.significance import Interval, TrackInterval, wilson
 
 N_BINS = 10
@@ -244,27 +244,6 @@ def ece_if_calibrated(
     tail = (1 - level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return Interval(float(values.mean()), float(low), float(high))
-
-
-def apply_temperature(
-    probabilities: NDArray[np.float64], temperature: float
-) -> NDArray[np.float64]:
-    """Probabilities with their logarithms divided by the temperature, normalised again.
-
-    The order of genres stays. Parameters have any shape (..., n_genres); a probability of 0 counts
-    as 1e-12.
-
-    Raises
-    ------
-    UsageError
-        If the temperature is not a positive number.
-    """
-    if not 0 < temperature < float("inf"):
-        raise UsageError(f"Expected a positive temperature, got {temperature}.")
-    scaled = np.log(np.clip(probabilities, SMALLEST, 1.0)) / temperature
-    scaled -= scaled.max(axis=-1, keepdims=True)
-    powers = np.exp(scaled)
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import DataError
-
-SMALLEST = 1e-12  # a probability of 0 for the truth costs 27.6 nats, not infinitely many
+from ostinato.evaluation.probabilities import SMALLEST
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""Frames -> windows, and the windows' logits -> one verdict a track.
+"""Cut the frames of a track into the windows that a model takes.
 
-A model is trained on windows of a track and heard on all of them: the verdict of a track is the
-mean of its windows' probabilities. A track shorter than a window is repeated from its beginning
-until the window is full, so that no part of a window is a silence the track does not hold.
+A model is trained on some windows of a track and judged on all of them
+(:func:`ostinato.evaluation.pool_windows`). A track shorter than a window is repeated from its
+beginning until the window is full, so that no window holds a silence that the track does not.
 """
 
 from __future__ import annotations
@@ -61,71 +61,3 @@ def cut(frames: Frames, *, length: int, hop: int) -> NDArray[np.float32]:
     where = (starts[:, None] + np.arange(length)) % n_frames  # (n_windows, length)
     windows: NDArray[np.float32] = frames[where]
     return windows
-
-
-def track_verdicts(
-    logits: NDArray[np.float32], counts: NDArray[np.int64], *, temperature: float = 1.0
-) -> NDArray[np.float64]:
-    """One verdict a track from the logits of all windows.
-
-    Parameters
-    ----------
-    logits : array [shape=(n_windows_of_all_tracks, n_genres)]
-        The windows of the first track, then those of the second, and so on.
-    counts : int array [shape=(n_tracks,)]
-        Windows of each track, each at least 1.
-    temperature : float
-        Logits are divided by it before the softmax (Guo et al. 2017); 1 leaves them as they are.
-        Positive.
-
-    Returns
-    -------
-    probabilities : float64 array [shape=(n_tracks, n_genres)]
-        The mean of the windows' probabilities; each row sums to 1.
-
-    Raises
-    ------
-    DataError
-        If there are no tracks, the counts do not add up to the number of windows, one of them is
-        0, or the temperature is not positive.
-    """
-    if counts.size == 0 or counts.sum() != logits.shape[0] or (counts < 1).any():
-        raise DataError(
-            f"Expected window counts of at least 1 that add up to {logits.shape[0]} windows, "
-            f"got {int(counts.sum())} in {counts.size} tracks."
-        )
-    if not temperature > 0:
-        raise DataError(f"Expected a positive temperature, got {temperature}.")
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    probabilities = np.exp(scaled)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sums: NDArray[np.float64] = np.add.reduceat(probabilities, firsts, axis=0)
-    return sums / counts[:, None]
-
-
-def tempered(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities of verdicts with their logarithms divided by a temperature, normalised again.
-
-    What a study calibrates is the verdict of a track, so this comes after the mean over windows;
-    the order of genres stays (Guo et al. 2017).
-
-    Parameters
-    ----------
-    probabilities : array [shape=(..., n_genres)]
-        A probability of 0 counts as 1e-12.
-    temperature : float
-        Positive.
-
-    Raises
-    ------
-    DataError
-        If the temperature is not positive.
-    """
-    if not temperature > 0:
-        raise DataError(f"Expected a positive temperature, got {temperature}.")
-    scaled = np.log(np.clip(probabilities, 1e-12, 1.0)) / temperature
-    scaled -= scaled.max(axis=-1, keepdims=True)
-    powers = np.exp(scaled)
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

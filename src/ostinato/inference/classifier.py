@@ -28,8 +28,9 @@ from ostinato import features
 from ostinato.audio.file import open_sound
 from ostinato.audio.load import AudioError, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.evaluation import pool_windows
 from ostinato.features.frames import Frames, Waveform
-from ostinato.features.windows import cut, track_verdicts
+from ostinato.features.windows import cut
 from ostinato.inference.model_file import ModelGraph, load_graph
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
 from ostinato.inference.sampling import (
@@ -283,7 +284,7 @@ class Classifier:
             logits, far = self._graph.run(np.concatenate([windows for _, _, windows in batch]))
             counts = np.array([len(windows) for _, _, windows in batch])  # (E,)
             times = [(start_s, end_s) for start_s, end_s, _ in batch]
-            means = track_verdicts(logits, counts)  # (E, G)
+            means = pool_windows(logits, counts)  # (E, G)
             heard += Heard(times, [means], [counts], [] if far is None else [far])
         return heard
 

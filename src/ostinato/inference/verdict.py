@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.features.windows import tempered
+from ostinato.evaluation import apply_temperature
 from ostinato.inference.model_info import ModelInfo
 
 SILENT = "it is silent"
@@ -167,11 +167,11 @@ def verdict_of(info: ModelInfo, heard: Heard) -> Verdict:
         )  # fmt: skip
     by_excerpt = np.concatenate(heard.means)  # (E, G)
     of_all = np.average(by_excerpt, axis=0, weights=np.concatenate(heard.counts))  # (G,)
-    final = tempered(of_all, info.temperature)
+    final = apply_temperature(of_all, info.temperature)
     order = np.argsort(-final, kind="stable")
     distance = float(np.concatenate(heard.distances).mean()) if heard.distances else None
     abstained = _why_abstain(info, float(final.max()), distance)
-    rows = tempered(by_excerpt, info.temperature)
+    rows = apply_temperature(by_excerpt, info.temperature)
     return Verdict(
         genre=None if abstained else info.genres[order[0]],
         abstained=abstained,

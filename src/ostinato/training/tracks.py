@@ -17,8 +17,9 @@ from torch import Tensor
 from ostinato.datasets.augment_audio import NO_COPIES
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
+from ostinato.evaluation import pool_windows
 from ostinato.features.frames import FeatureSpec, Frames
-from ostinato.features.windows import track_verdicts, window_starts
+from ostinato.features.windows import window_starts
 from ostinato.models.layers.normalisation import GenreModel
 from ostinato.training.settings import TrainingSettings
 
@@ -194,9 +195,7 @@ def check_window(train: Tracks, settings: TrainingSettings) -> None:
 
 
 @torch.no_grad()
-def predict(
-    model: GenreModel, tracks: Tracks, *, length: int, hop: int, temperature: float = 1.0
-) -> NDArray[np.float64]:
+def predict(model: GenreModel, tracks: Tracks, *, length: int, hop: int) -> NDArray[np.float64]:
     """One verdict a track: the mean of its windows' probabilities [shape=(N, n_genres)].
 
     The model is put into evaluation mode for the time, and hears the frames as they are.
@@ -207,8 +206,6 @@ def predict(
     tracks : Tracks
     length, hop : int
         Of a window, in frames.
-    temperature : float
-        Divides the logits.
     """
     device = next(model.parameters()).device
     was_training = model.training
@@ -217,4 +214,4 @@ def predict(
     logits = torch.cat([model(batch.to(device)).float().cpu() for batch in windows]).numpy()
     model.train(was_training)
     counts = tracks.counts(length=length, hop=hop)
-    return track_verdicts(logits, counts, temperature=temperature)
+    return pool_windows(logits, counts)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ostinato.evaluation import calibration, selective
+from ostinato.evaluation import apply_temperature, calibration, selective
 from ostinato.study.results.always_wrong import missed
 from ostinato.study.results.confidence import WISHED, confidence
 from tests.helpers.toy import toy_corpus
@@ -53,10 +53,10 @@ def test_the_temperature_of_models_that_are_too_sure_is_found_on_the_validation_
     assert before["ece"] > before["ece_high"]
     assert after["ece_low"] <= after["ece"] <= after["ece_high"]
     assert after["nll"] < before["nll"]
-    alone = calibration.apply_temperature(
+    alone = apply_temperature(
         seeds[0][0]["test"], calibration.fit_temperature(valid.labels, seeds[0][0]["valid"])
     )
-    other = calibration.apply_temperature(
+    other = apply_temperature(
         seeds[1][0]["test"], calibration.fit_temperature(valid.labels, seeds[1][0]["valid"])
     )
     by_hand = np.mean([calibration.nll(test.labels, p) for p in (alone, other)])
@@ -95,7 +95,7 @@ def test_folds_are_judged_by_what_the_other_folds_chose() -> None:
         others = np.concatenate([folds[j]["valid"] for j in range(3) if j != k])
         truth = np.concatenate([labels[j] for j in range(3) if j != k])
         temperatures.append(calibration.fit_temperature(truth, others))
-        scaled.append(calibration.apply_temperature(folds[k]["valid"], temperatures[-1]))
+        scaled.append(apply_temperature(folds[k]["valid"], temperatures[-1]))
     assert found["temperature"] == pytest.approx(np.mean(temperatures))
     assert found["after"]["brier"] == pytest.approx(
         calibration.brier(valid.labels, np.concatenate(scaled))

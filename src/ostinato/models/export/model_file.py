@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato.errors import DataError, require
+from ostinato.evaluation import apply_temperature, pool_windows
 from ostinato.features.frames import FeatureSpec, frames
-from ostinato.features.windows import cut, tempered, track_verdicts, window_starts
+from ostinato.features.windows import cut, window_starts
 from ostinato.inference.model_file import (
     DISTANCE,
     FRAMES,
@@ -200,7 +201,7 @@ def _between(front: ModelProto, frames: bytes, info: ModelInfo) -> ModelProto:
         "least": np.array(1e-12, np.float32),
         "temperature": np.array(info.temperature, np.float32),
     }
-    # mean over windows of the softmax, then the temperature: windows.track_verdicts and tempered
+    # mean over windows of the softmax, then the temperature: pool_windows and apply_temperature
     steps = [
         ("Softmax", [LOGITS], "sure", {"axis": 1}),
         ("Reshape", ["sure", "by excerpt"], "of windows", {}),
@@ -249,9 +250,9 @@ def _as_ostinato_hears(
     windows = cut(frames(sound, info.spec), length=info.window_frames, hop=info.window_hop)
     x = torch.from_numpy(windows)
     logits = model.cpu().float().eval()(x).numpy()
-    (mean,) = track_verdicts(logits, np.array([len(windows)]))
+    (mean,) = pool_windows(logits, np.array([len(windows)]))
     distance = 1.0 if novelty is None else float(novelty(x).mean())
-    return tempered(mean, info.temperature), distance
+    return apply_temperature(mean, info.temperature), distance
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.evaluation import calibration, selective
+from ostinato.evaluation import apply_temperature, calibration, selective
 from ostinato.evaluation.calibration import Calibration
 from ostinato.evaluation.significance import wilson
 from ostinato.study.results.pool import Pool
@@ -67,8 +67,8 @@ def confidence(
             truth, said = fitted.labels[side.fitted], chosen_on[side.fitted]
             temperature = calibration.fit_temperature(truth, said)
             temperatures.append(temperature)
-            scaled.append(calibration.apply_temperature(plain[side.judged], temperature))
-            verdicts = calibration.verdicts(truth, calibration.apply_temperature(said, temperature))
+            scaled.append(apply_temperature(plain[side.judged], temperature))
+            verdicts = calibration.verdicts(truth, apply_temperature(said, temperature))
             here = slice(at, at + side.judged.size)
             for wished in WISHED:
                 found = selective.threshold_for(*verdicts, precision=wished)
