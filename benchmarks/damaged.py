@@ -8,7 +8,7 @@ Run from the root of the repository, with the package installed (``.[dev]``)::
 Short sounds, 2 s made here by every writer of the package's formats and the first 3 s of each
 recording of a library (its packets as they are, not encoded again), are damaged in the ways of
 ``DAMAGE``, in turn and by a seeded generator. Each damaged file is given to a process of its own
-kind, which reads it in four ways: ``load_audio``, ``open_sound`` with excerpts all over the length
+kind, which reads it in four ways: ``load_audio``, ``open_audio`` with excerpts all over the length
 that it states, ``blocks``, and as a live stream. Counted are, for each kind of damage, the files
 
 heard, refused
@@ -259,9 +259,9 @@ DAMAGE: dict[str, Callable[[bytes, list[bytes], Rng], bytes]] = {
 
 def listen() -> None:
     """Read the names of files, and answer each with a line of JSON."""
-    from ostinato.audio.file import open_sound
+    from ostinato.audio.file import open_audio
     from ostinato.audio.load import AudioError, load_audio
-    from ostinato.audio.stream import LiveInput
+    from ostinato.audio.stream import AudioStream
 
     def verdict(read: Callable[[], int]) -> int | str:
         try:
@@ -274,11 +274,11 @@ def listen() -> None:
         return int(waveform.size)
 
     def in_blocks(path: str) -> int:
-        with open_sound(path) as sound:
+        with open_audio(path) as sound:
             return sum(checked(block) for block in sound.blocks(1.0))
 
     def in_excerpts(path: str) -> int:
-        with open_sound(path) as sound:
+        with open_audio(path) as sound:
             length_s = min(sound.seconds or 3.0, 1e9)
             n_samples = 0
             for place in (0.5, 0.0, 0.9, 1.0, 0.3):
@@ -286,7 +286,7 @@ def listen() -> None:
             return n_samples
 
     def as_live(path: str) -> int:
-        with Path(path).open("rb") as stream, LiveInput.from_stream(stream) as live:
+        with Path(path).open("rb") as stream, AudioStream.from_stream(stream) as live:
             return sum(checked(chunk) for chunk in live.chunks())
 
     for line in sys.stdin:

@@ -19,9 +19,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from ostinato.audio import decode as _decode
+from ostinato.audio import decode
 from ostinato.audio import file as streams
-from ostinato.audio.file import open_sound
+from ostinato.audio.file import open_audio
 from ostinato.audio.load import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_audio
 from ostinato.errors import UsageError
 from tests.audio.test_load import write, write_with_pyav
@@ -59,7 +59,7 @@ def made(folder: Path, suffix: str, rate_hz: int) -> Path:
 
 
 def joined(path: Path, seconds: float) -> Samples:
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         return np.concatenate(list(sound.blocks(seconds)))
 
 
@@ -73,7 +73,7 @@ def test_blocks_put_together_are_the_whole(folder: Path, suffix: str, rate_hz: i
         rate_hz = 24_000  # Opus knows few rates
     path = made(folder, suffix, rate_hz)
     whole = load_audio(path)
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         for seconds in (0.037, 2.5, 1000.0):
             blocks = list(sound.blocks(seconds))
             lengths = {len(block) for block in blocks[:-1]}
@@ -96,7 +96,7 @@ def test_an_excerpt_is_the_same_stretch_of_the_whole(
 ) -> None:
     path = made(folder, suffix, 48_000 if suffix in (".opus", ".webm") else rate_hz)
     whole = load_audio(path)
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         # Backwards as well, and from both sides of where seeking begins.
         for start_s in (4.5, 0.0, 3.217, 0.4, 1.1, 5.5):
             begin = round(start_s * SAMPLE_RATE)
@@ -117,7 +117,7 @@ def test_mpeg_4_whole_and_in_fragments(tmp_path: Path, codec: str, options: dict
     path = tmp_path / "x.m4a"
     write_with_pyav(path, busy(44_100), 44_100, container="mp4", codec=codec, **options)
     whole = load_audio(path)
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         got = sound.excerpt(3.3, 1.0)
     np.testing.assert_allclose(got, whole[72_765 : 72_765 + SAMPLE_RATE], atol=1e-3)
 
@@ -126,7 +126,7 @@ def test_any_rate_can_be_asked_for(folder: Path) -> None:
     # 44 100 and 16 000 Hz meet on few samples, 44 100 and 44 099 Hz on one a second.
     for rate_hz in (16_000, 44_099):
         whole = load_audio(made(folder, ".wav", 44_100), sample_rate_hz=rate_hz)
-        with open_sound(made(folder, ".wav", 44_100), sample_rate_hz=rate_hz) as sound:
+        with open_audio(made(folder, ".wav", 44_100), sample_rate_hz=rate_hz) as sound:
             np.testing.assert_allclose(np.concatenate(list(sound.blocks(1))), whole, atol=1e-6)
             begin = round(2.3 * rate_hz)
             np.testing.assert_allclose(
@@ -135,7 +135,7 @@ def test_any_rate_can_be_asked_for(folder: Path) -> None:
 
 
 def test_excerpts_and_blocks_do_not_disturb_each_other(folder: Path) -> None:
-    with open_sound(made(folder, ".mp3", 44_100)) as sound:
+    with open_audio(made(folder, ".mp3", 44_100)) as sound:
         expected = list(sound.blocks(1.0))
         first, second = sound.blocks(1.0), sound.blocks(1.0)
         for block in expected:
@@ -154,7 +154,7 @@ def test_the_library_is_read_alike_in_parts_and_whole(shared_data: Path) -> None
     smallest = {path.suffix: path for path in by_size}
     assert len(smallest) >= 6
     for path in smallest.values():
-        with open_sound(path) as sound:
+        with open_audio(path) as sound:
             whole = np.concatenate(list(sound.blocks(60.0)))
             length_s = len(whole) / SAMPLE_RATE
             assert sound.seconds == pytest.approx(length_s, abs=0.05)
@@ -176,7 +176,7 @@ def test_an_mp3_that_states_no_length_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "bare.mp3"
     path.write_bytes(data[data.index(data[:2], 4) :])  # without the frame that states it
     whole = load_audio(path)
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         assert sound.seconds == pytest.approx(len(whole) / SAMPLE_RATE, abs=0.03)
         begin = 7 * SAMPLE_RATE
         np.testing.assert_allclose(
@@ -195,7 +195,7 @@ def test_nothing_is_divided_by_its_peak(tmp_path: Path) -> None:
     factor = np.abs(streamed).max() / np.abs(whole).max()
     assert factor > 2
     np.testing.assert_allclose(streamed / factor, whole, atol=1e-6)
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         got = sound.excerpt(4, 1)
     np.testing.assert_allclose(got, streamed[4 * SAMPLE_RATE : 5 * SAMPLE_RATE], atol=1e-5)
 
@@ -216,7 +216,7 @@ def test_a_stream_is_copied_and_the_copy_deleted(
     reader, writer = os.pipe()
     feeder = subprocess.Popen(["cat", str(path)], stdout=writer)
     os.close(writer)
-    with os.fdopen(reader, "rb") as pipe, open_sound(pipe) as sound:
+    with os.fdopen(reader, "rb") as pipe, open_audio(pipe) as sound:
         assert len(temporary()) == 1
         np.testing.assert_array_equal(np.concatenate(list(sound.blocks(1.0))), joined(path, 1.0))
         assert sound.excerpt(3, 1).size == SAMPLE_RATE
@@ -230,14 +230,14 @@ def test_a_stream_that_is_no_sound_is_named_and_leaves_nothing(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for data, reason in ((b"", "empty"), (b"eggs, milk, bread\n" * 500, "no sound format")):
         with pytest.raises(AudioError, match=reason) as caught:
-            open_sound(io.BytesIO(data))
+            open_audio(io.BytesIO(data))
         assert caught.value.path == "<stream>"
         assert not temporary()
     with (
         Path(os.devnull).open("rb") as nothing,
         pytest.raises(AudioError, match=r"'(/dev/null|nul)'.* empty"),
     ):
-        open_sound(nothing)
+        open_audio(nothing)
 
 
 def test_a_stream_that_never_ends_does_not_fill_the_disk(
@@ -250,7 +250,7 @@ def test_a_stream_that_never_ends_does_not_fill_the_disk(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(streams, "MOST_SPOOLED_BYTES", 5 << 20)
     with pytest.raises(AudioError, match="does it ever end"):
-        open_sound(Endless())  # type: ignore[arg-type]
+        open_audio(Endless())  # type: ignore[arg-type]
     assert not temporary()
 
 
@@ -258,7 +258,7 @@ def test_a_copy_is_deleted_with_its_sound_where_nobody_closes_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    sound = open_sound(io.BytesIO(made(folder, ".wav", 44_100).read_bytes()))
+    sound = open_audio(io.BytesIO(made(folder, ".wav", 44_100).read_bytes()))
     assert len(temporary()) == 1
     del sound
     assert not temporary()
@@ -287,7 +287,7 @@ def claims_ten_hours(path: Path) -> Path:
 def test_a_claimed_length_of_ten_hours_is_found_out(folder: Path, suffix: str) -> None:
     path = claims_ten_hours(made(folder, suffix, 44_100))
     begin = time.perf_counter()
-    with open_sound(path) as sound:
+    with open_audio(path) as sound:
         assert sound.seconds == pytest.approx(36_000, rel=0.01)
         assert sound.excerpt(2.0, 1.0).size == SAMPLE_RATE
         assert sound.excerpt(5.5, 30.0).size < SAMPLE_RATE
@@ -303,7 +303,7 @@ def test_a_claimed_length_of_ten_hours_is_found_out(folder: Path, suffix: str) -
 @pytest.mark.parametrize("suffix", sorted(AUDIO_SUFFIXES))
 def test_behind_the_end_there_is_nothing(folder: Path, suffix: str) -> None:
     rate_hz = 48_000 if suffix in (".opus", ".webm") else 44_100
-    with open_sound(made(folder, suffix, rate_hz)) as sound:
+    with open_audio(made(folder, suffix, rate_hz)) as sound:
         assert sound.excerpt(6.2, 1.0).size == 0
         assert sound.excerpt(1e9, 1.0).size == 0
         assert sound.excerpt(2.0, 1e9).size == pytest.approx(4 * SAMPLE_RATE, abs=4_000)
@@ -318,7 +318,7 @@ def test_what_is_wrong_is_said_when_it_is_found(tmp_path: Path) -> None:
     mono = busy(44_100)[:, 0]
     holed = np.tile(mono, 2)
     holed[10 * 44_100] = np.nan
-    with open_sound(float_wav(tmp_path / "nan.wav", holed)) as sound:
+    with open_audio(float_wav(tmp_path / "nan.wav", holed)) as sound:
         blocks = sound.blocks(0.1)
         assert all(next(blocks).any() for _ in range(10))  # those well before it are good
         with pytest.raises(AudioError, match="NaN or infinite") as caught:
@@ -327,13 +327,13 @@ def test_what_is_wrong_is_said_when_it_is_found(tmp_path: Path) -> None:
         assert sound.excerpt(0, 2).size
         with pytest.raises(AudioError, match="NaN or infinite"):
             sound.excerpt(9.5, 1)
-    with open_sound(float_wav(tmp_path / "silent.wav", np.zeros_like(mono))) as sound:
+    with open_audio(float_wav(tmp_path / "silent.wav", np.zeros_like(mono))) as sound:
         assert not sound.excerpt(1, 1).any()  # a pause is no error
         blocks = sound.blocks(0.5)
         assert not next(blocks).any()
         with pytest.raises(AudioError, match="no sound, all samples of its mono mix are 0"):
             list(blocks)
-    with open_sound(float_wav(tmp_path / "short.wav", mono[:4_410])) as sound:
+    with open_audio(float_wav(tmp_path / "short.wav", mono[:4_410])) as sound:
         with pytest.raises(AudioError, match=r"lasts 0\.1 s"):
             next(sound.blocks(0.05))
         assert sound.excerpt(0, 1).size == 2_205
@@ -346,13 +346,13 @@ def test_a_file_cut_short_is_refused_before_its_last_block(folder: Path, tmp_pat
         path.write_bytes(data[: len(data) // 2])
         with pytest.raises(AudioError, match=r"cut short or damaged, only [23]\.\d s of the 6"):
             joined(path, 100.0)
-        with pytest.raises(AudioError, match="cut short or damaged"), open_sound(path) as sound:
+        with pytest.raises(AudioError, match="cut short or damaged"), open_audio(path) as sound:
             sound.excerpt(4.0, 1.0)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 1e-9])
 def test_a_length_that_is_none_is_a_wrong_call(folder: Path, seconds: float) -> None:
-    with open_sound(made(folder, ".wav", 44_100)) as sound:
+    with open_audio(made(folder, ".wav", 44_100)) as sound:
         with pytest.raises(UsageError, match="length of a block"):
             sound.blocks(seconds)  # at the call, and not at the first block
         if seconds != 1e-9:
@@ -363,8 +363,8 @@ def test_a_length_that_is_none_is_a_wrong_call(folder: Path, seconds: float) -> 
 def test_other_wrong_calls(folder: Path) -> None:
     path = made(folder, ".wav", 44_100)
     with pytest.raises(UsageError, match="got 10"):
-        open_sound(path, sample_rate_hz=10)
-    sound = open_sound(path)
+        open_audio(path, sample_rate_hz=10)
+    sound = open_audio(path)
     for start_s in (-0.1, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="start of an excerpt"):
             sound.excerpt(start_s, 1)
@@ -376,7 +376,7 @@ def test_other_wrong_calls(folder: Path) -> None:
 
 def test_a_decoder_that_makes_no_progress_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10_000, 3))  # each look at it finds 3 s gone
-    monkeypatch.setattr(_decode.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(decode.time, "monotonic", lambda: next(clock))
 
     class Packet:
         def decode(self) -> list[Any]:
@@ -388,7 +388,7 @@ def test_a_decoder_that_makes_no_progress_is_stopped(monkeypatch: pytest.MonkeyP
                 yield Packet()
 
     with pytest.raises(AudioError, match="gave no sample for 8 s"):
-        for _ in _decode.decoded_packets(Container(), None, "x.ogg"):  # type: ignore[arg-type]
+        for _ in decode.decoded_packets(Container(), None, "x.ogg"):  # type: ignore[arg-type]
             pass
 
 
@@ -396,19 +396,19 @@ def test_a_decoder_that_makes_no_progress_is_stopped(monkeypatch: pytest.MonkeyP
 
 HOUR = """
 import pathlib, re, sys
-from ostinato.audio.file import open_sound
+from ostinato.audio.file import open_audio
 def peak_mb():
     # And not getrusage, which counts what the process that started this one held.
     status = pathlib.Path("/proc/self/status").read_text()
     return int(re.search("VmHWM: *([0-9]+) kB", status.replace(chr(9), " "))[1]) / 1024
 small, wav, mp3 = sys.argv[1:]
 for name in (small, small.replace(".mp3", ".wav")):  # all libraries are loaded
-    with open_sound(name) as sound:
+    with open_audio(name) as sound:
         list(sound.blocks(1.0)), sound.excerpt(3.0, 2.0)
 before = peak_mb()
-with open_sound(wav) as sound:
+with open_audio(wav) as sound:
     n_samples = sum(map(len, sound.blocks(10.0)))
-with open_sound(mp3) as sound:
+with open_audio(mp3) as sound:
     seconds = sound.seconds
     for start_s in (3500.0, 20.0, 1800.0):
         assert sound.excerpt(start_s, 30.0).size == 30 * 22050

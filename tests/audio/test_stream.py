@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import ostinato
 from ostinato.audio.load import SAMPLE_RATE, AudioError, waveform_from_array
-from ostinato.audio.stream import LiveInput, RawFormat, Recent
+from ostinato.audio.stream import AudioStream, RawFormat, Recent
 from ostinato.errors import MissingExtraError, UsageError
 
 Samples = NDArray[np.float32]
@@ -52,7 +52,7 @@ class Dribble(io.RawIOBase):
 
 
 def heard(stream: Any, raw: RawFormat | None = None, **options: Any) -> Samples:
-    with LiveInput.from_stream(stream, raw, **options) as live:
+    with AudioStream.from_stream(stream, raw, **options) as live:
         return np.concatenate([np.zeros(0, np.float32), *live.chunks()])
 
 
@@ -138,7 +138,7 @@ def test_sound_is_given_before_more_of_it_comes() -> None:
     # 0.25 s into a pipe that stays open: a reader that filled its buffer first would never answer.
     reader, writer = os.pipe()
     raw = RawFormat(rate_hz=SAMPLE_RATE, n_channels=1)
-    with os.fdopen(reader, "rb") as stream, LiveInput.from_stream(stream, raw) as live:
+    with os.fdopen(reader, "rb") as stream, AudioStream.from_stream(stream, raw) as live:
         chunks = live.chunks()
         os.write(writer, b"\1\2" * 5_000)
         got: list[Samples] = []
@@ -228,8 +228,8 @@ def test_a_format_that_cannot_be(settings: dict[str, Any], reason: str) -> None:
 
 INTERRUPTED = """
 import sys
-from ostinato.audio.stream import LiveInput, RawFormat
-with LiveInput.from_stream(sys.stdin.buffer, RawFormat()) as live:
+from ostinato.audio.stream import AudioStream, RawFormat
+with AudioStream.from_stream(sys.stdin.buffer, RawFormat()) as live:
     for n, chunk in enumerate(live.chunks()):
         if not n:
             print("hearing", flush=True)
@@ -311,7 +311,7 @@ def sounddevice(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 
 def test_the_microphone_is_heard_until_it_breaks_and_let_go(sounddevice: Any) -> None:
     got: list[Samples] = []
-    with LiveInput.microphone() as live:
+    with AudioStream.microphone() as live:
         assert live.rate_hz == 48_000
         with pytest.raises(AudioError, match=r"'<microphone>' .*Device unavailable"):
             got.extend(live.chunks())
@@ -321,13 +321,13 @@ def test_the_microphone_is_heard_until_it_breaks_and_let_go(sounddevice: Any) ->
 
 def test_no_such_microphone(sounddevice: Any) -> None:
     with pytest.raises(AudioError, match="No input device matching 'none'"):
-        LiveInput.microphone("none")
+        AudioStream.microphone("none")
 
 
 def test_without_sounddevice_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MissingExtraError, match=r'pip install "ostinato\[live\]"'):
-        LiveInput.microphone()
+        AudioStream.microphone()
 
 
 # --- the last seconds -----------------------------------------------------------------------------

@@ -303,11 +303,11 @@ class TestMany:
         """Each waits until another one is being heard: one after the other none would end."""
         both = threading.Barrier(2, timeout=20)
 
-        def open_sound(path, *, sample_rate_hz):
+        def open_audio(path, *, sample_rate_hz):
             both.wait()
             return hearing.SoundInMemory(music(1), sample_rate_hz)
 
-        monkeypatch.setattr(inference, "open_sound", open_sound)
+        monkeypatch.setattr(inference, "open_audio", open_audio)
         results = [r for _, r in toy().classify_many(["a", "b"], jobs=2)]
         assert all(isinstance(r, Verdict) for r in results)
 

@@ -30,7 +30,8 @@ from ostinato.audio.samples import (
 )
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioStream
+    import av
+    from av import AudioFrame
     from av.container import InputContainer
 
 MOST_IDLE_S = 8.0
@@ -251,7 +252,7 @@ def ffmpeg_errors(name: str) -> Iterator[None]:
 _NO_PROGRESS = f"it seems damaged, its decoder gave no sample for {MOST_IDLE_S:g} s"
 
 
-def main_stream(container: InputContainer, name: str) -> AudioStream:
+def main_stream(container: InputContainer, name: str) -> av.AudioStream:
     """Pick the main audio stream of a container."""
     import av
 
@@ -264,7 +265,7 @@ def main_stream(container: InputContainer, name: str) -> AudioStream:
 
 
 def decoded_packets(
-    container: InputContainer, stream: AudioStream, name: str
+    container: InputContainer, stream: av.AudioStream, name: str
 ) -> Iterator[tuple[list[AudioFrame], str]]:
     """Decode packet by packet from where the container stands.
 
@@ -322,7 +323,7 @@ def mono_of(frame: AudioFrame, name: str) -> Waveform:
     return downmix(as_float(np.stack(channels, axis=1)))
 
 
-def stated_seconds(container: InputContainer, stream: AudioStream, path: Path) -> float | None:
+def stated_seconds(container: InputContainer, stream: av.AudioStream, path: Path) -> float | None:
     """Length of a stream by its header, in seconds; None where FFmpeg only guesses it."""
     if length_is_guessed(container, path):
         return None

@@ -4,7 +4,7 @@ The same formats, the same decoders and the same mono sound at 22 050 Hz as
 :func:`ostinato.audio.load.load_audio`, which reads whole files, but in memory that does not grow with
 the length of the sound::
 
-    with open_sound("set.mp3") as sound:
+    with open_audio("set.mp3") as sound:
         chorus = sound.excerpt(start_s=61.5, seconds=30.0)
         for block in sound.blocks(seconds=10.0):
             ...
@@ -47,7 +47,7 @@ from ostinato.audio.samples import (
 from ostinato.audio.seek import ContainerSeeker, open_seeker
 from ostinato.errors import UsageError
 
-__all__ = ["MOST_SPOOLED_BYTES", "AudioError", "Sound", "Waveform", "open_sound"]
+__all__ = ["MOST_SPOOLED_BYTES", "AudioError", "AudioFile", "Waveform", "open_audio"]
 
 MOST_SPOOLED_BYTES = 8 << 30
 """A stream longer than this is refused, lest one that never ends fills the disk."""
@@ -57,9 +57,9 @@ _RESAMPLED_AT_ONCE = 1 << 16  # samples: one call for each MP3 frame would cost 
 _COPIED_AT_ONCE = 1 << 20  # bytes
 
 
-def open_sound(
+def open_audio(
     source: str | os.PathLike[str] | BinaryIO, *, sample_rate_hz: int = SAMPLE_RATE
-) -> Sound:
+) -> AudioFile:
     """Open a sound of any format, rate, width, number of channels and length.
 
     Parameters
@@ -82,19 +82,19 @@ def open_sound(
         raise UsageError(f"The sound's sample rate: expected {RATES}, got {sample_rate_hz}.")
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
-        return Sound(Path(name), name, sample_rate_hz=sample_rate_hz)
+        return AudioFile(Path(name), name, sample_rate_hz=sample_rate_hz)
     called = getattr(source, "name", None)
     name = called if isinstance(called, str) else "<stream>"
     copy = _spooled(source, name)
     try:
-        return Sound(copy, name, sample_rate_hz=sample_rate_hz, is_copy=True)
+        return AudioFile(copy, name, sample_rate_hz=sample_rate_hz, is_copy=True)
     except BaseException:
         copy.unlink(missing_ok=True)
         raise
 
 
-class Sound:
-    """An open sound; use it in a ``with`` statement, or close it. Made by :func:`open_sound`.
+class AudioFile:
+    """An open sound; use it in a ``with`` statement, or close it. Made by :func:`open_audio`.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Sound:
         self._forget = weakref.finalize(self, path.unlink, missing_ok=True) if is_copy else None
         self.seconds: float | None = self._seeker.seconds
 
-    def __enter__(self) -> Sound:
+    def __enter__(self) -> AudioFile:
         return self
 
     def __exit__(self, *details: object) -> None:

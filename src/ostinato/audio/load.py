@@ -26,7 +26,6 @@ What is longer than memory, or wanted only in part, is read by :mod:`ostinato.au
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -73,15 +72,6 @@ AUDIO_SUFFIXES: frozenset[str] = frozenset(
 """Names under which sound is looked for in a folder (lower case, with the dot)."""
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    """Mono samples as decoded, their rate, and the length the file states, if it does."""
-
-    mono: Waveform
-    rate_hz: int
-    stated_s: float | None
-
-
 def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RATE) -> Waveform:
     """Read a sound file of any format, rate, width and number of channels.
 
@@ -107,10 +97,10 @@ def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RAT
     """
     _check_target_rate(sample_rate_hz)
     name = os.fspath(path)
-    decoded = _decode(Path(name))
-    read_s = decoded.mono.size / decoded.rate_hz
-    check_complete(name, read_s=read_s, stated_s=decoded.stated_s)
-    return _finish(name, decoded.mono, rate_hz=decoded.rate_hz, target_hz=sample_rate_hz)
+    decoding = Decoding(Path(name), name)
+    mono = np.concatenate(list(decoding))
+    check_complete(name, read_s=mono.size / decoding.rate_hz, stated_s=decoding.stated_s)
+    return _finish(name, mono, rate_hz=decoding.rate_hz, target_hz=sample_rate_hz)
 
 
 def waveform_from_array(
@@ -214,10 +204,3 @@ def _within_range(mono: Waveform) -> Waveform:
     """Divide by the peak where it is above 1."""
     peak = max(mono.max(), -mono.min())
     return mono / peak if peak > 1 else mono
-
-
-def _decode(path: Path) -> _Decoded:
-    """Decode a whole file."""
-    decoding = Decoding(path, os.fspath(path))
-    mono = np.concatenate(list(decoding))
-    return _Decoded(mono, decoding.rate_hz, decoding.stated_s)

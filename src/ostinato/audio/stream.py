@@ -7,7 +7,7 @@ delayed by the resampler alone (some milliseconds). :class:`Recent` keeps the la
 thread is used: while a chunk is worked on, the pipe or the sound card's buffer holds what comes::
 
     recent = Recent()
-    with LiveInput.from_stream(sys.stdin.buffer) as live:
+    with AudioStream.from_stream(sys.stdin.buffer) as live:
         for chunk in live.chunks():
             recent.add(chunk)
             ...
@@ -31,7 +31,7 @@ from ostinato.audio.samples import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
 from ostinato.audio.wav_stream import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
 from ostinato.errors import UsageError, require
 
-__all__ = ["ENCODINGS", "RECENT_S", "LiveInput", "RawFormat", "Recent"]
+__all__ = ["ENCODINGS", "RECENT_S", "AudioStream", "RawFormat", "Recent"]
 
 ENCODINGS: Final = ("s16le", "f32le")
 """Samples that a stream without a header may hold, as FFmpeg names them."""
@@ -74,7 +74,7 @@ class RawFormat:
             raise UsageError(f"Channels of live sound: expected {most}, got {self.n_channels}.")
 
 
-class LiveInput:
+class AudioStream:
     """Sound as it comes; use it in a ``with`` statement, or close it.
 
     Made by :meth:`from_stream` or :meth:`microphone`.
@@ -116,7 +116,7 @@ class LiveInput:
         raw: RawFormat | None = None,
         *,
         sample_rate_hz: int = SAMPLE_RATE,
-    ) -> LiveInput:
+    ) -> AudioStream:
         """Hear a byte stream; its header is read at once.
 
         Parameters
@@ -150,7 +150,7 @@ class LiveInput:
     @classmethod
     def microphone(
         cls, device: int | str | None = None, *, sample_rate_hz: int = SAMPLE_RATE
-    ) -> LiveInput:
+    ) -> AudioStream:
         """Hear a microphone, with the package sounddevice (extra ``live``).
 
         Parameters
@@ -200,7 +200,7 @@ class LiveInput:
             close=opened.close,
         )
 
-    def __enter__(self) -> LiveInput:
+    def __enter__(self) -> AudioStream:
         return self
 
     def __exit__(self, *details: object) -> None:

@@ -16,7 +16,7 @@ from ostinato.errors import UsageError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ostinato.audio.stream import LiveInput, RawFormat
+    from ostinato.audio.stream import AudioStream, RawFormat
     from ostinato.inference.live import Said
     from ostinato.inference.verdict import Verdict
 
@@ -92,17 +92,17 @@ def _raw(rate: int | None, channels: int | None, encoding: str | None) -> RawFor
     return RawFormat(**settings)  # type: ignore[arg-type]
 
 
-def _open(raw: RawFormat | None, rate_hz: int) -> LiveInput:
-    from ostinato.audio.stream import LiveInput
+def _open(raw: RawFormat | None, rate_hz: int) -> AudioStream:
+    from ostinato.audio.stream import AudioStream
 
     if not sys.stdin.isatty():
-        return LiveInput.from_stream(sys.stdin.buffer, raw, sample_rate_hz=rate_hz)
+        return AudioStream.from_stream(sys.stdin.buffer, raw, sample_rate_hz=rate_hz)
     if raw is not None:
         raise UsageError(
             "Expected sound on standard input, which --rate, --channels and --encoding describe, "
             "got a terminal; without them the microphone is heard."
         )
-    return LiveInput.microphone(sample_rate_hz=rate_hz)
+    return AudioStream.microphone(sample_rate_hz=rate_hz)
 
 
 @contextmanager

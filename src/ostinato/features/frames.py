@@ -34,7 +34,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ostinato.errors import OstinatoError, UsageError
-from ostinato.features import mel as _spectrum
+from ostinato.features import mel
 from ostinato.features.spec import FeatureSpec
 
 __all__ = [
@@ -269,15 +269,15 @@ def mel_filterbank(spec: FeatureSpec) -> NDArray[np.float32]:
     float32 array [shape=(n_mels, 1 + n_fft // 2)]
         Read-only; computed once for a spec. Row i is band i, low to high.
     """
-    triangles = _spectrum.mel_triangles(spec.bins_hz, spec.mel_corners_hz, norm=spec.mel_norm)
+    triangles = mel.mel_triangles(spec.bins_hz, spec.mel_corners_hz, norm=spec.mel_norm)
     bank = triangles.astype(np.float32)
     bank.flags.writeable = False
     return bank
 
 
 @lru_cache(maxsize=16)
-def _bands(spec: FeatureSpec) -> tuple[_spectrum.Bands, ...]:
-    return _spectrum.grouped(mel_filterbank(spec))
+def _bands(spec: FeatureSpec) -> tuple[mel.Bands, ...]:
+    return mel.grouped(mel_filterbank(spec))
 
 
 @lru_cache(maxsize=16)
@@ -342,7 +342,7 @@ def _log_mel(framed: NDArray[np.float32], spec: FeatureSpec) -> Frames:
 
     Where the spec asks for it, compressed in place of that.
     """
-    image = _spectrum.mel_power(framed, _bands(spec))
+    image = mel.mel_power(framed, _bands(spec))
     if spec.scaling == "log-compress":
         image *= np.float32(COMPRESSION)
         image += np.float32(1)

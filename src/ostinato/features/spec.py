@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import UsageError
-from ostinato.features import mel as _spectrum
+from ostinato.features import mel
 
 _VERSION = 1
 _DIGEST_DIGITS = 16
@@ -144,7 +144,7 @@ class FeatureSpec:
         if self.excerpt_samples < self.n_fft:
             seconds = self.n_fft / self.sample_rate_hz
             _refuse("excerpt_seconds", f"at least {seconds:.4g}, one frame", self.excerpt_seconds)
-        empty = np.count_nonzero(_spectrum.bins_in_bands(self.bins_hz, self.mel_corners_hz) == 0)
+        empty = np.count_nonzero(mel.bins_in_bands(self.bins_hz, self.mel_corners_hz) == 0)
         if empty:
             few_enough = f"few enough to hold an FFT bin each ({empty} do not; or raise 'n_fft')"
             _refuse("n_mels", few_enough, self.n_mels)
@@ -169,7 +169,7 @@ class FeatureSpec:
     @property
     def mel_corners_hz(self) -> NDArray[np.floating]:
         """Band i begins at corner i, peaks at i + 1, ends at i + 2 [shape=(n_mels + 2,)]."""
-        return _spectrum.mel_corners(
+        return mel.mel_corners(
             n_mels=self.n_mels,
             fmin_hz=self.fmin_hz,
             fmax_hz=self.highest_hz,

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ostinato import features
-from ostinato.audio.file import open_sound
+from ostinato.audio.file import open_audio
 from ostinato.audio.load import AudioError, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import pool_windows
@@ -141,7 +141,7 @@ class Classifier:
         rate_hz = self.info.spec.sample_rate_hz
         try:
             if path is not None:
-                with open_sound(path, sample_rate_hz=rate_hz) as sound:
+                with open_audio(path, sample_rate_hz=rate_hz) as sound:
                     return self.hear(sound, thorough=thorough)
             assert waveform is not None
             assert sample_rate_hz is not None

@@ -1,7 +1,7 @@
 """A running verdict on a sound that never ends: its last 30 s, every second.
 
     listener = Listener(Classifier.load())
-    with LiveInput.from_stream(sys.stdin.buffer) as live:
+    with AudioStream.from_stream(sys.stdin.buffer) as live:
         for chunk in live.chunks():
             if (said := listener.hear(chunk)) is not None:
                 print(said.at_s, said.verdict)

@@ -12,7 +12,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from ostinato.audio.load import AudioError, _decode
+from ostinato.audio.decode import Decoding
+from ostinato.audio.load import AudioError
 from ostinato.datasets.corpus import Recording, Skipped
 from ostinato.datasets.folder import _scan, _walk
 from ostinato.datasets.load import printable
@@ -90,10 +91,14 @@ def clipping(paths: Sequence[Path], *, n_jobs: int | None = None) -> list[str | 
 
 
 def _clipped(path: Path) -> str | None:
+    n_full = n_samples = 0
     try:
-        share = float(np.mean(np.abs(_decode(path).mono) >= _FULL_SCALE))
+        for block in Decoding(path, str(path)):
+            n_full += int(np.count_nonzero(np.abs(block) >= _FULL_SCALE))
+            n_samples += block.size
     except AudioError as error:  # it changed since it was heard
         return f"{error.reason[0].upper()}{error.reason[1:]}."
+    share = n_full / n_samples
     if share < MOST_CLIPPED:
         return None
     return f"Clipped: {100 * share:.1f} % of its samples are at full scale."
