@@ -45,6 +45,7 @@ from ostinato.inference.sampling import (
     streamed_excerpts,
 )
 from ostinato.inference.verdict import SILENT, UNLIKE, Heard, Segment, Stretch, Verdict, verdict_of
+from ostinato.parallel import cpu_count
 
 __all__ = ["Classifier", "Segment", "Stretch", "Verdict", "classify"]
 
@@ -220,7 +221,7 @@ class Classifier:
         UsageError
             If ``jobs`` is below 1.
         """
-        n_jobs = processors() if jobs is None else jobs
+        n_jobs = cpu_count() if jobs is None else jobs
         if n_jobs < 1:
             raise UsageError(f"jobs: expected 1 or more, got {jobs}.")
         return self._many(map(Path, paths), n_jobs, thorough)
@@ -319,12 +320,6 @@ def classify(
 @functools.lru_cache(maxsize=4)
 def _loaded(model: str | Path) -> Classifier:
     return Classifier.load(model)
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _is_close(verdict: Verdict) -> bool:
