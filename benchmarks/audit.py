@@ -51,12 +51,12 @@ import soundfile
 import soxr
 from numpy.random import Generator
 
-from ostinato.audio.load import SAMPLE_RATE, Waveform, load_audio
+from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
 from ostinato.datasets.audit.audit import audit, audit_folder
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.gtzan import load_gtzan
-from ostinato.features.frames import Frames
+from ostinato.features import Frames
 
 SIZES = (1_000, 10_000, 100_000)
 COPY_EVERY = 100

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models import registry as models
 from ostinato.training.augment_frames import FrameAugmentation, add_noise, mixup
 from ostinato.training.settings import TrainingSettings

@@ -259,9 +259,7 @@ DAMAGE: dict[str, Callable[[bytes, list[bytes], Rng], bytes]] = {
 
 def listen() -> None:
     """Read the names of files, and answer each with a line of JSON."""
-    from ostinato.audio.file import open_audio
-    from ostinato.audio.load import AudioError, load_audio
-    from ostinato.audio.stream import AudioStream
+    from ostinato.audio import AudioError, AudioStream, load_audio, open_audio
 
     def verdict(read: Callable[[], int]) -> int | str:
         try:

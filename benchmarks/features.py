@@ -51,7 +51,7 @@ import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ostinato.features.frames import FeatureSpec, Waveform, frames, mel_filterbank
+from ostinato.features import FeatureSpec, Waveform, frames, mel_filterbank
 
 SPEC = FeatureSpec(hop_samples=512, center=True)
 IN_DECIBELS = FeatureSpec(hop_samples=512, center=True, scaling="none")
@@ -65,7 +65,7 @@ sound = (0.3 * np.sin(2765.0 * t) + 0.1 * np.sin(9000.0 * t * t)).astype(np.floa
 STARTS = {
     "ours": SOUND
     + """
-from ostinato.features.frames import FeatureSpec, frames
+from ostinato.features import FeatureSpec, frames
 frames(sound, FeatureSpec(hop_samples=512, center=True))
 """,
     "librosa": SOUND

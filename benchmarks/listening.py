@@ -54,9 +54,9 @@ import av
 import numpy as np
 
 from ostinato import Classifier, OstinatoError
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets.gtzan import load_gtzan
-from ostinato.features.windows import cut
+from ostinato.features import cut
 from ostinato.inference.model_file import load_graph
 from ostinato.inference.sampling import found_audio
 from ostinato.inference.verdict import Verdict

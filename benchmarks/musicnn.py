@@ -24,7 +24,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.features import frames
 from ostinato.inference.model_file import FRAMES, fetched_path

@@ -33,13 +33,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ostinato import features
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
 from ostinato.inference.sampling import found_audio

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import ostinato
-from ostinato.audio.load import AudioError
+from ostinato.audio import AudioError
 from ostinato.datasets.download import DownloadError
 from ostinato.datasets.frame_cache import CacheError
 from ostinato.datasets.splits import LeakError
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, require
-from ostinato.features.frames import FeatureError
+from ostinato.features import FeatureError
 from ostinato.storage import WriteError
 
 

@@ -19,10 +19,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from ostinato.audio import decode
+from ostinato.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, decode, load_audio, open_audio
 from ostinato.audio import file as streams
-from ostinato.audio.file import open_audio
-from ostinato.audio.load import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_audio
 from ostinato.errors import UsageError
 from tests.audio.test_load import write, write_with_pyav
 from tests.helpers.programs import run
@@ -396,7 +394,7 @@ def test_a_decoder_that_makes_no_progress_is_stopped(monkeypatch: pytest.MonkeyP
 
 HOUR = """
 import pathlib, re, sys
-from ostinato.audio.file import open_audio
+from ostinato.audio import open_audio
 def peak_mb():
     # And not getrusage, which counts what the process that started this one held.
     status = pathlib.Path("/proc/self/status").read_text()

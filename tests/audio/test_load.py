@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ostinato.audio.load import (
+from ostinato.audio import (
     AUDIO_SUFFIXES,
     MIN_SECONDS,
     SAMPLE_RATE,

@@ -22,8 +22,14 @@ import soundfile
 from numpy.typing import NDArray
 
 import ostinato
-from ostinato.audio.load import SAMPLE_RATE, AudioError, waveform_from_array
-from ostinato.audio.stream import AudioStream, RawFormat, Recent
+from ostinato.audio import (
+    SAMPLE_RATE,
+    AudioError,
+    AudioStream,
+    RawFormat,
+    Recent,
+    waveform_from_array,
+)
 from ostinato.errors import MissingExtraError, UsageError
 
 Samples = NDArray[np.float32]
@@ -228,7 +234,7 @@ def test_a_format_that_cannot_be(settings: dict[str, Any], reason: str) -> None:
 
 INTERRUPTED = """
 import sys
-from ostinato.audio.stream import AudioStream, RawFormat
+from ostinato.audio import AudioStream, RawFormat
 with AudioStream.from_stream(sys.stdin.buffer, RawFormat()) as live:
     for n, chunk in enumerate(live.chunks()):
         if not n:

@@ -18,7 +18,7 @@ import soundfile
 
 from ostinato import __version__
 from ostinato.errors import DataError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.storage import WriteError
 from ostinato.study import study
 

@@ -14,14 +14,14 @@ import pytest
 import soundfile
 from scipy import signal
 
-from ostinato.audio.load import Waveform, load_audio
+from ostinato.audio import Waveform, load_audio
 from ostinato.datasets import augmented_copies as copies_module
 from ostinato.datasets.augment_audio import VariantSettings, draw, through_mp3, vary
 from ostinato.datasets.augmented_copies import hear_copies
 from ostinato.datasets.folder import load_collection
 from ostinato.datasets.frame_cache import FrameCache, Heard, hear
 from ostinato.errors import DataError, MissingExtraError, UsageError
-from ostinato.features.frames import FeatureSpec, frames
+from ostinato.features import FeatureSpec, frames
 from tests.helpers.programs import run
 
 RATE_HZ = 22_050

@@ -9,7 +9,7 @@ import pytest
 
 from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.errors import DataError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 
 SPEC = FeatureSpec(kind="mfcc", n_coefficients=4)
 RECORDINGS = (

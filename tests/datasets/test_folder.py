@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.folder import load_collection
 from ostinato.datasets.frame_cache import CacheError, FrameCache
 from ostinato.datasets.gtzan import tracks
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.features.frames import FeatureSpec, frames
+from ostinato.features import FeatureSpec, frames
 
 SPEC = FeatureSpec(n_coefficients=5, n_mels=40)
 RATE_HZ = SPEC.sample_rate_hz

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets import frame_cache as cache_module
 from ostinato.datasets.frame_cache import CacheError, FrameCache, Heard, hear
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec, frames
+from ostinato.features import FeatureSpec, frames
 
 SPEC = FeatureSpec(n_coefficients=5, n_mels=40, excerpt_seconds=1.0)
 RATE_HZ = SPEC.sample_rate_hz

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets import gtzan
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError

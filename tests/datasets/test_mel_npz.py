@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets.gtzan import load_gtzan, tracks
 from ostinato.datasets.mel_npz import load_mel_file
 from ostinato.errors import DataError, UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.folder import load_collection
 from ostinato.datasets.frame_cache import FrameCache

@@ -7,7 +7,7 @@ import json
 import pickle
 from typing import Any
 
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 
 # One change of every setting that can be changed.
 CHANGES: list[dict[str, Any]] = [

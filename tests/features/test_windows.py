@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import DataError
-from ostinato.features.windows import cut, window_starts
+from ostinato.features import cut, window_starts
 
 sizes = st.integers(1, 60)
 

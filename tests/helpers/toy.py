@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ostinato.datasets.corpus import Corpus, Recording
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.training.settings import TrainingSettings
 
 SPEC = FeatureSpec(n_coefficients=4)

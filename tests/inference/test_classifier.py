@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 import ostinato
 from ostinato import features
-from ostinato.audio.load import AudioError, load_audio, waveform_from_array
+from ostinato.audio import AudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference import classifier as inference
 from ostinato.inference import sampling as hearing
 from ostinato.inference.classifier import Classifier

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ostinato.errors import DataError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference.model_info import SCHEMA, ModelInfo
 
 INFO = ModelInfo(

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from ostinato.evaluation import pool_windows
-from ostinato.features.frames import FeatureSpec
-from ostinato.features.windows import cut
+from ostinato.features import FeatureSpec, cut
 from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanDistanceOfPieces, MeanOfModels, MeanOfPieces
 from ostinato.models.export.graph import write_onnx

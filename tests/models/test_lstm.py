@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models import registry as models
 from ostinato.models.lstm import LSTMSettings, LSTMStack
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models import registry as models
 from ostinato.models.conv_lstm import ConvLSTMSettings

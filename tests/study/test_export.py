@@ -12,12 +12,11 @@ import pytest
 import soundfile
 import torch
 
-from ostinato.audio.load import load_audio
+from ostinato.audio import load_audio
 from ostinato.cli import main as cli
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import apply_temperature
-from ostinato.features import frames
-from ostinato.features.windows import cut
+from ostinato.features import cut, frames
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.model_file import load_graph
 from ostinato.models import registry as models

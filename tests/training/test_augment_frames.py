@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import fft
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.training.augment_frames import (
     FrameAugmentation,
     MelBands,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostinato.errors import DataError, UsageError
-from ostinato.features.windows import cut
+from ostinato.features import cut
 from ostinato.models import registry as models
 from ostinato.storage import WriteError
 from ostinato.training import fit as fit_module

@@ -16,7 +16,7 @@ from ostinato.errors import UsageError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ostinato.audio.stream import AudioStream, RawFormat
+    from ostinato.audio import AudioStream, RawFormat
     from ostinato.inference.live import Said
     from ostinato.inference.verdict import Verdict
 
@@ -87,13 +87,13 @@ def _raw(rate: int | None, channels: int | None, encoding: str | None) -> RawFor
     settings = {name: value for name, value in given.items() if value is not None}
     if not settings:
         return None
-    from ostinato.audio.stream import RawFormat
+    from ostinato.audio import RawFormat
 
     return RawFormat(**settings)  # type: ignore[arg-type]
 
 
 def _open(raw: RawFormat | None, rate_hz: int) -> AudioStream:
-    from ostinato.audio.stream import AudioStream
+    from ostinato.audio import AudioStream
 
     if not sys.stdin.isatty():
         return AudioStream.from_stream(sys.stdin.buffer, raw, sample_rate_hz=rate_hz)

@@ -34,7 +34,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ostinato.audio.load import Waveform
+from ostinato.audio import Waveform
 from ostinato.errors import UsageError, require
 
 _STRENGTHS = ("pitch", "stretch", "equaliser", "noise", "mp3")

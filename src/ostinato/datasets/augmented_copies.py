@@ -13,12 +13,12 @@ from pathlib import Path
 
 import joblib
 
-from ostinato.audio.load import AudioError, load_audio
+from ostinato.audio import AudioError, load_audio
 from ostinato.datasets.augment_audio import VariantSettings, check_can_vary, vary
 from ostinato.datasets.frame_cache import FrameCache, frames_of
 from ostinato.datasets.processes import in_processes
 from ostinato.errors import DataError
-from ostinato.features.frames import FeatureError, FeatureSpec, Frames, excerpts
+from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts
 
 
 def hear_copies(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec, Frames
+from ostinato.features import FeatureSpec, Frames
 
 
 @dataclass(frozen=True, kw_only=True)

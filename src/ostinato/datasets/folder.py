@@ -27,14 +27,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from ostinato.audio.load import AUDIO_SUFFIXES
+from ostinato.audio import AUDIO_SUFFIXES
 from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.gtzan import gtzan_id, tracks
 from ostinato.datasets.load import Listing, Progress, hear_listing, printable
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 
 _LAYOUT = "a folder per genre, or files named GENRE.NAME.wav"
 

@@ -41,10 +41,10 @@ import joblib
 import numpy as np
 import platformdirs
 
-from ostinato.audio.load import AudioError, Waveform, load_audio
+from ostinato.audio import AudioError, Waveform, load_audio
 from ostinato.datasets.processes import in_processes
 from ostinato.errors import OstinatoError, UsageError
-from ostinato.features.frames import FeatureError, FeatureSpec, Frames, excerpts, frames
+from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
 from ostinato.storage import WriteError, replacing
 
 _SETTLED_NS = 2_000_000_000

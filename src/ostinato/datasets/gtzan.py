@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec, Frames, log_mel_from_mfcc
+from ostinato.features import FeatureSpec, Frames, log_mel_from_mfcc
 
 GENRES = (
     "blues",

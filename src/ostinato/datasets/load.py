@@ -18,7 +18,7 @@ from ostinato.datasets.augmented_copies import hear_copies
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.frame_cache import FrameCache, Heard, hear
 from ostinato.errors import DataError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 
 MIN_RECORDINGS = 3
 """Different recordings a genre needs: one each to learn from, to choose by and to be judged on."""

@@ -25,7 +25,7 @@ from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.gtzan import gtzan_corpus, tracks
 from ostinato.datasets.npz import read_arrays
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import (
+from ostinato.features import (
     FeatureError,
     FeatureSpec,
     Frames,

@@ -36,7 +36,7 @@ from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.load import Listing, Progress, hear_listing, printable
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 
 REQUIRED = ("path", "genre")
 OPTIONAL = ("id", "artist", "title", "recording")

@@ -24,7 +24,7 @@ from ostinato.datasets.corpus import Corpus, Skipped
 from ostinato.datasets.gtzan import GENRES, gtzan_corpus, gtzan_id, tracks
 from ostinato.datasets.npz import read_arrays
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import Frames
+from ostinato.features import Frames
 from ostinato.inference.musicnn import TAGS_SPEC
 
 ARRAYS = ("X", "Y", "IDS")

@@ -25,12 +25,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ostinato import features
-from ostinato.audio.file import open_audio
-from ostinato.audio.load import AudioError, waveform_from_array
+from ostinato.audio import AudioError, open_audio, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import pool_windows
-from ostinato.features.frames import Frames, Waveform
-from ostinato.features.windows import cut
+from ostinato.features import Frames, Waveform, cut
 from ostinato.inference.model_file import ModelGraph, load_graph
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
 from ostinato.inference.sampling import (

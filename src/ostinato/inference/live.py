@@ -18,10 +18,9 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ostinato.audio.load import MIN_SECONDS
-from ostinato.audio.stream import Recent
+from ostinato.audio import MIN_SECONDS, Recent
 from ostinato.errors import UsageError
-from ostinato.features.frames import Waveform
+from ostinato.features import Waveform
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.verdict import Verdict
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.storage import write_text
 
 SCHEMA = 1

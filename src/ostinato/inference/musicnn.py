@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import DataError, OstinatoError, require
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference.model_file import (
     FRAMES,
     METADATA,

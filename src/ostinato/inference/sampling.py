@@ -14,8 +14,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from ostinato.audio.load import AUDIO_SUFFIXES, AudioError
-from ostinato.features.frames import EXCERPT_TOLERANCE, FeatureSpec, Waveform
+from ostinato.audio import AUDIO_SUFFIXES, AudioError
+from ostinato.features import EXCERPT_TOLERANCE, FeatureSpec, Waveform
 
 QUICK_OVER_S = 90.0
 """A longer sound is heard in excerpts spread over it, unless all of it is asked for."""

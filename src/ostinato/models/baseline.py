@@ -17,7 +17,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
 from ostinato.models.layers.window_statistics import WindowStatistics
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models.layers.conv_blocks import ConvFront, check_blocks
 from ostinato.models.layers.mel_image import MelImage
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ostinato.features.windows import window_starts
+from ostinato.features import window_starts
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
 
 

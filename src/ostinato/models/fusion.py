@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.crnn import CRNNClassifier, CRNNSettings
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel

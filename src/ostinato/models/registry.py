@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.cnn import CNNClassifier, CNNSettings

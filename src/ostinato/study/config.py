@@ -24,7 +24,7 @@ from ostinato.datasets.splits import (
     refuse_leak,
 )
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models.registry import FAMILIES, family
 from ostinato.training.settings import TrainingSettings

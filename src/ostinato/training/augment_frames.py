@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec, log_mel_from_mfcc
+from ostinato.features import FeatureSpec, log_mel_from_mfcc
 from ostinato.training.settings import TrainingSettings
 
 _LARGEST_SHARE = 0.99  # of a mask or a stretch that a weak genre's multiplier has made larger

@@ -18,8 +18,7 @@ from ostinato.datasets.augment_audio import NO_COPIES
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import pool_windows
-from ostinato.features.frames import FeatureSpec, Frames
-from ostinato.features.windows import window_starts
+from ostinato.features import FeatureSpec, Frames, window_starts
 from ostinato.models.layers.normalisation import GenreModel
 from ostinato.training.settings import TrainingSettings
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import soxr
 
-from ostinato.audio.load import SAMPLE_RATE, Waveform, load_audio
+from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
 from ostinato.cli import main as cli
 from ostinato.datasets.audit import fingerprint as _fingerprint
 from ostinato.datasets.audit.audit import (
@@ -31,7 +31,7 @@ from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.splits import Fold, Split, split_corpus
 from ostinato.datasets.table import load_table
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec, Frames, frames
+from ostinato.features import FeatureSpec, Frames, frames
 
 
 def music(seed: int, seconds: float = 14.0) -> Waveform:

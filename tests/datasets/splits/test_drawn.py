@@ -34,7 +34,7 @@ from ostinato.datasets.splits import (
     split_corpus,
 )
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 
 FILTERED = gtzan.published_split("fault-filtered")
 LEARNERS = {*FILTERED["train"], *FILTERED["valid"]}

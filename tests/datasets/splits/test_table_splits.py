@@ -19,7 +19,7 @@ from ostinato.datasets.frame_cache import FrameCache, Heard
 from ostinato.datasets.splits import PARTS, PUBLISHED, SPLITS, LeakError, Split, split_corpus
 from ostinato.datasets.table import load_table
 from ostinato.errors import DataError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 
 SPEC = FeatureSpec(n_coefficients=1)
 DRAWN = [name for name in SPLITS if name not in (*PUBLISHED, "strict")]

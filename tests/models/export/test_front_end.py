@@ -10,8 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from ostinato.features.frames import FeatureSpec, frames
-from ostinato.features.windows import cut
+from ostinato.features import FeatureSpec, cut, frames
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.export.front_end import FrontEnd, frames_of_excerpt, front_end_graph
 from tests.helpers.graphs import INFO

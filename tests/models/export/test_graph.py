@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import DataError, MissingExtraError, UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models import registry as models
 from ostinato.models.export import graph as export
 from ostinato.models.export.graph import check_onnx, to_onnx, write_onnx
@@ -209,7 +209,7 @@ class TestToOnnx:
         program = f"""
 import sys
 from ostinato.models import registry as models
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 assert not [name for name in sys.modules if name.startswith(("onnx", "torch.onnx"))]
 from ostinato.models.export.graph import to_onnx
 import onnxruntime

@@ -18,7 +18,7 @@ import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 from ostinato import Classifier
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.inference.model_file import read_graph
 from ostinato.inference.model_info import TAKES_WAVEFORM, ModelInfo
 from tests.helpers.graphs import stamp, toy_bytes, toy_info

@@ -11,7 +11,7 @@ from scipy.fft import idct
 from scipy.signal import periodogram
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models import registry as models
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.layers.mel_image import MelImage

@@ -47,7 +47,7 @@ from ostinato.datasets.frame_cache import FrameCache, Heard, hear
 from ostinato.datasets.splits import PARTS, Split, check_settings, split_corpus
 from ostinato.datasets.table import is_table, load_table
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec, Frames
+from ostinato.features import FeatureSpec, Frames
 
 NEAR = 0.5
 """Similarity from which a pair is reported."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from ostinato.audio import AudioError
 from ostinato.audio.decode import Decoding
-from ostinato.audio.load import AudioError
 from ostinato.datasets.corpus import Recording, Skipped
 from ostinato.datasets.folder import _scan, _walk
 from ostinato.datasets.load import printable

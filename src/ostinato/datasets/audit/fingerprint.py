@@ -34,7 +34,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ostinato.features.frames import Frames, log_mel_from_mfcc, mfcc_from_log_mel
+from ostinato.features import Frames, log_mel_from_mfcc, mfcc_from_log_mel
 
 WINDOW_FRAMES = 40
 N_TIME_WAVES, N_FREQUENCY_WAVES = 5, 8

@@ -21,7 +21,7 @@ from ostinato.datasets.corpus import Corpus, Recording
 from ostinato.datasets.splits.drawn import listed
 from ostinato.datasets.splits.fold import PARTS, Fold, LeakError, Split
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import Frames
+from ostinato.features import Frames
 
 SEGMENT_RANDOM = "segment-random"
 #: Pieces of a recording where ``segment-random`` is asked for and no number is: 3 s of GTZAN's 30.

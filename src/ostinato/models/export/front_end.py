@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ostinato.features.frames import (
+from ostinato.features import (
     COMPRESSION,
     log_mel_from_mfcc,
     mel_filterbank,
     mfcc_from_log_mel,
+    window_starts,
 )
-from ostinato.features.windows import window_starts
 from ostinato.inference.model_file import WAVEFORM
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.export.graph import trace

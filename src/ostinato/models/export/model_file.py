@@ -22,8 +22,7 @@ from torch import Tensor
 
 from ostinato.errors import DataError, require
 from ostinato.evaluation import apply_temperature, pool_windows
-from ostinato.features.frames import FeatureSpec, frames
-from ostinato.features.windows import cut, window_starts
+from ostinato.features import FeatureSpec, cut, frames, window_starts
 from ostinato.inference.model_file import (
     DISTANCE,
     FRAMES,

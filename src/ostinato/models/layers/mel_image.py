@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec, log_mel_from_mfcc
+from ostinato.features import FeatureSpec, log_mel_from_mfcc
 from ostinato.models.layers.normalisation import FrameNormalisation
 
 

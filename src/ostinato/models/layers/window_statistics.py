@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.features.frames import FeatureSpec
+from ostinato.features import FeatureSpec
 from ostinato.models.layers.mel_image import MelImage
 from ostinato.models.layers.normalisation import FrameNormalisation
 
