@@ -57,7 +57,7 @@ from ostinato import Classifier, OstinatoError
 from ostinato.audio import load_audio
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.features import cut
-from ostinato.inference.model_file import load_graph
+from ostinato.inference.registry import load_graph
 from ostinato.inference.sampling import found_audio
 from ostinato.inference.verdict import Verdict
 

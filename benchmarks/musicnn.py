@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from ostinato.audio import load_audio
 from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.features import frames
-from ostinato.inference.model_file import FRAMES, fetched_path
-from ostinato.inference.musicnn import PATCH_HOP, SPEC, WINDOW_FRAMES
+from ostinato.inference.model_file import FRAMES
+from ostinato.inference.musicnn import NAME, PATCH_HOP, SPEC, WINDOW_FRAMES
+from ostinato.inference.registry import fetched_path
 
 ROOTS = "tag roots"
 SECOND = 10  # the row of tags with which the second window of a track begins
@@ -74,7 +75,7 @@ def compared(data: Path, session: Any) -> Iterator[tuple[str, float, float, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("..") / "shared" / "data")
-    parser.add_argument("--model", type=Path, default=fetched_path())
+    parser.add_argument("--model", type=Path, default=fetched_path(NAME))
     options = parser.parse_args()
     session = tagger(options.model)
     rows = list(compared(options.data, session))

@@ -33,8 +33,8 @@ from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
-from ostinato.inference.model_file import WEIGHTS
 from ostinato.inference.model_info import ModelInfo
+from ostinato.inference.registry import WEIGHTS
 from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanOfModels
 from ostinato.storage import write_text
@@ -152,7 +152,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--test", action="store_true", help="examine the test part as well")
     parser.add_argument("--ledger", type=Path, default=ROOT / "docs" / "test-ledger.csv")
     parser.add_argument("--work", type=Path, default=Path("runs") / "musicnn")
-    parser.add_argument("--to", type=Path, default=ROOT / "src" / "ostinato" / WEIGHTS)
+    parser.add_argument("--to", type=Path, default=WEIGHTS)
     parser.add_argument("--jobs", type=int, default=1)
     return parser.parse_args()
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import ostinato
-from ostinato.inference import model_file as modelgraph
-from ostinato.inference.model_file import shipped
+from ostinato.inference import registry
+from ostinato.inference.registry import shipped
 from tests.helpers.graphs import toy_bytes, toy_info
 from tests.helpers.programs import run
 
@@ -36,7 +36,7 @@ def weights(tmp_path, monkeypatch) -> Path:
     """A folder in the place of that which ships."""
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setattr(modelgraph, "WEIGHTS", str(folder))
+    monkeypatch.setattr(registry, "WEIGHTS", folder)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Probabilities against SciPy's softmax; temperature and pooling change how sure, never the order."""
+"""Probabilities, held against SciPy's softmax; their temperature; their mean over windows."""
 
 from __future__ import annotations
 

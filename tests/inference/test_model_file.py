@@ -14,8 +14,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from ostinato.errors import DataError, UsageError
-from ostinato.inference import model_file as modelgraph
-from ostinato.inference.model_file import load_graph, read_graph, shipped
+from ostinato.inference import model_file
+from ostinato.inference.model_file import read_graph
+from ostinato.inference.registry import load_graph, shipped
 from tests.helpers.graphs import INFO, WEIGHT, stamp, toy_bytes, toy_graph, toy_info
 
 
@@ -117,7 +118,7 @@ class TestNoModel:
             load_graph("default", threads=0)
 
     def test_too_large(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(modelgraph, "MOST_BYTES", 100)
+        monkeypatch.setattr(model_file, "MOST_BYTES", 100)
         (tmp_path / "large.onnx").write_bytes(toy_bytes())
         with pytest.raises(DataError, match="at most 0 MiB"):
             load_graph(tmp_path / "large.onnx")
@@ -165,7 +166,7 @@ class TestMetadata:
         ids=str,
     )
     def test_that_disagree_with_the_graph(self, changes: dict[str, Any]) -> None:
-        assert "that its metadata speak of" in refused(toy_bytes(**changes))
+        assert "that its metadata name" in refused(toy_bytes(**changes))
 
     def test_a_distance_that_is_not_there(self) -> None:
         assert "distance" in refused(toy_bytes(toy_info(novelty_threshold=1.0)))

@@ -24,7 +24,7 @@ from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.live import Listener
-from ostinato.inference.model_file import fetched_path, load_graph, read_graph, shipped
+from ostinato.inference.model_file import read_graph
 from ostinato.inference.musicnn import (
     PATCH_FRAMES,
     PATCH_HOP,
@@ -36,6 +36,7 @@ from ostinato.inference.musicnn import (
     tagger_graph,
 )
 from ostinato.inference.musicnn_wheel import DATA, FetchError, arrays_in, numbered, weights
+from ostinato.inference.registry import WEIGHTS, fetched_path, load_graph, shipped
 from tests.helpers.graphs import INFO, toy_bytes
 
 N_PATCHES = 3
@@ -175,7 +176,7 @@ class TestGraph:
 
     def test_the_figures_beside_the_head_are_its_own(self) -> None:
         info = load_head().info
-        path = Path(musicnn.__file__).parent / "weights" / "musicnn-head.json"
+        path = WEIGHTS / "musicnn-head.json"
         figures = json.loads(path.read_text(encoding="utf-8"))
         for name in ("temperature", "threshold", "precision", "novelty_threshold"):
             assert getattr(info, name) == figures[name]
@@ -200,7 +201,7 @@ def home(monkeypatch, tmp_path) -> Path:
     """A user's data folder, empty."""
     folder = tmp_path / "home" / "musicnn.onnx"
     monkeypatch.setattr(
-        "ostinato.inference.model_file.user_data_path", lambda *_, **__: folder.parent
+        "ostinato.inference.registry.user_data_path", lambda *_, **__: folder.parent
     )
     return folder
 
@@ -352,9 +353,9 @@ def fetched(tmp_path_factory) -> Path:
     wheel = os.environ.get("OSTINATO_MUSICNN_WHEEL")
     if wheel:
         return fetch_musicnn(to=tmp_path_factory.mktemp("musicnn"), wheel=Path(wheel))
-    if not fetched_path().is_file():
+    if not fetched_path("musicnn").is_file():
         pytest.skip("musicnn was not fetched (set OSTINATO_MUSICNN_WHEEL to its wheel)")
-    return fetched_path()
+    return fetched_path("musicnn")
 
 
 class TestRealNetwork:

@@ -18,7 +18,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import apply_temperature
 from ostinato.features import cut, frames
 from ostinato.inference.classifier import Classifier
-from ostinato.inference.model_file import load_graph
+from ostinato.inference.registry import load_graph
 from ostinato.models import registry as models
 from ostinato.models.export import model_file as listening
 from ostinato.study import export

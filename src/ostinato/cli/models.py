@@ -33,7 +33,7 @@ def models(
       ostinato models --format json
     """
     check_format(format_)
-    from ostinato.inference.model_file import catalogue
+    from ostinato.inference.registry import catalogue
 
     found = catalogue()
     if format_ == "json":

@@ -1,8 +1,8 @@
-"""How good is a model, how sure is it, and do two models differ?
+"""Says how good a model is, how sure it is, and whether two models differ.
 
 Pure functions on arrays; every module states its references and conventions first, then
-``validate()``, its functions, and ``evaluate()``, which returns all of them for one part. Import the
-modules by name (``from ostinato.evaluation import metrics``): ``metrics``, ``intervals``,
+``validate()``, its functions, and ``evaluate()``, which returns all of them for one part. Import
+the modules by name (``from ostinato.evaluation import metrics``): ``metrics``, ``intervals``,
 ``significance``, ``paired``, ``calibration``, ``selective``. Which statistic answers which question
 is in ``docs/statistics.md``.
 """

@@ -29,8 +29,9 @@ from ostinato.audio import AudioError, open_audio, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import pool_windows
 from ostinato.features import Frames, Waveform, cut
-from ostinato.inference.model_file import ModelGraph, load_graph
+from ostinato.inference.model_file import ModelGraph
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
+from ostinato.inference.registry import load_graph
 from ostinato.inference.sampling import (
     QUICK_OVER_S,
     QUICK_SECONDS,
@@ -89,7 +90,7 @@ class Classifier:
         Raises
         ------
         UsageError, DataError
-            As :func:`ostinato.inference.model_file.load_graph`; or if the graph takes sound.
+            As :func:`ostinato.inference.registry.load_graph`; or if the graph takes sound.
         """
         return cls(load_graph(name_or_path, threads=threads))
 

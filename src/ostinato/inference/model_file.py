@@ -1,9 +1,10 @@
-"""The file of a model that listens: an ONNX graph with its :class:`~ostinato.inference.model_info.ModelInfo`.
+"""A model file: an ONNX graph with its metadata, read, checked and run.
 
-The graph takes windows of frames and gives logits, and, where it can tell, how far each window lies
-from what the model learned from. The metadata are in the file, under the name ``ostinato``, as
-JSON. Nothing in the file is trusted: it is looked through before it is loaded, nothing is unpickled
-or executed but standard operators, and metadata that disagree with the graph are refused.
+The graph takes windows of frames and gives logits, and, if it measures it, how far each window lies
+from what the model learned from. The metadata
+(:class:`~ostinato.inference.model_info.ModelInfo`) are in the file as JSON, under the name
+``ostinato``. Nothing in the file is trusted: its bytes are checked before it is loaded, only
+standard operators run, nothing is unpickled, and metadata that disagree with the graph are refused.
 
 Axes: B batch, T frames, F features of a frame, S samples, G genres.
 """
@@ -11,13 +12,11 @@ Axes: B batch, T frames, F features of a frame, S samples, G genres.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_data_path
 
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
@@ -32,19 +31,12 @@ WAVEFORM, PROBABILITIES = "waveform", "probabilities"
 MOST_BYTES = 256 << 20
 """A larger file is refused unread."""
 
-WEIGHTS = "weights"
-"""The package's folder of shipped models."""
+SUFFIX = ".onnx"
 
-MUSICNN = "musicnn"
-"""A model that is fetched (:mod:`ostinato.inference.musicnn`), for it is another's, and does not ship."""
-
-_HEADS = (f"{MUSICNN}-head",)  # ship as well, and listen to no sound
 _Wanted = list[tuple[str, tuple[int, ...]]]  # names, and sizes behind the batch
-
 _Described = list[tuple[str, str, tuple[object, ...]]]  # names, types and shapes
 
 _FRAMES_A_RUN = 1024  # or samples: windows together are no faster, and take memory each
-_SUFFIX = ".onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +46,9 @@ class ModelGraph:
     Attributes
     ----------
     source : str
-        The file.
+        The file's name.
     n_bytes : int
-        Its size.
+        The file's size.
     info : ModelInfo
     session : onnxruntime.InferenceSession
     """
@@ -69,7 +61,7 @@ class ModelGraph:
     def run(
         self, inputs: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Run the graph, some inputs at a time.
+        """Run the graph, a few inputs at a time.
 
         Parameters
         ----------
@@ -86,7 +78,7 @@ class ModelGraph:
         Raises
         ------
         DataError
-            If the graph fails, or gives what are no finite numbers of the right shape.
+            If the graph fails, or gives no finite numbers of the right shape.
         """
         some = max(1, _FRAMES_A_RUN // inputs.shape[1])
         parts = [self._run(inputs[i : i + some]) for i in range(0, len(inputs), some)]
@@ -113,110 +105,33 @@ class ModelGraph:
         return outputs
 
 
-def shipped() -> tuple[str, ...]:
-    """Names of the models that come with the package, those that are meant for use first."""
-    folder = files("ostinato") / WEIGHTS
-    if not folder.is_dir():
-        return ()
-    names = (entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
-    found = {name.removesuffix(_SUFFIX) for name in names} - set(_HEADS)
-    return tuple(sorted(found, key=lambda name: (not name.startswith("default"), name)))
-
-
-def fetched_path() -> Path:
-    """Where the file of the model :data:`MUSICNN` is kept once it was fetched."""
-    return user_data_path("ostinato", appauthor=False) / f"{MUSICNN}{_SUFFIX}"
-
-
-def catalogue() -> list[dict[str, Any]]:
-    """What there is to say of the models that come with the package, by their own metadata.
-
-    Returns
-    -------
-    list of dict
-        One a model, in the order of :func:`shipped`, all of the same keys: ``name``, ``version``,
-        ``family``, ``parameters``, ``bytes``, ``accuracy``, ``temperature``, ``threshold``,
-        ``precision``, ``genres``, ``trained_on`` (``data``, ``split``, ``recordings``) and
-        ``licence``, as :class:`~ostinato.inference.model_info.ModelInfo` has them; None where a file does not
-        say. Plain values.
-
-    Raises
-    ------
-    DataError
-        As :func:`load_graph`.
-    """
-    return [_described(name, load_graph(name)) for name in shipped()]
-
-
-def _described(name: str, graph: ModelGraph) -> dict[str, Any]:
-    info, provenance = graph.info, graph.info.provenance
-    return {
-        "name": name,
-        "version": info.version or None,
-        "family": info.family,
-        "parameters": provenance.get("parameters"),
-        "bytes": graph.n_bytes,
-        "accuracy": info.accuracy or None,
-        "temperature": info.temperature,
-        "threshold": info.threshold,
-        "precision": info.precision,
-        "genres": list(info.genres),
-        "trained_on": {
-            "data": provenance.get("data"),
-            "split": provenance.get("split"),
-            "recordings": provenance.get("train"),
-        },
-        "licence": info.licence or None,
-    }
-
-
-def load_graph(name_or_path: str | Path, *, threads: int = 1) -> ModelGraph:
-    """Load a model that comes with the package or was fetched, or an ONNX file.
+def open_graph(path: Path, *, threads: int = 1) -> ModelGraph:
+    """Load a model from its file.
 
     Parameters
     ----------
-    name_or_path : str or Path
-        A name of :func:`shipped`, :data:`MUSICNN`, or a file that ``ostinato export`` wrote.
+    path : Path
     threads : int
-        Of ONNX Runtime, at least 1.
+        Threads of ONNX Runtime, at least 1.
 
     Raises
     ------
     UsageError
-        If there is no model of that name, it was not fetched, or ``threads`` is below 1.
+        If ``threads`` is below 1.
     DataError
         If the file cannot be read, is larger than :data:`MOST_BYTES`, is no ONNX graph, is damaged,
-        holds what a genre model has no use for (:mod:`ostinato.inference.onnx_check`), lacks Ostinato's
+        holds what no genre model needs (:mod:`ostinato.inference.onnx_check`), lacks Ostinato's
         metadata or holds those of another version, or if graph and metadata disagree.
     """
     if threads < 1:
         raise UsageError(f"Threads: expected 1 or more, got {threads}.")
-    name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name.endswith(_SUFFIX) or "/" in name or "\\" in name:
-        return _open(Path(name_or_path), threads)
-    if name == MUSICNN:
-        if not fetched_path().is_file():
-            raise UsageError(
-                f"Model '{name}': expected it at {fetched_path()}, got no file there; it does not "
-                f"ship with the package, so run ostinato fetch {name} first."
-            )
-        return _open(fetched_path(), threads)
-    if name not in shipped():
-        raise UsageError(
-            f"Model '{name}': expected {', '.join((*shipped(), MUSICNN))}, or the path of an "
-            f"{_SUFFIX} file."
-        )
-    with as_file(files("ostinato") / WEIGHTS / f"{name}{_SUFFIX}") as path:
-        return _open(path, threads)
-
-
-def _open(path: Path, threads: int) -> ModelGraph:
     source = str(path)
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise DataError(f"Cannot read the model {source}: {_why(error)}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"Cannot read the model {source}: {why}.") from error
     return read_graph(content, source=source, threads=threads)
 
 
@@ -227,14 +142,14 @@ def read_graph(content: bytes, *, source: str, threads: int = 1) -> ModelGraph:
     ----------
     content : bytes
     source : str
-        The file, for the errors.
+        The file's name, for the errors.
     threads : int
-        Of ONNX Runtime.
+        Threads of ONNX Runtime.
 
     Raises
     ------
     DataError
-        As :func:`load_graph`.
+        As :func:`open_graph`.
     """
     if len(content) > MOST_BYTES:
         raise DataError(f"{source}: expected a model of at most {MOST_BYTES >> 20} MiB, got more.")
@@ -247,7 +162,7 @@ def read_graph(content: bytes, *, source: str, threads: int = 1) -> ModelGraph:
             for found in (session.get_inputs(), session.get_outputs())
         ]
     except UnicodeDecodeError as error:
-        raise DataError(f"{source}: expected names as text, got bytes that are none.") from error
+        raise DataError(f"{source}: expected names as text, got other bytes.") from error
     if text is None:
         raise DataError(
             f"{source}: expected a model that ostinato export wrote, got an ONNX graph without "
@@ -259,7 +174,7 @@ def read_graph(content: bytes, *, source: str, threads: int = 1) -> ModelGraph:
 
 
 def _session(content: bytes, source: str, threads: int) -> Any:
-    import onnxruntime  # 0.1 s that nobody need spend who loads no model
+    import onnxruntime  # takes 0.1 s
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised as well
@@ -279,7 +194,7 @@ def _session(content: bytes, source: str, threads: int) -> Any:
 def _check_agreement(
     info: ModelInfo, has_inputs: _Described, has_outputs: _Described, *, source: str
 ) -> None:
-    """Refuse a graph whose inputs and outputs are not those that its metadata speak of."""
+    """Refuse a graph whose inputs and outputs are not those that its metadata name."""
     spec, n_genres = info.spec, len(info.genres)
     if info.takes == TAKES_FRAMES:
         inputs: _Wanted = [(FRAMES, (info.window_frames, spec.n_features))]
@@ -296,13 +211,13 @@ def _check_agreement(
         )
         if not right:
             raise DataError(
-                f"{source}: expected the {kind} that its metadata speak of, {_shown(wanted)}, got "
+                f"{source}: expected the {kind} that its metadata name, {_shown(wanted)}, got "
                 f"{', '.join(f'{name} {kind_of} {list(shape)}' for name, kind_of, shape in got)}."
             )
 
 
 def _fits(shape: tuple[object, ...], sizes: tuple[int, ...]) -> bool:
-    """Whether a shape is a free batch of these sizes; what the graph leaves open may be them."""
+    """Whether a shape is a free batch of these sizes; a size that the graph leaves open fits."""
     if len(shape) != 1 + len(sizes) or isinstance(shape[0], int):
         return False
     return all(not isinstance(n, int) or n == m for n, m in zip(shape[1:], sizes, strict=True))
@@ -310,10 +225,6 @@ def _fits(shape: tuple[object, ...], sizes: tuple[int, ...]) -> bool:
 
 def _shown(wanted: _Wanted) -> str:
     return ", ".join(f"{name} tensor(float) {['batch', *sizes]}" for name, sizes in wanted)
-
-
-def _why(error: OSError | ValueError) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def _first_line(error: BaseException) -> str:

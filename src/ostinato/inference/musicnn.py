@@ -27,7 +27,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,15 +35,7 @@ from numpy.typing import NDArray
 
 from ostinato.errors import DataError, OstinatoError, require
 from ostinato.features import FeatureSpec
-from ostinato.inference.model_file import (
-    FRAMES,
-    METADATA,
-    MUSICNN,
-    WEIGHTS,
-    fetched_path,
-    load_graph,
-    read_graph,
-)
+from ostinato.inference.model_file import FRAMES, METADATA, SUFFIX, open_graph, read_graph
 from ostinato.inference.musicnn_wheel import (
     REQUIREMENT,
     WHEEL_SHA256,
@@ -55,6 +46,7 @@ from ostinato.inference.musicnn_wheel import (
     read_wheel,
     weights,
 )
+from ostinato.inference.registry import HEAD, WEIGHTS, fetched_path
 from ostinato.storage import replacing
 
 if TYPE_CHECKING:
@@ -91,8 +83,8 @@ TAGS_SPEC = FeatureSpec(
 WINDOW_FRAMES, WINDOW_HOP = 1251, 625
 """Of the whole model: 20 s, as the quick way hears them, with 18 patches in it; every 10 s."""
 
-HEAD = "musicnn-head"
-"""Of the files that ship: tags to genres."""
+NAME = "musicnn"
+"""The model's name, for ``--model``."""
 
 _OPSET = 18
 _EPSILON = 1e-3  # of every batch normalisation, as TensorFlow has it unless told otherwise
@@ -135,7 +127,7 @@ def fetch_musicnn(
     WriteError
         If the file cannot be written.
     """
-    path = fetched_path() if to is None else to.expanduser() / fetched_path().name
+    path = fetched_path(NAME) if to is None else to.expanduser() / fetched_path(NAME).name
     head = _shipped_head()
     made_of = {"wheel": WHEEL_SHA256, "head": hashlib.sha256(head).hexdigest()[:16]}
     if _is_made_of(path, made_of):
@@ -158,17 +150,17 @@ def fetch_musicnn(
 
 def _is_made_of(path: Path, parts: dict[str, str]) -> bool:
     try:
-        return load_graph(path).info.provenance.get(MUSICNN) == parts
+        return open_graph(path).info.provenance.get(NAME) == parts
     except OstinatoError:
         return False
 
 
 def _shipped_head() -> bytes:
     try:
-        return files("ostinato").joinpath(WEIGHTS, f"{HEAD}.onnx").read_bytes()
+        return (WEIGHTS / f"{NAME}{HEAD}{SUFFIX}").read_bytes()
     except OSError as error:
         raise DataError(
-            f"The file '{HEAD}.onnx' that ships with Ostinato is missing "
+            f"The file '{NAME}{HEAD}{SUFFIX}' that ships with Ostinato is missing "
             f"({error.strerror or error}): reinstall the package."
         ) from error
 
@@ -193,12 +185,12 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
         If ``onnx`` is not installed.
     """
     onnx = require("onnx", **_EXTRA)
-    info = read_graph(head, source=HEAD).info
+    info = read_graph(head, source=NAME + HEAD).info
     window = tagger.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     n_patches = len(_patch_starts(window))
     if info.spec != TAGS_SPEC or info.window_frames != n_patches:
         raise DataError(
-            f"{HEAD}: expected a model of windows of {n_patches} frames, {TAGS_SPEC.describe()}, "
+            f"{NAME}{HEAD}: expected a model of windows of {n_patches} frames, {TAGS_SPEC.describe()}, "
             f"got one of {info.window_frames}, {info.spec.describe()}."
         )
     behind = onnx.compose.add_prefix(
@@ -213,12 +205,12 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
     )
     info = replace(
         info,
-        name=MUSICNN,
+        name=NAME,
         licence=f"musicnn: ISC, J. Pons; its head: {info.licence or 'not stated'}",
         spec=SPEC,
         window_frames=window,
         window_hop=window // 2,
-        provenance=info.provenance | {MUSICNN: made_of},
+        provenance=info.provenance | {NAME: made_of},
     )
     del joined.metadata_props[:]
     onnx.helper.set_model_props(joined, {METADATA: info.to_json()})
@@ -264,7 +256,7 @@ def tagger_graph(arrays: Arrays, *, window_frames: int) -> ModelProto:
     shape = ["batch", len(_patch_starts(window_frames)), n_tags]
     graph = helper.make_graph(
         [scan, helper.make_node("Sqrt", ["tags"], [_TAG_ROOTS])],
-        MUSICNN,
+        NAME,
         [helper.make_tensor_value_info(FRAMES, number, ["batch", window_frames, SPEC.n_mels])],
         [helper.make_tensor_value_info(name, number, shape) for name in ("tags", _TAG_ROOTS)],
         body.initializers,

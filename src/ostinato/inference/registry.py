@@ -1,0 +1,129 @@
+"""Which models there are: those that ship with the package, and those that were fetched.
+
+A model is asked for by its name here, or by the path of an ONNX file
+(:mod:`ostinato.inference.model_file`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+
+from ostinato.errors import UsageError
+from ostinato.inference.model_file import SUFFIX, ModelGraph, open_graph
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+"""The folder of the models that ship."""
+
+FETCHED = ("musicnn",)
+"""Models that others made: they do not ship, ``ostinato fetch`` gets them."""
+
+HEAD = "-head"
+"""The name of a file that ships ends so if it is a head: it takes what another network gives."""
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the models that ship, the default ones first."""
+    names = {path.stem for path in WEIGHTS.glob(f"*{SUFFIX}") if not path.stem.endswith(HEAD)}
+    return tuple(sorted(names, key=lambda name: (not name.startswith("default"), name)))
+
+
+def fetched_path(name: str) -> Path:
+    """Where the file of a model of :data:`FETCHED` lies once it was fetched."""
+    return user_data_path("ostinato", appauthor=False) / f"{name}{SUFFIX}"
+
+
+def model_path(name_or_path: str | Path) -> Path:
+    """The file of a model.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name of :func:`shipped` or :data:`FETCHED`, or a file that ``ostinato export`` wrote.
+
+    Raises
+    ------
+    UsageError
+        If there is no model of that name, or it was not fetched.
+    """
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
+        return Path(name_or_path)
+    if name in shipped():
+        return WEIGHTS / f"{name}{SUFFIX}"
+    if name not in FETCHED:
+        raise UsageError(
+            f"Model '{name}': expected {', '.join((*shipped(), *FETCHED))}, or the path of an "
+            f"{SUFFIX} file."
+        )
+    path = fetched_path(name)
+    if not path.is_file():
+        raise UsageError(
+            f"Model '{name}': expected it at {path}, got no file there; it does not ship with the "
+            f"package, so run ostinato fetch {name} first."
+        )
+    return path
+
+
+def load_graph(name_or_path: str | Path, *, threads: int = 1) -> ModelGraph:
+    """Load a model by its name or path.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        As in :func:`model_path`.
+    threads : int
+        Threads of ONNX Runtime, at least 1.
+
+    Raises
+    ------
+    UsageError
+        As :func:`model_path`, or if ``threads`` is below 1.
+    DataError
+        As :func:`ostinato.inference.model_file.open_graph`.
+    """
+    return open_graph(model_path(name_or_path), threads=threads)
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Describe the models that ship, by the metadata in their files.
+
+    Returns
+    -------
+    list of dict
+        One a model, in the order of :func:`shipped`, all of the same keys: ``name``, ``version``,
+        ``family``, ``parameters``, ``bytes``, ``accuracy``, ``temperature``, ``threshold``,
+        ``precision``, ``genres``, ``trained_on`` (``data``, ``split``, ``recordings``) and
+        ``licence``, as in :class:`~ostinato.inference.model_info.ModelInfo`; None where a file
+        does not say. Plain values.
+
+    Raises
+    ------
+    DataError
+        As :func:`load_graph`.
+    """
+    return [_described(name, load_graph(name)) for name in shipped()]
+
+
+def _described(name: str, graph: ModelGraph) -> dict[str, Any]:
+    info, provenance = graph.info, graph.info.provenance
+    return {
+        "name": name,
+        "version": info.version or None,
+        "family": info.family,
+        "parameters": provenance.get("parameters"),
+        "bytes": graph.n_bytes,
+        "accuracy": info.accuracy or None,
+        "temperature": info.temperature,
+        "threshold": info.threshold,
+        "precision": info.precision,
+        "genres": list(info.genres),
+        "trained_on": {
+            "data": provenance.get("data"),
+            "split": provenance.get("split"),
+            "recordings": provenance.get("train"),
+        },
+        "licence": info.licence or None,
+    }
