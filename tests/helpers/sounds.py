@@ -1,4 +1,4 @@
-"""Sounds that are no music, made of arithmetic."""
+"""Sounds made of arithmetic: noises, tones, and something like music."""
 
 from __future__ import annotations
 
@@ -58,3 +58,19 @@ def speech(path: Path) -> bool:
     text = "The quick brown fox jumps over the lazy dog, and nobody knows what it was about. " * 8
     subprocess.run([program, "-w", str(path), text], check=True)
     return True
+
+
+def music(seed: int, seconds: float = 14.0) -> Samples:
+    """Notes with overtones at irregular times over quiet noise."""
+    rng = np.random.default_rng(seed)
+    sound = 1e-3 * rng.standard_normal(int(seconds * RATE_HZ))
+    start = 0.0
+    while start < seconds - 0.2:
+        first = int(start * RATE_HZ)
+        t = np.arange(min(sound.size - first, RATE_HZ)) / RATE_HZ
+        pitch_hz, decay = rng.uniform(60, 2000), rng.uniform(2, 12)
+        for overtone in range(1, 5):
+            note = np.exp(-decay * t) * np.sin(2 * np.pi * overtone * pitch_hz * t)
+            sound[first : first + t.size] += rng.uniform(0.02, 0.1) / overtone * note
+        start += rng.uniform(0.05, 0.4)
+    return np.asarray(sound, dtype=np.float32)

@@ -19,6 +19,8 @@ from rich.progress import (
 
 from ostinato.errors import UsageError
 
+INTERRUPTED = 130  # exit status after Ctrl-C
+
 output = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 
@@ -44,6 +46,11 @@ def check_format(name: str, known: Sequence[str] = ("table", "json")) -> None:
     if name not in known:
         *others, last = known
         raise UsageError(f"Expected --format {', '.join(others)} or {last}, got '{name}'.")
+
+
+def listed(names: str | None) -> tuple[str, ...] | None:
+    """Split an option's names, separated by commas; None stays None."""
+    return None if names is None else tuple(name.strip() for name in names.split(","))
 
 
 def write_line(line: str) -> None:

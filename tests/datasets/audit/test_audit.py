@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ import soundfile
 import soxr
 
 from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
-from ostinato.cli import main as cli
 from ostinato.datasets.audit import fingerprint as _fingerprint
 from ostinato.datasets.audit.audit import (
     NEAR,
@@ -32,22 +30,7 @@ from ostinato.datasets.splits import Fold, Split, split_corpus
 from ostinato.datasets.table import load_table
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames, frames
-
-
-def music(seed: int, seconds: float = 14.0) -> Waveform:
-    """Notes with overtones at irregular times over quiet noise."""
-    rng = np.random.default_rng(seed)
-    sound = 1e-3 * rng.standard_normal(int(seconds * SAMPLE_RATE))
-    start = 0.0
-    while start < seconds - 0.2:
-        first = int(start * SAMPLE_RATE)
-        t = np.arange(min(sound.size - first, SAMPLE_RATE)) / SAMPLE_RATE
-        pitch_hz, decay = rng.uniform(60, 2000), rng.uniform(2, 12)
-        for overtone in range(1, 5):
-            note = np.exp(-decay * t) * np.sin(2 * np.pi * overtone * pitch_hz * t)
-            sound[first : first + t.size] += rng.uniform(0.02, 0.1) / overtone * note
-        start += rng.uniform(0.05, 0.4)
-    return np.asarray(sound, dtype=np.float32)
+from tests.helpers.sounds import music
 
 
 def as_mp3(path: Path, sound: Waveform, kbit_s: int = 64) -> None:
@@ -465,47 +448,3 @@ class TestBadInput:
         with pytest.raises(UsageError, match=r"split: expected one of .*; got 'unheard-of'"):
             listen(tmp_path / "music", split="unheard-of")
         assert not (tmp_path / "cache").exists()
-
-
-class TestCommandLine:
-    def call(self, capsys, *arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            cli.main(["audit", *arguments])
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    def test_json_is_all_that_is_printed(self, capsys) -> None:
-        status, out, err = self.call(capsys, "gtzan", "--format", "json", "--split", "holdout")
-        assert (status, err) == (0, "")
-        result = json.loads(out)
-        assert list(result) == ["name", "n_entries", "pairs", "files", "split"]
-        assert {tuple(pair) for pair in result["pairs"]} == {
-            ("a", "b", "kind", "similarity", "offset_s")
-        }
-        assert {pair["kind"] for pair in result["pairs"]} == {"exact", "near"}
-        assert result["split"]["name"] == "holdout"
-        straddles = {(s["a"], s["b"]) for s in result["split"]["straddling"]}
-        assert straddles <= {(pair["a"], pair["b"]) for pair in result["pairs"]}
-
-    def test_a_table_for_people(self, capsys) -> None:
-        status, out, _ = self.call(capsys, "gtzan", "--split", "fault-filtered")
-        assert status == 0
-        assert "metal.00058" in out
-        assert "999 recordings compared: 14 exact pairs" in out
-        assert "0 pairs stand on two sides of the split 'fault-filtered'." in out
-
-    def test_a_folder(self, capsys, tmp_path) -> None:
-        wav(tmp_path / "music" / "a.wav", music(0))
-        wav(tmp_path / "music" / "b.wav", music(0))
-        cache = ("--cache", str(tmp_path / "cache"), "--jobs", "1")
-        status, out, _ = self.call(capsys, str(tmp_path / "music"), *cache)
-        assert status == 0
-        assert "a.wav" in out
-        assert "2 recordings compared: 1 exact pair, 0 near pairs, 0 files with a problem." in out
-
-    def test_wrong_calls(self, capsys, tmp_path) -> None:
-        status, out, err = self.call(capsys, "gtzan", "--format", "xml")
-        assert (status, out) == (2, "")
-        assert "table or json" in err
-        assert self.call(capsys, str(tmp_path / "nowhere"))[0] == 2
-        assert self.call(capsys, "gtzan", "--split", "unheard-of")[0] == 2

@@ -1,0 +1,73 @@
+"""``ostinato audit``: find duplicates and files without music in a collection."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostinato.cli.console import check_format, output, progress
+
+
+def audit(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|TABLE|gtzan",
+            help="A folder of audio, with or without genres; a table of it (.csv, .tsv); or gtzan, "
+            "the frames that ship with the package.",
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Tell which pairs stand on two sides of this split of the collection."),
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="table for people, json for programs.")
+    ] = "table",
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Similarity from which a pair is shown, at most 1. By default 0.5."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where frames of audio files are kept between calls.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes that listen. By default one a core.", min=1)
+    ] = None,
+) -> None:
+    """Find the same recording twice, from the sound itself, and files that hold no music.
+
+    Exact copies and near ones: re-encoded, trimmed or shifted, louder or softer, resampled,
+    slightly faster or slower. Nothing is changed.
+
+    Examples:
+
+      ostinato audit gtzan --split fault-filtered
+
+      ostinato audit ~/music --format json > pairs.json
+    """
+    from ostinato.datasets.audit import audit as auditing
+    from ostinato.datasets.audit.view import print_audit
+    from ostinato.datasets.frame_cache import FrameCache
+    from ostinato.datasets.gtzan import load_gtzan
+    from ostinato.datasets.splits import split_corpus
+
+    check_format(format_)
+    least = auditing.NEAR if threshold is None else threshold
+    with progress("files") as step:
+        if data == "gtzan":
+            corpus = load_gtzan()
+            sides = split_corpus(corpus, split) if split else None
+            result = auditing.audit(corpus, split=sides, threshold=least, progress=step)
+        else:
+            result = auditing.audit_folder(
+                Path(data), cache=FrameCache(cache), split=split, threshold=least, n_jobs=jobs,
+                progress=step,
+            )  # fmt: skip
+    if format_ == "json":
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+    else:
+        print_audit(result, output)

@@ -1,0 +1,47 @@
+"""``ostinato compare``: compare the models of several studies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostinato.cli.console import check_format, listed, output
+from ostinato.errors import require
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of studies.")],
+    genres: Annotated[
+        str | None,
+        typer.Option(help="Compare the recall of these genres as well, separated by commas."),
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="table for people, json for programs.")
+    ] = "table",
+) -> None:
+    """Compare the models of finished studies that examined the same recordings.
+
+    The same statistics as within one study: intervals by artist and seed, and for every pair of
+    models the difference with its interval and a sign-flip test by artist, by Holm adjusted for
+    all pairs. Studies that examined other recordings are refused.
+
+    Examples:
+
+      ostinato compare runs/gtzan runs/wider --format json
+
+      ostinato compare runs/ablation/base runs/ablation/weak-genres --genres disco,reggae
+    """
+    require("torch", extra="train", needed_for="A comparison of studies")
+    from ostinato.study.compare import compare as compared
+    from ostinato.study.compare import read_judged
+    from ostinato.study.report import print_comparison
+
+    check_format(format_)
+    found = compared([read_judged(folder) for folder in runs], genres=listed(genres) or ())
+    if format_ == "json":
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        print_comparison(found, output)
