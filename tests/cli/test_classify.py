@@ -58,7 +58,7 @@ class TestFormats:
         assert [r["path"] for r in records] == [str(library / name) for name in USABLE]
         for record in records:
             assert set(record) == {
-                "path", "genre", "probability", "ranked", "abstained", "seconds",
+                "path", "model", "genre", "probability", "ranked", "abstained", "seconds",
             }  # fmt: skip
             assert record["abstained"] is None
             assert record["ranked"][0] == {

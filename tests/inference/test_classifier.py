@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -245,7 +246,7 @@ class TestSegments:
         """Stretches of a sound, each with the probability of jazz; the rest is rock."""
         timeline = tuple(Stretch(a, b, (p, 1 - p)) for a, b, p in spans)
         return Verdict(
-            genre="jazz", abstained=None, probability=1, ranked=(), seconds=120,
+            model="toy", genre="jazz", abstained=None, probability=1, ranked=(), seconds=120,
             timeline=timeline, genres=("jazz", "rock"), threshold=threshold,
         )  # fmt: skip
 
@@ -266,6 +267,40 @@ class TestSegments:
     def test_below_the_threshold_there_is_none(self) -> None:
         found = self.verdict((0, 30, 0.9), (30, 60, 0.5), threshold=0.8).segments()
         assert [s.genre for s in found] == ["jazz", None]
+
+
+class TestModel:
+    def test_a_verdict_names_its_model(self, tmp_path: Path) -> None:
+        """By the name in its metadata, or that of its file; so does one without a genre."""
+        path = tmp_path / "mine.onnx"
+        for info, name in ((INFO, "mine"), (toy_info(name="toy"), "toy")):
+            path.write_bytes(toy_bytes(info))
+            classifier = Classifier.load(path)
+            for sound in (music(1), np.zeros(RATE_HZ)):
+                verdict = classifier.classify(waveform=sound, sample_rate_hz=RATE_HZ)
+                assert verdict.model == verdict.to_dict()["model"] == name
+
+    def test_a_file_that_was_written_anew_is_loaded_anew(self, tmp_path: Path) -> None:
+        """Whoever exports a better model under the same name must not be answered by the old."""
+        model, sound = tmp_path / "model.onnx", write(tmp_path / "a.wav", music(1))
+        for name in ("first", "second"):
+            model.write_bytes(toy_bytes(toy_info(name=name)))
+            assert ostinato.classify(sound, model=model).model == name
+            assert ostinato.classify(sound, model=str(model)).model == name
+        os.utime(model, ns=(0, 0))  # of another time, of the same size
+        assert ostinato.classify(sound, model=model).model == "second"
+        model.unlink()
+        with pytest.raises(DataError, match="Cannot read the model"):
+            ostinato.classify(sound, model=model)
+
+    def test_a_file_that_stays_is_loaded_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model, sound = tmp_path / "model.onnx", write(tmp_path / "a.wav", music(1))
+        model.write_bytes(toy_bytes())
+        first = ostinato.classify(sound, model=model)
+        monkeypatch.setattr(inference, "load_graph", None)
+        assert ostinato.classify(sound, model=model) == first
 
 
 class TestMany:

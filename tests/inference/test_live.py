@@ -21,7 +21,7 @@ import soundfile
 import ostinato
 from ostinato import Classifier, UsageError
 from ostinato.cli.main import main
-from ostinato.inference.live import LISTENING, Listener
+from ostinato.inference.live import LISTENING, LiveClassifier
 from tests.helpers.graphs import toy_bytes, toy_info
 
 RATE = 22_050
@@ -61,13 +61,14 @@ def chunks(sound: np.ndarray) -> Iterator[np.ndarray]:
         yield sound[first : first + CHUNK]
 
 
-class TestListener:
+class TestLiveClassifier:
     def test_says_what_classify_says_of_the_last_30_s(self, classifier: Classifier) -> None:
         sound = music(42)
-        listener = Listener(classifier, every_s=2.5, clock=at_no_cost)
-        said = [heard for chunk in chunks(sound) if (heard := listener.hear(chunk)) is not None]
+        listener = LiveClassifier(classifier, every_s=2.5, clock=at_no_cost)
+        said = [heard for chunk in chunks(sound) if (heard := listener.add(chunk)) is not None]
         assert [heard.at_s for heard in said] == pytest.approx(2.5 * np.arange(1, 17), abs=0.01)
-        for at_s, verdict in said:
+        for at_s, model, verdict in said:
+            assert model == classifier.name
             if at_s < listener.enough_s:
                 assert verdict is None
                 continue
@@ -78,42 +79,44 @@ class TestListener:
 
     def test_enough_is_a_window(self, classifier: Classifier) -> None:
         """143 steps of 1708 samples, and the 2048 of the last frame: 11.2 s."""
-        assert Listener(classifier).enough_s == pytest.approx((143 * 1708 + 2048) / 22_050)
+        assert LiveClassifier(classifier).enough_s == pytest.approx((143 * 1708 + 2048) / 22_050)
 
     def test_a_slow_machine_listens_half_of_the_time(self, classifier: Classifier) -> None:
         """Verdicts of 1.5 s, each second, would fall behind; they are made every 3 s."""
         times = iter(1.5 * (i // 2 + i % 2) for i in range(1000))
-        listener = Listener(classifier, every_s=1.0, clock=lambda: next(times))
-        said = [heard.at_s for c in chunks(music(16)) if (heard := listener.hear(c)) is not None]
+        listener = LiveClassifier(classifier, every_s=1.0, clock=lambda: next(times))
+        said = [heard.at_s for c in chunks(music(16)) if (heard := listener.add(c)) is not None]
         assert np.diff(said) == pytest.approx(3.0, abs=0.11)
 
     @pytest.mark.parametrize("seconds", [0.5, 4.0])
     def test_the_last_word_is_on_any_sound_that_classify_takes(
         self, classifier: Classifier, seconds: float
     ) -> None:
-        listener = Listener(classifier)
-        listener.hear(music(seconds))
+        listener = LiveClassifier(classifier)
+        listener.add(music(seconds))
         expected = classifier.classify(waveform=music(seconds), sample_rate_hz=RATE)
-        assert listener.last() == (seconds, expected)
+        assert listener.last() == (seconds, classifier.name, expected)
 
     def test_no_word_on_less(self, classifier: Classifier) -> None:
-        listener = Listener(classifier)
-        assert listener.last() == (0.0, None)
-        listener.hear(music(0.4))
+        listener = LiveClassifier(classifier)
+        assert listener.last() == (0.0, classifier.name, None)
+        listener.add(music(0.4))
         last = listener.last()
         assert last.verdict is None
         assert last.to_dict()["abstained"] == LISTENING
+        listener.add(music(1))
+        assert listener.last().to_dict().keys() == last.to_dict().keys()
 
     def test_abstains_as_the_classifier_does(self, tmp_path: Path) -> None:
         """Of silence it says that it is silent; of the uncertain, that nothing is likely enough."""
         path = tmp_path / "unsure.onnx"
         path.write_bytes(toy_bytes(replace(INFO, threshold=1.0)))
-        listener = Listener(Classifier.load(path), every_s=12.0)
-        heard = listener.hear(np.zeros(12 * RATE, np.float32))
+        listener = LiveClassifier(Classifier.load(path), every_s=12.0)
+        heard = listener.add(np.zeros(12 * RATE, np.float32))
         assert heard is not None
         assert heard.verdict is not None
         assert heard.verdict.abstained == "it is silent"
-        heard = listener.hear(music(30))
+        heard = listener.add(music(30))
         assert heard is not None
         assert heard.verdict is not None
         assert heard.verdict.abstained == "no genre is likely enough"
@@ -124,7 +127,7 @@ class TestListener:
         self, classifier: Classifier, every_s: float
     ) -> None:
         with pytest.raises(UsageError, match="Seconds between verdicts: expected more than 0"):
-            Listener(classifier, every_s=every_s)
+            LiveClassifier(classifier, every_s=every_s)
 
 
 def command(model: Path, *options: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
 from ostinato.inference.classifier import Classifier
-from ostinato.inference.live import Listener
+from ostinato.inference.live import LiveClassifier
 from ostinato.inference.model_file import read_graph
 from ostinato.inference.musicnn import (
     PATCH_FRAMES,
@@ -283,7 +283,7 @@ class TestFetch:
             waveform=np.random.default_rng(0).normal(size=22050 * 3) / 10, sample_rate_hz=22050
         )
         assert len(verdict.ranked) == 10
-        assert Listener(Classifier.load("musicnn")).enough_s == pytest.approx(20, abs=0.1)
+        assert LiveClassifier(Classifier.load("musicnn")).enough_s == pytest.approx(20, abs=0.1)
 
     def test_a_damaged_or_outdated_file_is_made_again(self, home, wheel) -> None:
         fetch_musicnn(wheel=wheel)

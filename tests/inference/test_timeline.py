@@ -40,6 +40,7 @@ def verdict(
         rest = (1 - sum(given.values())) / max(len(genres) - len(given), 1)
         stretches.append(Stretch(start_s, end_s, tuple(given.get(g, rest) for g in genres)))
     return Verdict(
+        model="toy",
         genre=None,
         abstained=None if parts else "it is silent",
         probability=0.0,

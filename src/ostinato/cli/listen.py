@@ -1,4 +1,4 @@
-"""The verb that hears what is played now."""
+"""The verb ``listen``: name the genre of what is played now."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ostinato.audio import AudioStream, RawFormat
-    from ostinato.inference.live import Said
+    from ostinato.inference.live import LiveVerdict
     from ostinato.inference.verdict import Verdict
 
-_BAR = 20  # characters of certainty
+_BAR = 20  # characters that a probability of 1 fills
 
-Show = Callable[["Said", bool], None]  # and whether it is the last
+Show = Callable[["LiveVerdict", bool], None]  # a verdict, and whether it is the last
 
 
 def listen(
     rate: Annotated[
-        int | None, typer.Option(help="Of bare samples, in Hz: 44100 unless given.", min=1)
+        int | None, typer.Option(help="Sample rate of raw samples, in Hz. By default 44100.", min=1)
     ] = None,
     channels: Annotated[
-        int | None, typer.Option(help="Of bare samples: 2 unless given.", min=1)
+        int | None, typer.Option(help="Channels of raw samples. By default 2.", min=1)
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Of bare samples: s16le (unless given) or f32le.")
+        str | None, typer.Option(help="Encoding of raw samples: s16le (the default) or f32le.")
     ] = None,
     every: Annotated[
         float, typer.Option(help="Seconds of sound from one verdict to the next.", min=0.1)
@@ -50,10 +50,10 @@ def listen(
 ) -> None:
     """Name the genre of what is played now, again every second.
 
-    Hears WAV from standard input, or bare samples where --rate, --channels or
-    --encoding is given; the default microphone where standard input is a
-    terminal. A verdict is on the last 30 s, and needs about 11 s of sound to
-    begin with (20 s with musicnn). The end of the sound, or Ctrl-C, ends it with a last verdict.
+    Reads WAV from standard input, or raw samples if --rate, --channels or
+    --encoding is given; the default microphone if standard input is a terminal.
+    A verdict covers the last 30 s. The first one needs about 11 s of sound, or 20 s
+    with musicnn. The end of the sound, or Ctrl-C, ends it with a last verdict.
 
     Examples:
 
@@ -68,18 +68,18 @@ def listen(
     check_format(format_)
     one_blas_thread()
     from ostinato.inference.classifier import Classifier
-    from ostinato.inference.live import Listener
+    from ostinato.inference.live import LiveClassifier
 
     raw = _raw(rate, channels, encoding)
     classifier = Classifier.load(model)
-    listener = Listener(classifier, every_s=every)
+    running = LiveClassifier(classifier, every_s=every)
     rate_hz = classifier.info.spec.sample_rate_hz
-    with _open(raw, rate_hz) as live, _shown(format_, listener.enough_s) as show:
-        with suppress(KeyboardInterrupt):  # while a verdict is made, too, it is the end, no error
-            for chunk in live.chunks():
-                if (said := listener.hear(chunk)) is not None:
-                    show(said, False)
-        show(listener.last(), True)
+    with _open(raw, rate_hz) as stream, _shown(format_, running.enough_s) as show:
+        with suppress(KeyboardInterrupt):  # Ctrl-C is the end, also while a verdict is made
+            for chunk in stream.chunks():
+                if (now := running.add(chunk)) is not None:
+                    show(now, False)
+        show(running.last(), True)
 
 
 def _raw(rate: int | None, channels: int | None, encoding: str | None) -> RawFormat | None:
@@ -100,25 +100,25 @@ def _open(raw: RawFormat | None, rate_hz: int) -> AudioStream:
     if raw is not None:
         raise UsageError(
             "Expected sound on standard input, which --rate, --channels and --encoding describe, "
-            "got a terminal; without them the microphone is heard."
+            "got a terminal; leave them out to listen to the microphone."
         )
     return AudioStream.microphone(sample_rate_hz=rate_hz)
 
 
 @contextmanager
 def _shown(format_: str, enough_s: float) -> Iterator[Show]:
-    """How verdicts are shown: as JSON, in one line that is rewritten, or in a line each."""
+    """Show verdicts as JSON, in one line that is rewritten, or in a line each."""
     if format_ == "json":
-        yield lambda said, is_last: write_line(json.dumps({**said.to_dict(), "last": is_last}))
+        yield lambda now, is_last: write_line(json.dumps({**now.to_dict(), "last": is_last}))
         return
     if not output.is_terminal:
-        said_s = -1.0
+        shown_s = -1.0
 
-        def write(said: Said, is_last: bool) -> None:
-            nonlocal said_s
-            if not (is_last and said.at_s == said_s):
-                write_line(_line(said, enough_s).plain.rstrip())
-            said_s = said.at_s
+        def write(now: LiveVerdict, is_last: bool) -> None:
+            nonlocal shown_s
+            if not (is_last and now.at_s == shown_s):
+                write_line(_line(now, enough_s).plain.rstrip())
+            shown_s = now.at_s
 
         yield write
         return
@@ -127,22 +127,20 @@ def _shown(format_: str, enough_s: float) -> Iterator[Show]:
 
     start = Text("listening ...", style="dim")
     with Live(start, console=output, auto_refresh=False, redirect_stderr=False) as line:
-        yield lambda said, is_last: line.update(
-            _line(said, enough_s, bar=not is_last), refresh=True
-        )
+        yield lambda now, is_last: line.update(_line(now, enough_s, bar=not is_last), refresh=True)
 
 
-def _line(said: Said, enough_s: float, *, bar: bool = False) -> Text:
-    """``0:42  jazz        62%  blues 21%, rock 8%``, or why there is no genre."""
+def _line(now: LiveVerdict, enough_s: float, *, bar: bool = False) -> Text:
+    """Format ``0:42  jazz  62%  blues 21%, rock 8%``, or why there is no genre."""
     from rich.text import Text
 
-    minutes, seconds = divmod(int(said.at_s), 60)
+    minutes, seconds = divmod(int(now.at_s), 60)
     line = Text(f"{minutes:>3}:{seconds:02}  ", no_wrap=True, overflow="ellipsis", end="")
-    if said.verdict is None:
+    if now.verdict is None:
         return line.append(f"listening ... ({enough_s:.0f} s of sound are needed)", style="dim")
-    if said.verdict.genre is None:
-        return line.append("?           ", style="bold").append(_why_not(said.verdict))
-    (genre, p), *others = said.verdict.ranked
+    if now.verdict.genre is None:
+        return line.append("?           ", style="bold").append(_why_not(now.verdict))
+    (genre, p), *others = now.verdict.ranked
     line.append(f"{genre:<10} {p:>4.0%}  ", style="bold")
     if bar:
         full = round(p * _BAR)

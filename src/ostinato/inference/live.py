@@ -1,14 +1,14 @@
-"""A running verdict on a sound that never ends: its last 30 s, every second.
+"""A running verdict on a sound that does not end: its last 30 s, every second.
 
-    listener = Listener(Classifier.load())
-    with AudioStream.from_stream(sys.stdin.buffer) as live:
-        for chunk in live.chunks():
-            if (said := listener.hear(chunk)) is not None:
-                print(said.at_s, said.verdict)
+    classifier = LiveClassifier(Classifier.load())
+    with AudioStream.from_stream(sys.stdin.buffer) as stream:
+        for chunk in stream.chunks():
+            if (now := classifier.add(chunk)) is not None:
+                print(now.at_s, now.verdict)
 
-A verdict needs a whole window of the model, 11 to 20 s: it has never learned from less. Until then
-the listener says that it is listening. From then on it says what
-:meth:`~ostinato.inference.classifier.Classifier.classify` says of the last 30 s, and abstains as it does.
+A verdict needs a whole window of the model, 11 to 20 s: the model never learned from less. From
+then on it is that of :meth:`~ostinato.inference.classifier.Classifier.classify` on the last 30 s,
+abstentions included.
 """
 
 from __future__ import annotations
@@ -24,34 +24,38 @@ from ostinato.features import Waveform
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.verdict import Verdict
 
-__all__ = ["LISTENING", "Listener", "Said"]
+__all__ = ["LISTENING", "LiveClassifier", "LiveVerdict"]
 
 LISTENING = "it is listening, there is too little sound yet"
 """Why there is no verdict before a window is full."""
 
-_MOST_BUSY = 0.5  # of the time; while a verdict is made, what comes must wait in the pipe
+_MOST_BUSY = 0.5  # share of the time: while a verdict is made, new sound waits in the pipe
 
 
-class Said(NamedTuple):
-    """What a listener says at one moment.
+class LiveVerdict(NamedTuple):
+    """The verdict at one moment.
 
     Attributes
     ----------
     at_s : float
         Seconds of sound since the beginning.
+    model : str
+        The model's name.
     verdict : Verdict or None
-        On the last 30 s of them; None while there is too little sound.
+        On the last 30 s; None while there is too little sound.
     """
 
     at_s: float
+    model: str
     verdict: Verdict | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON: those of a verdict, and ``at_s``."""
+        """Plain values, for JSON: those of a verdict, and ``at_s``."""
         if self.verdict is not None:
             return {"at_s": self.at_s, **self.verdict.to_dict()}
         return {
             "at_s": self.at_s,
+            "model": self.model,
             "genre": None,
             "probability": 0.0,
             "ranked": [],
@@ -60,18 +64,18 @@ class Said(NamedTuple):
         }
 
 
-class Listener:
-    """Hears chunks of sound, and says every so often what it makes of the last of them.
+class LiveClassifier:
+    """Takes chunks of sound, and gives a verdict on the last 30 s every so often.
 
     Parameters
     ----------
     classifier : Classifier
-        Its ``info.spec`` says the rate of the chunks, and how much is remembered.
+        Its ``info.spec`` sets the rate of the chunks, and how much sound is kept.
     every_s : float
-        Seconds of sound from one verdict to the next. It becomes longer where a verdict takes more
-        than half of that time, lest what comes in is lost.
+        Seconds of sound from one verdict to the next. They become more if a verdict takes longer
+        than half of them, so that no sound is lost.
     clock : callable
-        Time in seconds, for that.
+        The time in seconds, to measure that.
 
     Raises
     ------
@@ -103,8 +107,8 @@ class Listener:
         """Seconds of sound since the beginning."""
         return self._recent.heard_s
 
-    def hear(self, chunk: Waveform) -> Said | None:
-        """Take the next samples, and say something where it is time to.
+    def add(self, chunk: Waveform) -> LiveVerdict | None:
+        """Take the next samples; give a verdict if one is due.
 
         Parameters
         ----------
@@ -120,26 +124,25 @@ class Listener:
         if self.heard_s < self._due_s:
             return None
         began = self._clock()
-        said = self._say(self.enough_s)
+        verdict = self._verdict(self.enough_s)
         took_s = self._clock() - began
         self._due_s = self.heard_s + max(self._every_s, took_s / _MOST_BUSY)
-        return said
+        return verdict
 
-    def last(self) -> Said:
-        """Say what there is to say at the end: also of a sound shorter than a window.
+    def last(self) -> LiveVerdict:
+        """Give the verdict at the end, even if the sound is shorter than a window.
 
         Raises
         ------
         DataError
-            As :meth:`hear`.
+            As :meth:`add`.
         """
-        return self._say(MIN_SECONDS)
+        return self._verdict(MIN_SECONDS)
 
-    def _say(self, enough_s: float) -> Said:
-        if self.heard_s < enough_s:
-            return Said(self.heard_s, None)
-        rate_hz = self._recent.sample_rate_hz
-        waveform = self._recent.waveform()
-        return Said(
-            self.heard_s, self._classifier.classify(waveform=waveform, sample_rate_hz=rate_hz)
-        )
+    def _verdict(self, enough_s: float) -> LiveVerdict:
+        verdict = None
+        if self.heard_s >= enough_s:
+            verdict = self._classifier.classify(
+                waveform=self._recent.waveform(), sample_rate_hz=self._recent.sample_rate_hz
+            )
+        return LiveVerdict(self.heard_s, self._classifier.name, verdict)

@@ -1,8 +1,7 @@
-"""What of a sound is heard: all of it in excerpts, or excerpts spread over it; and which files.
+"""Choose the excerpts of a sound that a model listens to: all of it, or some spread over it.
 
-A sound need not be in memory: it is a :class:`Sound`, which gives any part of itself. The quick way
-asks for a few excerpts, and for more where the first ones leave it open what to say; the thorough
-one for block after block.
+A sound need not be in memory: a :class:`Sound` gives any part of itself. The quick way takes a few
+excerpts, and more if the first ones leave the genre open; the thorough way takes block after block.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from ostinato.audio import AUDIO_SUFFIXES, AudioError
 from ostinato.features import EXCERPT_TOLERANCE, FeatureSpec, Waveform
 
 QUICK_OVER_S = 90.0
-"""A longer sound is heard in excerpts spread over it, unless all of it is asked for."""
+"""Of a longer sound, only excerpts spread over it are taken, unless all of it is asked for."""
 
 QUICK_SECONDS = 20.0
 """Length of those excerpts. Three of 20 s tell more of a song than two of 30 s."""
 
 SECONDS_AN_EXCERPT = 80.0
-"""The quick way hears an excerpt for each so much of a sound: at least 3, at most 18."""
+"""The quick way takes one excerpt for each so many seconds: at least 3, at most 18."""
 
 SILENT_DEVIATION = 10 ** (-70 / 20)
-"""An excerpt whose samples deviate less from their mean is silent: 70 dB below full scale."""
+"""An excerpt whose samples have a smaller deviation is silent: 70 dB below full scale."""
 
 _FEWEST, _MOST = 3, 18
 
@@ -37,26 +36,26 @@ class Sound(Protocol):
 
     @property
     def seconds(self) -> float | None:
-        """How long it says that it lasts; None where it does not say."""
+        """Its stated length; None if it states none."""
 
     def __enter__(self) -> Self:
-        """It is open until the end of the ``with`` statement."""
+        """Open it until the end of the ``with`` statement."""
 
     def __exit__(self, *details: object) -> None:
-        """It is closed."""
+        """Close it."""
 
     def excerpt(self, start_s: float, seconds: float) -> Waveform:
-        """So much of it from there on; less where it ends."""
+        """Read a stretch; a shorter one at the end of the sound."""
 
     def blocks(self, seconds: float) -> Iterator[Waveform]:
-        """All of it, so much at a time; AudioError where it turns out to be none, or silent."""
+        """Read all of it in blocks; AudioError if it cannot be decoded, or is silent."""
 
 
 def quick_starts(seconds: float) -> list[float]:
-    """Where the excerpts of the quick way begin, in seconds.
+    """Starts of the excerpts of the quick way, in seconds.
 
     As many as :data:`SECONDS_AN_EXCERPT` says, each in the middle of an equal part of the sound:
-    the beginning and the end, which are often unlike the rest, are not heard.
+    the beginning and the end, which are often unlike the rest, are left out.
 
     Parameters
     ----------
@@ -67,14 +66,19 @@ def quick_starts(seconds: float) -> list[float]:
 
 
 def closer_starts(seconds: float) -> list[float] | None:
-    """Where further excerpts begin, twice as many, two between each two of :func:`quick_starts`.
+    """Starts of further excerpts, twice as many, two between each two of :func:`quick_starts`.
 
-    None where the sound is so short that all of it had better be heard.
+    None if the sound is so short that all of it should be taken.
     """
     n = 3 * _n_excerpts(seconds)
     if n * QUICK_SECONDS >= seconds:
         return None
     return [start_s for i, start_s in enumerate(_middles(seconds, n)) if i % 3 != 1]
+
+
+def cut_out(sound: Sound, starts: Iterable[float]) -> Iterator[tuple[float, Waveform]]:
+    """Excerpts of :data:`QUICK_SECONDS` from these starts, each with its start in seconds."""
+    return ((start_s, sound.excerpt(start_s, QUICK_SECONDS)) for start_s in starts)
 
 
 def _n_excerpts(seconds: float) -> int:
@@ -142,16 +146,16 @@ class SoundInMemory:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Its length."""
         return self._waveform.size / self._rate_hz
 
     def excerpt(self, start_s: float, seconds: float) -> Waveform:
-        """So much of it from there on; less where it ends."""
+        """Cut out a stretch; a shorter one at the end of the sound."""
         first = round(start_s * self._rate_hz)
         return self._waveform[first : first + round(seconds * self._rate_hz)]
 
     def blocks(self, seconds: float) -> Iterator[Waveform]:
-        """All of it, so much at a time."""
+        """Cut all of it into blocks."""
         length = round(seconds * self._rate_hz)
         for first in range(0, self._waveform.size, length):
             yield self._waveform[first : first + length]

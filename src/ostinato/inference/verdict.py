@@ -1,8 +1,12 @@
-"""A verdict: what a model says of a sound, how sure it is, and why it would rather not say."""
+"""A verdict: the genre of a sound, how likely it is, or why the model abstains.
+
+Axes: E excerpts, G genres.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +21,7 @@ UNSURE = "no genre is likely enough"
 
 
 class Stretch(NamedTuple):
-    """A part of a sound that was heard, and its probabilities in the order of the genres."""
+    """An excerpt of a sound, and its probabilities in the order of the genres."""
 
     start_s: float
     end_s: float
@@ -25,7 +29,7 @@ class Stretch(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A part of a sound through which one verdict holds; None where the model abstains."""
+    """A part of a sound with one verdict throughout; None if the model abstains."""
 
     start_s: float
     end_s: float
@@ -35,30 +39,33 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a model says of a sound.
+    """The genre that a model gives a sound.
 
     Attributes
     ----------
+    model : str
+        The model's name.
     genre : str or None
-        None where it abstains.
+        None if the model abstains.
     abstained : str or None
-        Why it abstains, as a clause; None where it does not.
+        Why it abstains, as a clause; None if it does not.
     probability : float
-        Of the likeliest genre; 0 where nothing was heard.
+        The likeliest genre's probability; 0 if the sound is silent.
     ranked : tuple of (str, float)
-        Every genre with its probability, the likeliest first; empty where nothing was heard.
+        Every genre with its probability, the likeliest first; empty if the sound is silent.
     seconds : float
         How long the sound lasts.
     timeline : tuple of Stretch
-        What was heard, in order of time; silent excerpts are left out.
+        The excerpts that were listened to, in order of time, without the silent ones.
     genres : tuple of str
         The order of the probabilities in ``timeline``.
     distance : float or None
-        From what the model learned from, where it measures it.
+        From what the model learned from; None if the model does not measure it.
     threshold : float or None
         The probability below which the model abstains.
     """
 
+    model: str
     genre: str | None
     abstained: str | None
     probability: float
@@ -70,10 +77,10 @@ class Verdict:
     threshold: float | None = None
 
     def segments(self) -> tuple[Segment, ...]:
-        """The timeline, with neighbours of one genre made one; its probability is their mean.
+        """The timeline, with neighbours of the same genre merged; their probabilities' mean.
 
         Where excerpts overlap, as the last two of a sound may, the later one begins where the
-        earlier ends.
+        earlier one ends.
         """
         merged: list[list[Any]] = []  # start, end, genre, weighted sum, weight
         for stretch in self.timeline:
@@ -91,8 +98,9 @@ class Verdict:
         return tuple(Segment(a, b, genre, s / w) for a, b, genre, s, w in merged)
 
     def to_dict(self, *, timeline: bool = False) -> dict[str, Any]:
-        """As plain values, for JSON; with the timeline where it is asked for."""
+        """Plain values, for JSON; with the timeline if it is asked for."""
         values: dict[str, Any] = {
+            "model": self.model,
             "genre": self.genre,
             "probability": self.probability,
             "ranked": [{"genre": genre, "probability": p} for genre, p in self.ranked],
@@ -113,23 +121,14 @@ class Verdict:
 
 
 def clock(seconds: float) -> str:
-    """A time in a sound: ``3:05``, ``1:03:05``."""
+    """Format a time: ``3:05``, ``1:03:05``."""
     hours, rest = divmod(round(seconds), 3600)
     minutes, seconds = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _why_abstain(info: ModelInfo, probability: float, distance: float | None) -> str | None:
-    """Why a model with this metadata gives no verdict, or None where it does.
-
-    Parameters
-    ----------
-    info : ModelInfo
-    probability : float
-        Of the likeliest genre.
-    distance : float or None
-        From what the model learned from, mean over windows.
-    """
+    """Why the model abstains, as a clause; None if it does not."""
     novelty = info.novelty_threshold
     if distance is not None and novelty is not None and distance > novelty:
         return UNLIKE
@@ -138,48 +137,63 @@ def _why_abstain(info: ModelInfo, probability: float, distance: float | None) ->
     return None
 
 
-@dataclass(frozen=True)
-class Heard:
-    """Excerpts that were heard: when, their mean probabilities, numbers of windows, distances."""
+class Heard(NamedTuple):
+    """An excerpt that was listened to; without windows if it is silent.
 
-    times: list[tuple[float, float]] = field(default_factory=list)
-    means: list[NDArray[np.float64]] = field(default_factory=list)  # each (E, G)
-    counts: list[NDArray[np.int64]] = field(default_factory=list)  # each (E,)
-    distances: list[NDArray[np.float32]] = field(default_factory=list)  # each (W,)
-    end_s: float = 0.0
+    Attributes
+    ----------
+    start_s, end_s : float
+    n_windows : int
+    probabilities : float64 array [shape=(G,)]
+        Mean over the windows.
+    distance : float or None
+        From what the model learned from, mean over the windows; None if the model does not measure
+        it.
+    """
 
-    def __add__(self, other: Heard) -> Heard:
-        return Heard(
-            self.times + other.times,
-            self.means + other.means,
-            self.counts + other.counts,
-            self.distances + other.distances,
-            max(self.end_s, other.end_s),
-        )
+    start_s: float
+    end_s: float
+    n_windows: int = 0
+    probabilities: NDArray[np.float64] = np.zeros(0)
+    distance: float | None = None
 
 
-def verdict_of(info: ModelInfo, heard: Heard) -> Verdict:
-    """One verdict from what was heard; whoever calls knows how long the sound lasts."""
-    if not heard.times:
+def pooled(heard: Sequence[Heard], info: ModelInfo, *, model: str, seconds: float) -> Verdict:
+    """Make one verdict of excerpts: their mean by number of windows, then the temperature.
+
+    Parameters
+    ----------
+    heard : sequence of Heard
+        In any order.
+    info : ModelInfo
+    model : str
+        The model's name.
+    seconds : float
+        How long the sound lasts.
+    """
+    loud = sorted((each for each in heard if each.n_windows), key=lambda each: each[:2])
+    if not loud:
         return Verdict(
-            genre=None, abstained=SILENT, probability=0.0, ranked=(), seconds=0.0,
+            model=model, genre=None, abstained=SILENT, probability=0.0, ranked=(), seconds=seconds,
             genres=info.genres, threshold=info.threshold,
         )  # fmt: skip
-    by_excerpt = np.concatenate(heard.means)  # (E, G)
-    of_all = np.average(by_excerpt, axis=0, weights=np.concatenate(heard.counts))  # (G,)
-    final = apply_temperature(of_all, info.temperature)
+    weights = [each.n_windows for each in loud]
+    by_excerpt = np.stack([each.probabilities for each in loud])  # (E, G)
+    final = apply_temperature(np.average(by_excerpt, axis=0, weights=weights), info.temperature)
     order = np.argsort(-final, kind="stable")
-    distance = float(np.concatenate(heard.distances).mean()) if heard.distances else None
+    distances = [each.distance for each in loud if each.distance is not None]
+    distance = float(np.average(distances, weights=weights)) if distances else None
     abstained = _why_abstain(info, float(final.max()), distance)
-    rows = apply_temperature(by_excerpt, info.temperature)
+    rows = apply_temperature(by_excerpt, info.temperature).tolist()
     return Verdict(
+        model=model,
         genre=None if abstained else info.genres[order[0]],
         abstained=abstained,
         probability=float(final[order[0]]),
         ranked=tuple((info.genres[i], float(final[i])) for i in order),
-        seconds=0.0,
+        seconds=seconds,
         timeline=tuple(
-            sorted(Stretch(*at, tuple(p.tolist())) for at, p in zip(heard.times, rows, strict=True))
+            Stretch(each.start_s, each.end_s, tuple(p)) for each, p in zip(loud, rows, strict=True)
         ),
         genres=info.genres,
         distance=distance,

@@ -1,0 +1,64 @@
+"""Call a function on many items in threads; the results come in the order of the items."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from ostinato.errors import OstinatoError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 2  # items begun for each thread: none of them waits for whoever reads the results
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, n_threads: int
+) -> Iterator[tuple[Item, Result | OstinatoError]]:
+    """Call ``function`` on each item, several at a time.
+
+    Unlike :func:`ostinato.parallel.run` it takes items without end: those begun, or done and not
+    yet read, are at most twice as many as there are threads.
+
+    Parameters
+    ----------
+    function : callable
+    items : iterable
+    n_threads : int
+        At least 1.
+
+    Yields
+    ------
+    item, result
+        In the order of ``items``; the error in place of the result where ``function`` raises an
+        :class:`~ostinato.errors.OstinatoError`.
+    """
+
+    def tried(item: Item) -> Result | OstinatoError:
+        try:
+            return function(item)
+        except OstinatoError as error:
+            return error
+
+    if n_threads == 1:  # without a thread, whose memory would be returned and asked for each time
+        for item in items:
+            yield item, tried(item)
+        return
+    rest = iter(items)
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="ostinato")
+    begun: deque[tuple[Item, Future[Result | OstinatoError]]] = deque()
+    try:
+        while True:
+            for item in rest:
+                begun.append((item, pool.submit(tried, item)))
+                if len(begun) == _AHEAD * n_threads:
+                    break
+            if not begun:
+                return
+            item, future = begun.popleft()
+            yield item, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
