@@ -52,9 +52,8 @@ import soxr
 from numpy.random import Generator
 
 from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
+from ostinato.datasets import Corpus, FrameCache, Recording
 from ostinato.datasets.audit.audit import audit, audit_folder
-from ostinato.datasets.corpus import Corpus, Recording
-from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.features import Frames
 

@@ -25,7 +25,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ostinato.audio import load_audio
-from ostinato.datasets.tag_npz import load_tag_file
+from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.features import frames
 from ostinato.inference.model_file import FRAMES
 from ostinato.inference.musicnn import NAME, PATCH_HOP, SPEC, WINDOW_FRAMES
@@ -58,7 +58,7 @@ def tags_of(session: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def compared(data: Path, session: Any) -> Iterator[tuple[str, float, float, float]]:
     """Track, correlation, mean and largest difference, of each track that both know."""
-    corpus = load_tag_file(data / "musicnn")
+    corpus = load_tag_npz(data / "musicnn")
     published = dict(zip(corpus.ids, corpus.frames, strict=True))
     for path in sorted((data / "gtzan" / "audio" / "full").glob("*.flac")):
         if path.stem not in published:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration, selective

@@ -31,7 +31,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration
 from ostinato.evaluation.significance import wilson

@@ -34,9 +34,9 @@ from torch.nn import functional
 
 from ostinato import features
 from ostinato.audio import load_audio
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
-from ostinato.datasets.tag_npz import load_tag_file
+from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import FeatureSpec
@@ -108,7 +108,7 @@ def tagged_tracks(corpus: Corpus, tags: Path) -> dict[str, Lesson]:
     """Of the train and valid parts' tracks, those of which tags are known."""
     lists = published_split("fault-filtered")
     mine = {*lists["train"], *lists["valid"]}
-    sequences = load_tag_file(tags)
+    sequences = load_tag_npz(tags)
     known = {
         r.id: f.mean(axis=0) for r, f in zip(sequences.recordings, sequences.frames, strict=True)
     }

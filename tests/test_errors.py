@@ -10,8 +10,8 @@ import pytest
 
 import ostinato
 from ostinato.audio import AudioError
+from ostinato.datasets import CacheError
 from ostinato.datasets.download import DownloadError
-from ostinato.datasets.frame_cache import CacheError
 from ostinato.datasets.splits import LeakError
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, require
 from ostinato.features import FeatureError

@@ -54,6 +54,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def printable(name: str) -> str:
+    r"""Text that any file can hold: bytes of a file name that are not UTF-8 become ``\udcff``."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _sentence(path: Path, error: OSError) -> str:
     causes = {
         errno.ENOSPC: "the disk is full; free some space, or choose another folder",

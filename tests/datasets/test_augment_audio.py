@@ -15,18 +15,18 @@ import soundfile
 from scipy import signal
 
 from ostinato.audio import Waveform, load_audio
+from ostinato.datasets import FrameCache, load_corpus
 from ostinato.datasets import augmented_copies as copies_module
-from ostinato.datasets.augment_audio import VariantSettings, draw, through_mp3, vary
-from ostinato.datasets.augmented_copies import hear_copies
-from ostinato.datasets.folder import load_collection
-from ostinato.datasets.frame_cache import FrameCache, Heard, hear
+from ostinato.datasets.augment_audio import AudioAugmentation, augment, draw, through_mp3
+from ostinato.datasets.augmented_copies import compute_copies
+from ostinato.datasets.compute import FileFrames, compute_frames
 from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.features import FeatureSpec, frames
 from tests.helpers.programs import run
 
 RATE_HZ = 22_050
 HASH = "ab" + "0" * 62
-ALL = VariantSettings(copies=2, pitch=2.0, stretch=0.1, equaliser=6.0, noise=0.03, mp3=0.5)
+ALL = AudioAugmentation(copies=2, pitch=2.0, stretch=0.1, equaliser=6.0, noise=0.03, mp3=0.5)
 SPEC = FeatureSpec(n_coefficients=5, n_mels=40, excerpt_seconds=1.0)
 
 
@@ -42,9 +42,9 @@ def white(seconds: float = 4.0, *, seed: int = 0) -> Waveform:
 
 
 def copy_of(
-    sound: Waveform, settings: VariantSettings, number: int = 1, sha256: str = HASH
+    sound: Waveform, settings: AudioAugmentation, number: int = 1, sha256: str = HASH
 ) -> Waveform:
-    return vary(sound, settings, sample_rate_hz=RATE_HZ, sha256=sha256, number=number)
+    return augment(sound, settings, sample_rate_hz=RATE_HZ, sha256=sha256, number=number)
 
 
 def peak_hz(sound: Waveform) -> float:
@@ -65,7 +65,7 @@ def power_db(sound: Waveform, low_hz: float, high_hz: float) -> float:
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_tone_is_shifted_by_the_semitones_drawn_and_lasts_as_long(number: int) -> None:
-    settings = VariantSettings(copies=1, pitch=4.0)
+    settings = AudioAugmentation(copies=1, pitch=4.0)
     semitones = draw(settings, sha256=HASH, number=number).semitones
     got = copy_of(tone(), settings, number)
     assert got.shape == tone().shape
@@ -75,7 +75,7 @@ def test_a_tone_is_shifted_by_the_semitones_drawn_and_lasts_as_long(number: int)
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_copy_that_is_faster_is_shorter_and_as_high(number: int) -> None:
-    settings = VariantSettings(copies=1, stretch=0.5)
+    settings = AudioAugmentation(copies=1, stretch=0.5)
     rate = draw(settings, sha256=HASH, number=number).rate
     got = copy_of(tone(), settings, number)
     assert got.size == pytest.approx(tone().size / rate, abs=1)
@@ -85,7 +85,7 @@ def test_a_copy_that_is_faster_is_shorter_and_as_high(number: int) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_noise_is_as_far_below_the_sound_as_was_drawn(number: int) -> None:
-    settings = VariantSettings(copies=1, noise=0.2)
+    settings = AudioAugmentation(copies=1, noise=0.2)
     drawn = draw(settings, sha256=HASH, number=number)
     noise = copy_of(tone(), settings, number) - tone()
     snr_db = 10 * np.log10(np.mean(tone() ** 2) / np.mean(noise**2))
@@ -96,7 +96,7 @@ def test_noise_is_as_far_below_the_sound_as_was_drawn(number: int) -> None:
 
 
 def test_the_equaliser_changes_no_frequency_by_more_than_its_bands_together() -> None:
-    settings = VariantSettings(copies=1, equaliser=6.0)
+    settings = AudioAugmentation(copies=1, equaliser=6.0)
     sound = white(20)
     edges = 20 * 2.0 ** np.arange(0, 9, 0.5)
     changes = []
@@ -130,7 +130,7 @@ def test_mp3_delays_nothing(rate_hz: int) -> None:
 
 
 def test_the_share_of_copies_through_mp3_is_the_strength() -> None:
-    settings = VariantSettings(copies=1, mp3=0.3)
+    settings = AudioAugmentation(copies=1, mp3=0.3)
     rates = [draw(settings, sha256=HASH, number=n).kbps for n in range(1, 2001)]
     share = np.mean([rate is not None for rate in rates])
     assert share == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 2000))
@@ -154,7 +154,7 @@ def test_draws_fill_their_range_and_do_not_leave_it() -> None:
 def test_a_copy_is_a_valid_waveform(number: int, seconds: float) -> None:
     """Also of a sound at full scale, which most changes would drive beyond it."""
     sound = np.clip(20 * white(seconds), -1, 1)
-    strong = VariantSettings(copies=1, pitch=6, stretch=0.3, equaliser=12, noise=0.5, mp3=1)
+    strong = AudioAugmentation(copies=1, pitch=6, stretch=0.3, equaliser=12, noise=0.5, mp3=1)
     got = copy_of(sound, strong, number)
     assert got.dtype == np.float32
     assert got.ndim == 1
@@ -185,7 +185,7 @@ def test_a_copy_hangs_on_file_seed_and_number_and_on_nothing_else() -> None:
     others = {
         "number": copy_of(sound, ALL, 2),
         "file": copy_of(sound, ALL, sha256="cd" + HASH[2:]),
-        "seed": copy_of(sound, VariantSettings(**vars(ALL) | {"seed": 1})),
+        "seed": copy_of(sound, AudioAugmentation(**vars(ALL) | {"seed": 1})),
     }
     for what, other in others.items():
         assert other.size != once.size or not np.allclose(other, once), what
@@ -204,22 +204,22 @@ def test_random_numbers_of_the_caller_are_left_alone() -> None:
 def test_another_process_makes_the_same_copy() -> None:
     program = f"""
 import hashlib, numpy as np
-from ostinato.datasets.augment_audio import VariantSettings, vary
+from ostinato.datasets.augment_audio import AudioAugmentation, augment
 sound = np.random.default_rng(0).normal(scale=0.05, size={RATE_HZ}).astype(np.float32)
-settings = VariantSettings(copies=2, pitch=2.0, stretch=0.1, equaliser=6.0, noise=0.03, mp3=1.0)
-copies = [vary(sound, settings, sample_rate_hz={RATE_HZ}, sha256="{HASH}", number=n)
+settings = AudioAugmentation(copies=2, pitch=2.0, stretch=0.1, equaliser=6.0, noise=0.03, mp3=1.0)
+copies = [augment(sound, settings, sample_rate_hz={RATE_HZ}, sha256="{HASH}", number=n)
           for n in (2, 1)]
 print(*(hashlib.sha256(copy.tobytes()).hexdigest() for copy in copies))
 """
     there = run(program, options=("-W", "ignore"))
-    settings = VariantSettings(**vars(ALL) | {"mp3": 1.0})
+    settings = AudioAugmentation(**vars(ALL) | {"mp3": 1.0})
     here = [copy_of(white(1), settings, number) for number in (2, 1)]
     assert there.split() == [hashlib.sha256(copy.tobytes()).hexdigest() for copy in here]
 
 
 def test_turning_one_change_off_leaves_the_draws_of_the_others() -> None:
     """Or an ablation would compare different pitches."""
-    quiet = VariantSettings(**vars(ALL) | {"noise": 0.0, "stretch": 0.0})
+    quiet = AudioAugmentation(**vars(ALL) | {"noise": 0.0, "stretch": 0.0})
     a, b = (draw(s, sha256=HASH, number=3) for s in (ALL, quiet))
     assert (a.semitones, a.kbps, a.seeds) == (b.semitones, b.kbps, b.seeds)
     assert (b.rate, b.snr_db) == (1.0, np.inf)
@@ -231,12 +231,12 @@ def test_turning_one_change_off_leaves_the_draws_of_the_others() -> None:
     ids=str,
 )
 def test_another_strength_or_seed_is_another_key(change: dict[str, float]) -> None:
-    assert VariantSettings(**vars(ALL) | change).digest() != ALL.digest()
+    assert AudioAugmentation(**vars(ALL) | change).digest() != ALL.digest()
 
 
 def test_the_number_of_copies_is_not_in_the_key() -> None:
     """Four copies are the two there were, and two more; 2 and 2.0 are one strength."""
-    assert VariantSettings(**vars(ALL) | {"copies": 4, "pitch": 2}).digest() == ALL.digest()
+    assert AudioAugmentation(**vars(ALL) | {"copies": 4, "pitch": 2}).digest() == ALL.digest()
 
 
 # Wrong settings
@@ -256,7 +256,7 @@ def test_the_number_of_copies_is_not_in_the_key() -> None:
 )
 def test_wrong_settings_are_refused_by_name(settings: dict[str, float], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as said:
-        VariantSettings(**settings)
+        AudioAugmentation(**settings)
     assert "\n" not in str(said.value)
 
 
@@ -267,12 +267,17 @@ def test_wrong_settings_are_refused_by_name(settings: dict[str, float], sentence
         (np.ones(9), 1, RATE_HZ, "array of float32 .* got float64"),
         (np.zeros(0, np.float32), 1, RATE_HZ, "one sample or more"),
         (white(1), 0, RATE_HZ, r"counted from 1, got copy 0\."),
-        (white(1), 1, 10_000, r"waveform\.mp3: expected a sample rate that MP3 has, .*got 10000"),
+        (
+            white(1),
+            1,
+            10_000,
+            r"waveform\.mp3: expected a sample rate that MP3 supports, .*got 10000",
+        ),
     ],
 )
 def test_what_cannot_be_varied_is_refused(sound, number: int, rate_hz: int, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        vary(sound, ALL, sample_rate_hz=rate_hz, sha256=HASH, number=number)
+        augment(sound, ALL, sample_rate_hz=rate_hz, sha256=HASH, number=number)
 
 
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +319,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_frames_are_those_of_the_waveform_s_copies(cache, files) -> None:
-    got = hear_copies(files, ALL, spec=SPEC, cache=cache, n_jobs=1)
+    got = compute_copies(files, ALL, spec=SPEC, cache=cache, n_jobs=1)
     for (path, sha256), copies in zip(files, got, strict=True):
         assert len(copies) == 2
         for number, found in enumerate(copies, start=1):
@@ -325,36 +330,36 @@ def test_frames_are_those_of_the_waveform_s_copies(cache, files) -> None:
 def test_the_same_come_of_any_number_of_processes_and_of_the_cache(
     cache, files, tmp_path, no_work
 ) -> None:
-    alone = bits(hear_copies(files, ALL, spec=SPEC, cache=cache, n_jobs=1))
+    alone = bits(compute_copies(files, ALL, spec=SPEC, cache=cache, n_jobs=1))
     other = FrameCache(tmp_path / "other")
-    assert bits(hear_copies(files, ALL, spec=SPEC, cache=other, n_jobs=2)) == alone
+    assert bits(compute_copies(files, ALL, spec=SPEC, cache=other, n_jobs=2)) == alone
     no_work()
     positions: list[int] = []
-    again = hear_copies(files, ALL, spec=SPEC, cache=cache, done=positions.append)
+    again = compute_copies(files, ALL, spec=SPEC, cache=cache, done=positions.append)
     assert bits(again) == alone
     assert positions == [0, 1, 2]
 
 
 def test_more_copies_leave_those_there_are(cache, files, no_work) -> None:
-    three = VariantSettings(**vars(ALL) | {"copies": 3})
-    two = bits(hear_copies(files, ALL, spec=SPEC, cache=cache, n_jobs=1))
-    more = bits(hear_copies(files, three, spec=SPEC, cache=cache, n_jobs=1))
+    three = AudioAugmentation(**vars(ALL) | {"copies": 3})
+    two = bits(compute_copies(files, ALL, spec=SPEC, cache=cache, n_jobs=1))
+    more = bits(compute_copies(files, three, spec=SPEC, cache=cache, n_jobs=1))
     assert [copies[:2] for copies in more] == two
     assert len(list(cache.folder.rglob("*.npy"))) == 9
     no_work()
-    assert bits(hear_copies(files, ALL, spec=SPEC, cache=cache)) == two
+    assert bits(compute_copies(files, ALL, spec=SPEC, cache=cache)) == two
 
 
 def test_what_was_cached_of_the_recording_is_still_found(cache, files) -> None:
     """Its key is that of before there were copies, and a copy's is another."""
     path, sha256 = files[0]
-    (heard,) = hear([path], spec=SPEC, cache=cache, n_jobs=1)
-    assert isinstance(heard, Heard)
+    (found,) = compute_frames([path], spec=SPEC, cache=cache, n_jobs=1)
+    assert isinstance(found, FileFrames)
     entry = cache.folder / SPEC.digest() / sha256[:2] / f"{sha256}.npy"
     before = entry.read_bytes()
-    hear_copies([(path, sha256)], ALL, spec=SPEC, cache=cache, n_jobs=1)
+    compute_copies([(path, sha256)], ALL, spec=SPEC, cache=cache, n_jobs=1)
     assert entry.read_bytes() == before
-    np.testing.assert_array_equal(cache.load(sha256, SPEC), heard.frames)
+    np.testing.assert_array_equal(cache.load(sha256, SPEC), found.frames)
 
 
 def test_each_excerpt_stays_one_excerpt(cache, tmp_path) -> None:
@@ -362,8 +367,8 @@ def test_each_excerpt_stays_one_excerpt(cache, tmp_path) -> None:
     path = tmp_path / "long.wav"
     soundfile.write(path, white(3.0), RATE_HZ)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    settings = VariantSettings(copies=8, stretch=0.5)
-    (copies,) = hear_copies([(path, sha256)], settings, spec=SPEC, cache=cache, n_jobs=1)
+    settings = AudioAugmentation(copies=8, stretch=0.5)
+    (copies,) = compute_copies([(path, sha256)], settings, spec=SPEC, cache=cache, n_jobs=1)
     for number, found in enumerate(copies, start=1):
         rate = draw(settings, sha256=sha256, number=number).rate
         n_samples = round(SPEC.excerpt_samples / rate)
@@ -374,16 +379,20 @@ def test_a_file_that_is_another_by_now_is_refused(cache, files) -> None:
     """Its copies would stand under the key of a sound that is gone."""
     path, sha256 = files[0]
     soundfile.write(path, white(0.9, seed=9), RATE_HZ)
-    with pytest.raises(DataError, match=r"0\.wav' was heard, but no copy .*: it has changed since"):
-        hear_copies([(path, sha256)], ALL, spec=SPEC, cache=cache, n_jobs=1)
+    with pytest.raises(
+        DataError, match=r"No augmented copy of .*0\.wav' can .*: it has changed since"
+    ):
+        compute_copies([(path, sha256)], ALL, spec=SPEC, cache=cache, n_jobs=1)
     assert not list(cache.folder.rglob("*.npy"))
 
 
 def test_a_file_that_is_gone_is_named(cache, files) -> None:
     path, sha256 = files[0]
     path.unlink()
-    with pytest.raises(DataError, match=r"0\.wav' was heard, but no copy can be made of it: "):
-        hear_copies([(path, sha256)], ALL, spec=SPEC, cache=cache, n_jobs=1)
+    with pytest.raises(
+        DataError, match=r"No augmented copy of .*0\.wav' can be made: it cannot be opened"
+    ):
+        compute_copies([(path, sha256)], ALL, spec=SPEC, cache=cache, n_jobs=1)
 
 
 # Collections
@@ -403,20 +412,20 @@ def test_a_collection_holds_its_copies_in_its_own_order(cache, tmp_path) -> None
     folder = collection(tmp_path)
     calls: list[tuple[int, int, str]] = []
     given = {"spec": SPEC, "cache": cache, "n_jobs": 1}
-    corpus = load_collection(
-        folder, waveform=ALL, progress=lambda *call: calls.append(call), **given
+    corpus = load_corpus(
+        folder, augmentation=ALL, progress=lambda *call: calls.append(call), **given
     )
-    plain = load_collection(folder, **given)
+    plain = load_corpus(folder, **given)
     assert corpus.ids == plain.ids
-    assert plain.variants == ()
-    assert len(corpus.variants) == 2
+    assert plain.copies == ()
+    assert len(corpus.copies) == 2
     for i, recording in enumerate(corpus.recordings):
         np.testing.assert_array_equal(corpus.frames[i], plain.frames[i])
         path = Path(recording.path or "")
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        for number, variant in enumerate(corpus.variants, start=1):
+        for number, copy in enumerate(corpus.copies, start=1):
             sound = copy_of(load_audio(path), ALL, number, sha256)
-            np.testing.assert_array_equal(variant[i], frames(sound, SPEC))
+            np.testing.assert_array_equal(copy[i], frames(sound, SPEC))
     assert calls[:7] == [(n, 7, calls[n - 1][2]) for n in range(1, 8)]
     assert calls[7:] == [(n, 6, f"{corpus.ids[n - 1]}, copies") for n in range(1, 7)]
 
@@ -425,9 +434,9 @@ def test_what_copies_lack_is_said_before_listening(cache, tmp_path, monkeypatch)
     folder = collection(tmp_path)
     monkeypatch.setitem(sys.modules, "audiomentations", None)
     with pytest.raises(MissingExtraError):
-        load_collection(folder, spec=SPEC, cache=cache, waveform=ALL, n_jobs=1)
+        load_corpus(folder, spec=SPEC, cache=cache, augmentation=ALL, n_jobs=1)
     assert not cache.folder.exists()
-    assert len(load_collection(folder, spec=SPEC, cache=cache, n_jobs=1)) == 6, "none are wanted"
+    assert len(load_corpus(folder, spec=SPEC, cache=cache, n_jobs=1)) == 6, "none are wanted"
 
 
 @pytest.mark.parametrize(
@@ -441,7 +450,7 @@ def test_a_copy_of_real_music_is_more_like_it_than_like_other_music(
     """By mean frames of 30 s of GTZAN: or a copy would not be music of that genre any more."""
     paths = sorted((shared_data / "gtzan" / "audio" / "full").glob("*.flac"))[::8]
     assert len(paths) == 8
-    spec, settings = FeatureSpec(n_coefficients=20), VariantSettings(copies=1, **change)
+    spec, settings = FeatureSpec(n_coefficients=20), AudioAugmentation(copies=1, **change)
     means, of_copies = [], []
     for path in paths:
         sound = load_audio(path)

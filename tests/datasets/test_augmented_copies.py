@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
-from ostinato.datasets.corpus import Corpus, Recording
-from ostinato.datasets.mel_npz import load_mel_file
+from ostinato.datasets import Corpus, Recording
+from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
+from ostinato.datasets.mel_npz import load_mel_npz
 from ostinato.datasets.splits import segmented
 from ostinato.errors import DataError, UsageError
 from ostinato.models import registry as models
@@ -24,14 +24,14 @@ from ostinato.training.fit import fit
 from ostinato.training.tracks import Tracks
 from tests.helpers.toy import QUICK, toy_corpus
 
-WAVEFORM = VariantSettings(copies=2, pitch=1.0, mp3=0.5)
+WAVEFORM = AudioAugmentation(copies=2, pitch=1.0, mp3=0.5)
 PLAIN = toy_corpus()
 
 
 def with_copies(corpus: Corpus = PLAIN) -> Corpus:
     """Of each recording two copies, told by their values: 100 more, and 200 more and shorter."""
     variants = ([f + 100 for f in corpus.frames], [f[:30] + 200 for f in corpus.frames])
-    return replace(corpus, waveform=WAVEFORM, variants=variants)
+    return replace(corpus, augmentation=WAVEFORM, copies=variants)
 
 
 CORPUS = with_copies()
@@ -65,7 +65,7 @@ def test_each_window_is_a_piece_of_its_own_track() -> None:
     ids = CORPUS.ids[::3]
     tracks = torch.arange(500) % len(ids)
     crops = Tracks.with_copies(CORPUS, ids).random_crops(tracks, 24)
-    versions = (CORPUS.frames, *CORPUS.variants)
+    versions = (CORPUS.frames, *CORPUS.copies)
     starts = set()
     for crop, track, copy in zip(crops.numpy(), tracks.tolist(), which(crops), strict=True):
         source = versions[copy][CORPUS.positions([ids[track]])[0]]
@@ -95,9 +95,9 @@ def test_windows_that_are_judged_are_of_the_recordings() -> None:
 
 
 def test_a_copy_with_a_frame_that_is_no_number_is_refused() -> None:
-    variants = ([f.copy() for f in CORPUS.frames], CORPUS.variants[1])
+    variants = ([f.copy() for f in CORPUS.frames], CORPUS.copies[1])
     variants[0][4][7, 0] = np.nan
-    spoilt = replace(CORPUS, variants=variants)
+    spoilt = replace(CORPUS, copies=variants)
     with pytest.raises(DataError, match=r"'g0\.004': expected frames of finite numbers, got nan"):
         Tracks.with_copies(spoilt, spoilt.ids)
 
@@ -164,9 +164,9 @@ def spoilt(names: set[str]) -> Corpus:
     variants = tuple(
         [np.full_like(f, np.nan) if r.id in names else f for r, f in zip(
             CORPUS.recordings, frames, strict=True)]
-        for frames in CORPUS.variants
+        for frames in CORPUS.copies
     )  # fmt: skip
-    return replace(CORPUS, variants=variants)
+    return replace(CORPUS, copies=variants)
 
 
 def test_copies_of_valid_and_test_recordings_are_never_heard(tmp_path) -> None:
@@ -223,8 +223,8 @@ def test_the_digest_of_a_corpus_without_copies_is_that_of_before() -> None:
 
 
 def test_copies_are_in_the_digest_of_a_corpus() -> None:
-    other = replace(CORPUS, variants=(CORPUS.variants[0], [f + 1 for f in CORPUS.variants[1]]))
-    seed = replace(CORPUS, waveform=replace(WAVEFORM, seed=1))
+    other = replace(CORPUS, copies=(CORPUS.copies[0], [f + 1 for f in CORPUS.copies[1]]))
+    seed = replace(CORPUS, augmentation=replace(WAVEFORM, seed=1))
     assert len({corpus_digest(c) for c in (PLAIN, CORPUS, other, seed)}) == 4
 
 
@@ -256,7 +256,7 @@ def test_frames_that_ship_have_no_sound_to_change() -> None:
 
 def test_a_file_of_frames_has_no_sound_to_change(shared_data) -> None:
     path = shared_data / "gtzan" / "mel128.npz"
-    assert load_mel_file(path, spec=CONFIG.spec).variants == ()
+    assert load_mel_npz(path, spec=CONFIG.spec).copies == ()
     with pytest.raises(UsageError, match=r"expected 2 copies .*with --data DIR\."):
         load_data(overridden(CONFIG, data=str(path)))
 
@@ -279,21 +279,21 @@ def test_a_corpus_with_other_copies_than_the_study_s_is_refused(corpus, settings
 @pytest.mark.parametrize(
     ("variants", "sentence"),
     [
-        (CORPUS.variants[:1], "expected 2 copies of every recording, got 1"),
+        (CORPUS.copies[:1], "expected 2 copies of every recording, got 1"),
         ((PLAIN.frames, PLAIN.frames[1:]), "frames for each of 30 recordings, got 29"),
         ((PLAIN.frames, [f[:0] for f in PLAIN.frames]), r"'g0\.000': expected one frame or more"),
     ],
 )
 def test_copies_that_do_not_fit_their_recordings_are_refused(variants, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
-        replace(PLAIN, waveform=WAVEFORM, variants=variants)
+        replace(PLAIN, augmentation=WAVEFORM, copies=variants)
 
 
 def test_pieces_of_a_copy_stand_with_those_of_its_recording() -> None:
     """A copy that is shorter has shorter pieces, of the same music."""
     pieces = segmented(CORPUS, 3)
-    assert len(pieces.variants) == 2
-    for of_all, whole in zip(pieces.variants, CORPUS.variants, strict=True):
+    assert len(pieces.copies) == 2
+    for of_all, whole in zip(pieces.copies, CORPUS.copies, strict=True):
         for k, frames in enumerate(whole):
             length = len(frames) // 3
             own = np.concatenate(of_all[3 * k : 3 * k + 3])

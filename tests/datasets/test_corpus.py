@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets import Corpus, Recording
 from ostinato.errors import DataError
 from ostinato.features import FeatureSpec
 
@@ -90,7 +90,7 @@ class TestBadInput:
     def test_an_id_twice(self) -> None:
         """Splits and predictions are tables of ids."""
         twice = (*RECORDINGS, Recording(id="rock/c.wav", genre="jazz"))
-        with pytest.raises(DataError, match=r"id 'rock/c\.wav' stands more than once"):
+        with pytest.raises(DataError, match=r"id 'rock/c\.wav' occurs more than once"):
             corpus(recordings=twice)
 
     @pytest.mark.parametrize("shape", [(3, 5), (4, 3), (0, 4), (4,), (1, 2, 4)])

@@ -12,9 +12,7 @@ import pytest
 import soundfile
 
 from ostinato.audio import load_audio
-from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.folder import load_collection
-from ostinato.datasets.frame_cache import CacheError, FrameCache
+from ostinato.datasets import CacheError, Corpus, FrameCache, load_corpus
 from ostinato.datasets.gtzan import tracks
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.features import FeatureSpec, frames
@@ -41,7 +39,7 @@ def put(folder: Path, *names: str) -> None:
 
 
 def load(folder: Path, *, n_jobs: int = 1, progress: Progress | None = None) -> Corpus:
-    return load_collection(
+    return load_corpus(
         folder,
         spec=SPEC,
         cache=FrameCache(folder.parent / "cache"),
@@ -432,7 +430,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(folder: Path) -> None:
 
     cache = FrameCache(folder.parent / "cache")
     with pytest.raises(KeyboardInterrupt):
-        load_collection(folder, spec=SPEC, cache=cache, n_jobs=1, progress=interrupt)
+        load_corpus(folder, spec=SPEC, cache=cache, n_jobs=1, progress=interrupt)
     before = {p: p.stat().st_mtime_ns for p in cache.folder.rglob("*.npy")}
     assert len(before) == 4
     assert len(load(folder)) == 6
@@ -474,7 +472,7 @@ def test_a_relative_folder_is_found_after_the_working_folder_has_changed(
     for place in ("one", "two"):
         put(tmp_path / place / "music", *names)
         monkeypatch.chdir(tmp_path / place)
-        corpus = load_collection(
+        corpus = load_corpus(
             Path("music"), spec=FeatureSpec(), cache=FrameCache(Path("cache")), n_jobs=2
         )
         assert len(corpus) == 6

@@ -14,10 +14,13 @@ import pytest
 import soundfile
 
 from ostinato.audio import load_audio
+from ostinato.datasets import CacheError, FrameCache
+from ostinato.datasets import compute as compute_module
 from ostinato.datasets import frame_cache as cache_module
-from ostinato.datasets.frame_cache import CacheError, FrameCache, Heard, hear
-from ostinato.errors import DataError, UsageError
+from ostinato.datasets.compute import FileFrames, compute_frames
+from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, frames
+from ostinato.parallel import WorkerKilledError
 
 SPEC = FeatureSpec(n_coefficients=5, n_mels=40, excerpt_seconds=1.0)
 RATE_HZ = SPEC.sample_rate_hz
@@ -61,12 +64,12 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return load_audio(path, sample_rate_hz=sample_rate_hz)
 
-    monkeypatch.setattr(cache_module, "load_audio", counting)
+    monkeypatch.setattr(compute_module, "load_audio", counting)
     return names
 
 
-def heard(result: Heard | str) -> Heard:
-    assert isinstance(result, Heard), result
+def found(result: FileFrames | str) -> FileFrames:
+    assert isinstance(result, FileFrames), result
     return result
 
 
@@ -276,7 +279,7 @@ def test_a_file_in_place_of_the_cache_folder(cache: FrameCache) -> None:
     for use in (lambda: known(cache), lambda: remember(cache), lambda: cache.load(HASH, SPEC)):
         with pytest.raises(CacheError) as caught:
             use()
-        assert "a file stands where a folder should be" in sentence(caught)
+        assert "a file is where a folder should be" in sentence(caught)
 
 
 def test_an_entry_that_cannot_be_read_is_an_error(cache: FrameCache) -> None:
@@ -293,38 +296,38 @@ def test_an_entry_that_cannot_be_read_is_an_error(cache: FrameCache) -> None:
 
 
 def test_frames_are_those_of_the_audio(cache: FrameCache, sounds: list[Path]) -> None:
-    results = hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    results = compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     for path, result in zip(sounds, results, strict=True):
-        np.testing.assert_array_equal(heard(result).frames, frames(load_audio(path), SPEC))
+        np.testing.assert_array_equal(found(result).frames, frames(load_audio(path), SPEC))
 
 
 def test_processes_and_one_process_hear_the_same(tmp_path: Path, sounds: list[Path]) -> None:
-    alone = hear(sounds, spec=SPEC, cache=FrameCache(tmp_path / "1"), n_jobs=1)
+    alone = compute_frames(sounds, spec=SPEC, cache=FrameCache(tmp_path / "1"), n_jobs=1)
     positions: list[int] = []
-    together = hear(
+    together = compute_frames(
         sounds, spec=SPEC, cache=FrameCache(tmp_path / "2"), n_jobs=2, done=positions.append
     )
     assert sorted(positions) == list(range(len(sounds)))
     for a, b in zip(alone, together, strict=True):
-        assert heard(a).sha256 == heard(b).sha256
-        np.testing.assert_allclose(heard(a).frames, heard(b).frames, atol=1e-5)
+        assert found(a).sha256 == found(b).sha256
+        np.testing.assert_allclose(found(a).frames, found(b).frames, atol=1e-5)
 
 
 def test_audio_is_resampled_to_the_rate_of_the_spec(cache: FrameCache, sounds: list[Path]) -> None:
     spec = FeatureSpec(sample_rate_hz=16_000, n_mels=40, n_coefficients=5)
-    (result,) = hear(sounds[:1], spec=spec, cache=cache, n_jobs=1)
+    (result,) = compute_frames(sounds[:1], spec=spec, cache=cache, n_jobs=1)
     expected = frames(load_audio(sounds[0], sample_rate_hz=16_000), spec)
-    np.testing.assert_array_equal(heard(result).frames, expected)
+    np.testing.assert_array_equal(found(result).frames, expected)
 
 
 def test_the_excerpts_of_a_long_file_follow_each_other(cache: FrameCache, tmp_path: Path) -> None:
     # 2.5 excerpts: the third ends with the sound, half a second into the second.
     path = write_noise(tmp_path / "long.wav", seconds=2.5)
-    (result,) = hear([path], spec=SPEC, cache=cache, n_jobs=1)
+    (result,) = compute_frames([path], spec=SPEC, cache=cache, n_jobs=1)
     waveform = load_audio(path)
     starts = (0, RATE_HZ, waveform.size - RATE_HZ)
     pieces = [frames(waveform[s : s + RATE_HZ], SPEC) for s in starts]
-    np.testing.assert_array_equal(heard(result).frames, np.concatenate(pieces))
+    np.testing.assert_array_equal(found(result).frames, np.concatenate(pieces))
 
 
 def test_a_silence_in_the_middle_does_not_spoil_a_file(cache: FrameCache, tmp_path: Path) -> None:
@@ -332,46 +335,46 @@ def test_a_silence_in_the_middle_does_not_spoil_a_file(cache: FrameCache, tmp_pa
     noise[RATE_HZ : 2 * RATE_HZ] = 0
     path = tmp_path / "pause.wav"
     soundfile.write(path, noise, RATE_HZ)
-    (result,) = hear([path], spec=SPEC, cache=cache, n_jobs=1)
+    (result,) = compute_frames([path], spec=SPEC, cache=cache, n_jobs=1)
     n_frames = 1 + (RATE_HZ - SPEC.n_fft) // SPEC.hop_samples
-    assert heard(result).frames.shape == (2 * n_frames, SPEC.n_features)
+    assert found(result).frames.shape == (2 * n_frames, SPEC.n_features)
 
 
 def test_nothing_is_opened_the_second_time(
     cache: FrameCache, sounds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
-    monkeypatch.setattr(cache_module, "_listen", lambda *_: pytest.fail("a file was opened"))
+    first = compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    monkeypatch.setattr(compute_module, "_compute", lambda *_: pytest.fail("a file was opened"))
     positions: list[int] = []
-    again = hear(sounds, spec=SPEC, cache=FrameCache(cache.folder), done=positions.append)
+    again = compute_frames(sounds, spec=SPEC, cache=FrameCache(cache.folder), done=positions.append)
     assert positions == list(range(len(sounds)))
     for a, b in zip(first, again, strict=True):
-        np.testing.assert_array_equal(heard(a).frames, heard(b).frames)
+        np.testing.assert_array_equal(found(a).frames, found(b).frames)
 
 
 def test_a_moved_or_copied_file_is_not_decoded_again(
     cache: FrameCache, sounds: list[Path], decoded: list[str]
 ) -> None:
-    hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     decoded.clear()
     moved = sounds[0].rename(sounds[0].with_name("moved.wav"))
     copied = sounds[0].with_name("copied.wav")
     copied.write_bytes(sounds[1].read_bytes())
-    a, b = hear([moved, copied], spec=SPEC, cache=cache, n_jobs=1)
+    a, b = compute_frames([moved, copied], spec=SPEC, cache=cache, n_jobs=1)
     assert decoded == []
-    np.testing.assert_array_equal(heard(a).frames, frames(load_audio(moved), SPEC))
-    np.testing.assert_array_equal(heard(b).frames, frames(load_audio(copied), SPEC))
+    np.testing.assert_array_equal(found(a).frames, frames(load_audio(moved), SPEC))
+    np.testing.assert_array_equal(found(b).frames, frames(load_audio(copied), SPEC))
 
 
 def test_a_changed_file_is_decoded_again(
     cache: FrameCache, sounds: list[Path], decoded: list[str]
 ) -> None:
-    hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     decoded.clear()
     write_noise(sounds[2], seed=99)  # of the same length
-    result = hear(sounds, spec=SPEC, cache=cache, n_jobs=1)[2]
+    result = compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)[2]
     assert decoded == [sounds[2].name]
-    np.testing.assert_array_equal(heard(result).frames, frames(load_audio(sounds[2]), SPEC))
+    np.testing.assert_array_equal(found(result).frames, frames(load_audio(sounds[2]), SPEC))
 
 
 def test_another_spec_is_computed_and_does_not_displace_the_first(
@@ -379,22 +382,22 @@ def test_another_spec_is_computed_and_does_not_displace_the_first(
 ) -> None:
     other = FeatureSpec(n_coefficients=6, n_mels=40)
     for spec in (SPEC, other, SPEC, other):
-        for result in hear(sounds, spec=spec, cache=cache, n_jobs=1):
-            assert heard(result).frames.shape[1] == spec.n_features
+        for result in compute_frames(sounds, spec=spec, cache=cache, n_jobs=1):
+            assert found(result).frames.shape[1] == spec.n_features
     assert len(decoded) == 2 * len(sounds)
 
 
 def test_a_damaged_entry_is_computed_and_written_anew(
     cache: FrameCache, sounds: list[Path], decoded: list[str]
 ) -> None:
-    hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     decoded.clear()
     damaged = entries(cache.folder)[0]
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-40])
-    results = hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    results = compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     assert len(decoded) == 1
-    assert all(isinstance(result, Heard) for result in results)
+    assert all(isinstance(result, FileFrames) for result in results)
     assert damaged.read_bytes() == whole
 
 
@@ -410,13 +413,13 @@ def test_an_interruption_loses_nothing_that_was_done(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        hear(sounds, spec=SPEC, cache=cache, n_jobs=1, done=interrupt)
+        compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1, done=interrupt)
     assert len(entries(cache.folder)) == n_done
     assert leftovers(cache.folder) == []
     decoded.clear()
-    results = hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    results = compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     assert decoded == [path.name for path in sounds[n_done:]]
-    assert all(isinstance(result, Heard) for result in results)
+    assert all(isinstance(result, FileFrames) for result in results)
 
 
 def test_an_interruption_of_several_processes(cache: FrameCache, sounds: list[Path]) -> None:
@@ -424,10 +427,10 @@ def test_an_interruption_of_several_processes(cache: FrameCache, sounds: list[Pa
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        hear(sounds, spec=SPEC, cache=cache, n_jobs=2, done=interrupt)
+        compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=2, done=interrupt)
     assert len(entries(cache.folder)) == 1
-    results = hear(sounds, spec=SPEC, cache=cache, n_jobs=2)
-    assert all(isinstance(result, Heard) for result in results)
+    results = compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=2)
+    assert all(isinstance(result, FileFrames) for result in results)
 
 
 def test_a_full_disk_stops_the_work_and_keeps_what_was_done(
@@ -443,11 +446,11 @@ def test_a_full_disk_stops_the_work_and_keeps_what_was_done(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fill)
         with pytest.raises(CacheError, match="the disk is full"):
-            hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+            compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     assert len(entries(cache.folder)) == 2
     assert leftovers(cache.folder) == []
     decoded.clear()
-    hear(sounds, spec=SPEC, cache=cache, n_jobs=1)
+    compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=1)
     assert decoded == [path.name for path in sounds[2:]]
 
 
@@ -461,8 +464,8 @@ def test_what_cannot_be_read_is_told_in_its_place(cache: FrameCache, tmp_path: P
     soundfile.write(silent := tmp_path / "silent.wav", np.zeros(RATE_HZ), RATE_HZ)
     (dangling := tmp_path / "dangling.wav").symlink_to("nowhere.wav")
     bad = [text, empty, silent, dangling, tmp_path / "missing.wav", tmp_path]
-    results = hear([good, *bad], spec=SPEC, cache=cache, n_jobs=2)
-    heard(results[0])
+    results = compute_frames([good, *bad], spec=SPEC, cache=cache, n_jobs=2)
+    found(results[0])
     for path, reason in zip(bad, results[1:], strict=True):
         assert isinstance(reason, str), path
         assert reason[0].isupper(), path
@@ -474,7 +477,7 @@ def test_what_cannot_be_read_is_told_in_its_place(cache: FrameCache, tmp_path: P
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_named_pipe_is_not_waited_on(cache: FrameCache, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
-    assert hear([tmp_path / "pipe.wav"], spec=SPEC, cache=cache, n_jobs=1) == [
+    assert compute_frames([tmp_path / "pipe.wav"], spec=SPEC, cache=cache, n_jobs=1) == [
         "It is not a regular file."
     ]
 
@@ -482,16 +485,16 @@ def test_a_named_pipe_is_not_waited_on(cache: FrameCache, tmp_path: Path) -> Non
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read anything")
 def test_a_file_without_read_permission(cache: FrameCache, sounds: list[Path]) -> None:
     sounds[0].chmod(0)
-    (reason,) = hear(sounds[:1], spec=SPEC, cache=cache, n_jobs=1)
+    (reason,) = compute_frames(sounds[:1], spec=SPEC, cache=cache, n_jobs=1)
     assert reason == "It cannot be read: Permission denied."
 
 
-def test_a_file_that_was_mended_is_heard(cache: FrameCache, tmp_path: Path) -> None:
+def test_a_file_that_was_mended_is_found(cache: FrameCache, tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     path.write_text("This is not a sound.")
-    assert isinstance(hear([path], spec=SPEC, cache=cache, n_jobs=1)[0], str)
+    assert isinstance(compute_frames([path], spec=SPEC, cache=cache, n_jobs=1)[0], str)
     write_noise(path)
-    heard(hear([path], spec=SPEC, cache=cache, n_jobs=1)[0])
+    found(compute_frames([path], spec=SPEC, cache=cache, n_jobs=1)[0])
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_cached(
@@ -502,8 +505,8 @@ def test_a_file_that_changes_while_it_is_read_is_not_cached(
         write_noise(path, seed=7, seconds=0.7)
         return load_audio(path, sample_rate_hz=sample_rate_hz)
 
-    monkeypatch.setattr(cache_module, "load_audio", change)
-    assert hear(sounds[:1], spec=SPEC, cache=cache, n_jobs=1) == [
+    monkeypatch.setattr(compute_module, "load_audio", change)
+    assert compute_frames(sounds[:1], spec=SPEC, cache=cache, n_jobs=1) == [
         "It changed while it was being read."
     ]
     assert entries(cache.folder) == []
@@ -515,37 +518,39 @@ def test_a_file_too_large_for_memory_is_passed_over(
     def exhaust(path: Path, **_: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(cache_module, "load_audio", exhaust)
-    assert hear(sounds[:1], spec=SPEC, cache=cache, n_jobs=1) == ["It does not fit into memory."]
+    monkeypatch.setattr(compute_module, "load_audio", exhaust)
+    assert compute_frames(sounds[:1], spec=SPEC, cache=cache, n_jobs=1) == [
+        "It does not fit into memory."
+    ]
 
 
 def test_a_process_that_is_killed_is_one_sentence(
     cache: FrameCache, sounds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         os._exit(9)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "_listen", die)
-        with pytest.raises(DataError, match="fewer jobs") as caught:
-            hear(sounds, spec=SPEC, cache=cache, n_jobs=2)
+        patch.setattr(compute_module, "_compute", die)
+        with pytest.raises(WorkerKilledError, match="fewer jobs") as caught:
+            compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=2)
     assert "\n" not in str(caught.value)
-    heard(hear(sounds, spec=SPEC, cache=cache, n_jobs=2)[0])
+    found(compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=2)[0])
 
 
 @pytest.mark.parametrize("n_jobs", [0, -1])
 def test_no_jobs_is_a_wrong_call(cache: FrameCache, sounds: list[Path], n_jobs: int) -> None:
     with pytest.raises(UsageError, match="at least 1 job"):
-        hear(sounds, spec=SPEC, cache=cache, n_jobs=n_jobs)
+        compute_frames(sounds, spec=SPEC, cache=cache, n_jobs=n_jobs)
 
 
 def test_no_files_are_no_frames(cache: FrameCache) -> None:
-    assert hear([], spec=SPEC, cache=cache) == []
+    assert compute_frames([], spec=SPEC, cache=cache) == []
     assert not cache.folder.exists()
 
 
 def test_the_index_is_plain_text(cache: FrameCache, sounds: list[Path]) -> None:
-    hear(sounds[:1], spec=SPEC, cache=cache, n_jobs=1)
+    compute_frames(sounds[:1], spec=SPEC, cache=cache, n_jobs=1)
     line = (cache.folder / "hashes.txt").read_text(encoding="ascii").strip()
     status = sounds[0].stat()
     path, size, mtime_ns, sha256 = json.loads(line.partition(" ")[2])

@@ -18,8 +18,7 @@ import pytest
 import scipy.fft
 
 from ostinato.audio import load_audio
-from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus, gtzan
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import (
     FeatureSpec,

@@ -11,7 +11,7 @@ import scipy.fft
 
 from ostinato.audio import load_audio
 from ostinato.datasets.gtzan import load_gtzan, tracks
-from ostinato.datasets.mel_npz import load_mel_file
+from ostinato.datasets.mel_npz import load_mel_npz
 from ostinato.errors import DataError, UsageError
 from ostinato.features.frames import FeatureSpec, frames_at
 
@@ -37,7 +37,7 @@ def written(folder: Path, arrays: dict[str, np.ndarray]) -> Path:
 
 
 def test_every_image_is_standardised_and_turned_so_that_time_comes_first(tmp_path, arrays) -> None:
-    corpus = load_mel_file(written(tmp_path, arrays), spec=MEL)
+    corpus = load_mel_npz(written(tmp_path, arrays), spec=MEL)
     assert corpus.ids == IDS
     for frames, image in zip(corpus.frames, arrays["mel"].astype(np.float64), strict=True):
         wanted = (image.T - image.mean()) / image.std()
@@ -48,9 +48,9 @@ def test_every_image_is_standardised_and_turned_so_that_time_comes_first(tmp_pat
 def test_scale_and_offset_of_a_track_are_of_no_effect(tmp_path, arrays) -> None:
     """They are unknown, and another for each track."""
     arrays["mel"] //= 4
-    plain = load_mel_file(written(tmp_path, arrays), spec=MEL).frames
+    plain = load_mel_npz(written(tmp_path, arrays), spec=MEL).frames
     arrays["mel"][1] = 60 + 2 * arrays["mel"][1]
-    other = load_mel_file(written(tmp_path, arrays), spec=MEL).frames
+    other = load_mel_npz(written(tmp_path, arrays), spec=MEL).frames
     np.testing.assert_allclose(plain[1], other[1], atol=1e-5)
 
 
@@ -59,11 +59,11 @@ def test_mfcc_are_the_dct_of_the_bands_however_many_are_asked_for(
     tmp_path, arrays, n_coefficients: int
 ) -> None:
     path = written(tmp_path, arrays)
-    bands = load_mel_file(path, spec=MEL).frames[0]
+    bands = load_mel_npz(path, spec=MEL).frames[0]
     dct = scipy.fft.dct(bands, axis=1, norm="ortho")
-    mfcc = load_mel_file(path, spec=FeatureSpec(n_coefficients=n_coefficients)).frames[0]
+    mfcc = load_mel_npz(path, spec=FeatureSpec(n_coefficients=n_coefficients)).frames[0]
     np.testing.assert_allclose(mfcc, dct[:, :n_coefficients], atol=1e-4)
-    smooth = load_mel_file(
+    smooth = load_mel_npz(
         path, spec=FeatureSpec(kind="log-mel-from-mfcc", n_coefficients=n_coefficients)
     ).frames[0]
     dct[:, n_coefficients:] = 0
@@ -71,7 +71,7 @@ def test_mfcc_are_the_dct_of_the_bands_however_many_are_asked_for(
 
 
 def test_what_is_known_of_a_track_comes_from_the_table(tmp_path, arrays) -> None:
-    corpus = load_mel_file(written(tmp_path, arrays), spec=MEL)
+    corpus = load_mel_npz(written(tmp_path, arrays), spec=MEL)
     by_id = {track.id: track for track in tracks()}
     assert [r.artist for r in corpus.recordings] == [by_id[name].artist for name in IDS]
     assert corpus.name == "gtzan"
@@ -84,12 +84,12 @@ def test_the_research_file_gives_the_frames_that_ship_and_those_of_the_audio(sha
     """MFCC within the 8 bits of the shipped ones; bands within 0.03 deviations of real audio."""
     path = shared_data / "gtzan" / "mel128.npz"
     shipped = load_gtzan()
-    held = load_mel_file(path, spec=shipped.spec)
+    held = load_mel_npz(path, spec=shipped.spec)
     assert held.recordings == shipped.recordings
     deviation = np.concatenate(shipped.frames).std(0)
     for mine, theirs in zip(held.frames[::50], shipped.frames[::50], strict=True):
         assert (np.abs(mine - theirs) / deviation).max() < 0.04
-    bands = load_mel_file(path, spec=MEL)
+    bands = load_mel_npz(path, spec=MEL)
     with np.load(path) as stored:
         n_frames = dict(zip(stored["track_id"].tolist(), stored["n_frames"].tolist(), strict=True))
     audio = sorted((shared_data / "gtzan" / "audio" / "full").glob("*.flac"))[:4]
@@ -103,19 +103,19 @@ def test_the_research_file_gives_the_frames_that_ship_and_those_of_the_audio(sha
 
 def test_a_file_that_does_not_exist_is_a_wrong_call(tmp_path) -> None:
     with pytest.raises(UsageError, match=r"none\.npz', which does not exist"):
-        load_mel_file(tmp_path / "none.npz", spec=MEL)
+        load_mel_npz(tmp_path / "none.npz", spec=MEL)
 
 
 def test_frames_with_another_hop_than_the_file_has_are_refused(tmp_path, arrays) -> None:
     with pytest.raises(UsageError, match=r"the file can give 128 mel bands, every 77.5 ms; got"):
-        load_mel_file(written(tmp_path, arrays), spec=FeatureSpec(kind="log-mel", hop_samples=512))
+        load_mel_npz(written(tmp_path, arrays), spec=FeatureSpec(kind="log-mel", hop_samples=512))
 
 
 @pytest.mark.parametrize("name", ["mel", "track_id", "genre"])
 def test_a_missing_array_is_named(tmp_path, arrays, name: str) -> None:
     del arrays[name]
     with pytest.raises(DataError, match=f"mel.npz: expected the arrays .*; it lacks {name}"):
-        load_mel_file(written(tmp_path, arrays), spec=MEL)
+        load_mel_npz(written(tmp_path, arrays), spec=MEL)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_an_array_of_another_form_is_refused_in_a_sentence(
 ) -> None:
     arrays[name] = value
     with pytest.raises(DataError, match=sentence) as caught:
-        load_mel_file(written(tmp_path, arrays), spec=MEL)
+        load_mel_npz(written(tmp_path, arrays), spec=MEL)
     assert "mel.npz" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -146,8 +146,8 @@ def test_an_array_of_another_form_is_refused_in_a_sentence(
 def test_a_track_that_stands_twice_is_refused(tmp_path, arrays) -> None:
     arrays["track_id"] = np.array([IDS[0], IDS[1], IDS[0]])
     arrays["genre"] = np.array(["blues", "rock", "blues"])
-    with pytest.raises(DataError, match=r"'blues\.00003' stands more than once"):
-        load_mel_file(written(tmp_path, arrays), spec=MEL)
+    with pytest.raises(DataError, match=r"'blues\.00003' occurs more than once"):
+        load_mel_npz(written(tmp_path, arrays), spec=MEL)
 
 
 def archive(**arrays: object) -> bytes:
@@ -179,5 +179,5 @@ def test_a_file_that_is_no_archive_of_arrays_is_refused_and_nothing_unpickled(
     path = tmp_path / "mel.npz"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"mel\.npz: expected an archive of NumPy arrays") as caught:
-        load_mel_file(path, spec=MEL)
+        load_mel_npz(path, spec=MEL)
     assert "\n" not in str(caught.value)

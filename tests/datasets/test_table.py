@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 
 from ostinato.audio import load_audio
-from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.folder import load_collection
-from ostinato.datasets.frame_cache import FrameCache
-from ostinato.datasets.load import Listing
+from ostinato.datasets import FrameCache, load_corpus
+from ostinato.datasets.corpus import Corpus, Listing
 from ostinato.datasets.splits import split_corpus
-from ostinato.datasets.table import is_table, load_table, read_table
+from ostinato.datasets.table import is_table, read_table
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.features import frames
 from tests.datasets.test_folder import BLUES, JAZZ, SPEC, Progress, put
@@ -45,7 +43,7 @@ def listed(folder: Path, text: str | bytes, name: str = "mine.csv") -> Listing:
 
 
 def load(path: Path, progress: Progress | None = None) -> Corpus:
-    return load_table(
+    return load_corpus(
         path,
         spec=SPEC,
         cache=FrameCache(path.parent.parent / "cache"),
@@ -88,9 +86,7 @@ def test_a_table_is_the_corpus_of_its_files(folder: Path) -> None:
 def test_with_path_and_genre_alone_it_is_what_the_folder_would_be(folder: Path) -> None:
     """Same ids, labels and frames, and so the same split and the same figures."""
     put(folder, *BLUES, *JAZZ)
-    as_folder = load_collection(
-        folder, spec=SPEC, cache=FrameCache(folder.parent / "cache"), n_jobs=1
-    )
+    as_folder = load_corpus(folder, spec=SPEC, cache=FrameCache(folder.parent / "cache"), n_jobs=1)
     as_table = load(table(folder, SIX))
     assert as_table.recordings == as_folder.recordings
     assert split_corpus(as_table).digest() == split_corpus(as_folder).digest()
@@ -257,8 +253,8 @@ def test_the_second_time_opens_no_sound(folder: Path, monkeypatch: pytest.Monkey
         ("path,artist\na.wav,Ada\n", "line 1: expected a header .*, got path, artist"),
         ("genre\nblues\n", "line 1: expected a header .*, got genre"),
         ("\npath|genre\na.wav|blues\n", r"line 2: expected a header .*, got path\|genre"),
-        ("path,genre,Genre\na.wav,x,y\n", "line 1: the column genre stands twice"),
-        ("path,id,genre,ID\na.wav,1,x,2\n", "line 1: the column id stands twice"),
+        ("path,genre,Genre\na.wav,x,y\n", "line 1: the column genre occurs twice"),
+        ("path,id,genre,ID\na.wav,1,x,2\n", "line 1: the column id occurs twice"),
         (HEADER, "names no file: .*got a header only"),
         (HEADER + ",\n\n", "names no file"),
         (HEADER + "a.wav,blues\nb.wav\n", "line 3: expected 2 fields as in the header, got 1"),
@@ -320,7 +316,7 @@ def test_none_of_the_files_is_there(folder: Path) -> None:
     text = HEADER + "music/a.mp3,blues\n/nowhere/b.mp3,jazz\n"
     said = refused(folder, text)
     assert "None of the 2 files" in said
-    assert f"relative paths are looked for in '{folder}'" in said
+    assert f"relative paths are looked up in '{folder}'" in said
     assert "the first is 'music/a.mp3' (line 2)" in said
 
 
@@ -360,7 +356,7 @@ def test_no_such_table_and_a_file_that_is_none(folder: Path) -> None:
         read_table(folder)
     (folder / "music.xlsx").touch()
     with pytest.raises(UsageError, match=r"or a table of it \(\.csv, \.tsv\), but .* is a file"):
-        load_collection(folder / "music.xlsx", spec=SPEC, cache=FrameCache(folder), n_jobs=1)
+        load_corpus(folder / "music.xlsx", spec=SPEC, cache=FrameCache(folder), n_jobs=1)
 
 
 # Artists, and what splits say

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ostinato.datasets.gtzan import GENRES, published_split, tracks
-from ostinato.datasets.tag_npz import load_tag_file
+from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models import registry as models
@@ -41,7 +41,7 @@ def written(folder: Path, arrays: dict[str, Any], name: str = "tags.npz") -> Pat
 
 
 def test_frames_are_the_roots_of_the_likelihoods_in_order_of_time(tmp_path, arrays) -> None:
-    corpus = load_tag_file(written(tmp_path, arrays))
+    corpus = load_tag_npz(written(tmp_path, arrays))
     assert corpus.ids == tuple(sorted(IDS))
     for name, frames in zip(corpus.ids, corpus.frames, strict=True):
         first = IDS.index(name) * ROWS
@@ -56,15 +56,15 @@ def test_a_folder_stands_for_its_files(tmp_path, arrays) -> None:
     rows = {"a": slice(ROWS), "b": slice(ROWS, None)}
     for name, some in rows.items():
         written(tmp_path, {key: array[some] for key, array in arrays.items()}, f"{name}.npz")
-    assert load_tag_file(tmp_path).ids == tuple(sorted(IDS))
+    assert load_tag_npz(tmp_path).ids == tuple(sorted(IDS))
     written(tmp_path, {key: array[:1] for key, array in arrays.items()}, "c.npz")
     with pytest.raises(DataError, match=r"c\.npz: expected each track in one file, got 'rock"):
-        load_tag_file(tmp_path)
+        load_tag_npz(tmp_path)
 
 
 def test_a_track_whose_sound_is_corrupt_is_passed_over(tmp_path, arrays) -> None:
     arrays["IDS"] = np.array(["jazz/jazz.00054.au" if "jazz" in i else i for i in arrays["IDS"]])
-    corpus = load_tag_file(written(tmp_path, arrays))
+    corpus = load_tag_npz(written(tmp_path, arrays))
     assert corpus.ids == ("blues.00003", "rock.00099")
     assert [s.id for s in corpus.skipped] == ["jazz.00054"]
 
@@ -100,7 +100,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 def test_arrays_of_another_form_are_refused(tmp_path, arrays, change, sentence: str) -> None:
     path = written(tmp_path, arrays | change)
     with pytest.raises(DataError, match=sentence) as refused:
-        load_tag_file(path)
+        load_tag_npz(path)
     assert str(refused.value).startswith(f"{path}: ")
 
 
@@ -108,15 +108,15 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, arrays) -> None:
     path = written(tmp_path, arrays)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"an archive of NumPy arrays \(\.npz\)"):
-        load_tag_file(path)
+        load_tag_npz(path)
     del arrays["Y"]
     with pytest.raises(DataError, match="it lacks Y"):
-        load_tag_file(written(tmp_path, arrays))
+        load_tag_npz(written(tmp_path, arrays))
 
 
 def test_nothing_is_unpickled(tmp_path, arrays) -> None:
     with pytest.raises(DataError, match="cannot be read"):
-        load_tag_file(written(tmp_path, arrays | {"IDS": np.array([{}] * 12, object)}))
+        load_tag_npz(written(tmp_path, arrays | {"IDS": np.array([{}] * 12, object)}))
 
 
 def test_models_and_augmentations_of_mel_bands_are_refused() -> None:
@@ -146,7 +146,7 @@ def test_the_study_of_the_head_fits_the_published_sequences(shared_data, monkeyp
 def test_the_published_sequences(shared_data) -> None:
     """Of the train part, and nothing else: 442 tracks that can be heard."""
     folder = shared_data / "musicnn"
-    corpus = load_tag_file(folder / "training_data_GTZAN_MSDmusicnn_taggram.npz")
+    corpus = load_tag_npz(folder / "training_data_GTZAN_MSDmusicnn_taggram.npz")
     train = set(published_split("fault-filtered")["train"])
     assert set(corpus.ids) == train - {"jazz.00054"}
     assert {len(frames) for frames in corpus.frames} == {28, 29}

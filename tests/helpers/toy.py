@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets import Corpus, Recording
 from ostinato.features import FeatureSpec
 from ostinato.training.settings import TrainingSettings
 

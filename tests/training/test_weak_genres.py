@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.errors import DataError
 from ostinato.models import registry as models
 from ostinato.study.config import StudyConfig

@@ -49,9 +49,9 @@ def audit(
 
       ostinato audit ~/music --format json > pairs.json
     """
+    from ostinato.datasets import FrameCache
     from ostinato.datasets.audit import audit as auditing
     from ostinato.datasets.audit.view import print_audit
-    from ostinato.datasets.frame_cache import FrameCache
     from ostinato.datasets.gtzan import load_gtzan
     from ostinato.datasets.splits import split_corpus
 

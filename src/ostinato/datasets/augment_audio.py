@@ -1,14 +1,14 @@
-"""Copies of a recording, its sound changed: pitch, tempo, equaliser, noise and MP3 artefacts.
+"""Augmented copies of a recording: pitch, tempo, equaliser, noise and MP3 artefacts.
 
-A copy is made of the waveform, before its frames are computed, and they are cached as those of the
-recording are (:mod:`ostinato.datasets.augmented_copies`). It is another take of the same music, so it has the
-recording's genre and stands where the recording stands: a model may learn from it, and is never
-judged on it (see :class:`ostinato.training.tracks.Tracks`).
+A copy is made from the waveform, before frames are computed; its frames are cached as the
+recording's are (:mod:`ostinato.datasets.augmented_copies`). It has the recording's genre and is in
+the recording's part of a split: a model may learn from it, and is never judged on it
+(:class:`ostinato.training.tracks.Tracks`).
 
-What is done to a copy is drawn from the seed, the copy's number and the SHA-256 of the file, and
-from nothing else: the same copy comes of any process, in any order. One draw serves a whole
-recording, however many excerpts it has. The changes follow one another as they would in the world:
-music is played higher or faster, equalised, recorded with noise, and compressed in the end.
+The changes are drawn from the seed, the copy's number and the SHA-256 of the file, and from nothing
+else: every process makes the same copy. One draw serves a whole recording, however many excerpts it
+has. The changes follow one another as they would in the world: music is played higher or faster,
+equalised, recorded with noise, and compressed in the end.
 
 Pitch, tempo, equaliser and noise are audiomentations' (the extra ``train``; of pitch and tempo
 Signalsmith Stretch); MP3 is encoded by LAME and decoded by FFmpeg through PyAV, in memory.
@@ -39,23 +39,23 @@ from ostinato.errors import UsageError, require
 
 _STRENGTHS = ("pitch", "stretch", "equaliser", "noise", "mp3")
 _LARGEST = {"pitch": 12.0, "stretch": 1.0, "equaliser": 24.0, "noise": 1.0, "mp3": 1.0}
-_VERSION = 1  # of what the strengths mean: raised, it makes every copy anew
+_VERSION = 1  # raised where a strength changes its meaning: every copy is then made anew
 
-_PACKAGE, _NEEDED_FOR = "audiomentations", "Changing a recording's sound"
+_PACKAGE, _NEEDED_FOR = "audiomentations", "Augmenting audio"
 
 _NOISE_RANGE_DB = 20.0  # the faintest noise of a copy is this far below the loudest
 _STEEPEST_DB = 6.0  # fall of the noise's power an octave: 0 is white, 3 pink, 6 brown
 
-# At 22 050 Hz 32 kbit/s cut at 8 kHz, 64 at 10. At 24 and 16, which cut at 5 to 6 kHz, hardly more
-# is left of the frames than of another recording's: a fifth of their bands is empty.
+# At 22 050 Hz 32 kbit/s cut at 8 kHz, 64 at 10. 24 and 16 cut at 5 to 6 kHz: a fifth of the bands
+# is empty, and the frames differ from the recording's hardly less than another recording's do.
 _KBPS = (32, 40, 48, 56, 64)
 _MPEG1_HZ = 32_000  # from this sample rate on, MP3 begins at 32 kbit/s
 _MP3_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 @dataclass(frozen=True, kw_only=True)
-class VariantSettings:
-    """How many copies there are of a training recording, and how much they differ from it.
+class AudioAugmentation:
+    """How many augmented copies a training recording has, and how much they differ from it.
 
     Attributes
     ----------
@@ -69,18 +69,18 @@ class VariantSettings:
         Largest gain of each of seven bands, up or down, in dB; at most 24.
     noise : float
         Loudest noise, white to brown, as a share of the excerpt's level (RMS), at most 1: 0.1 is
-        20 dB below it. Of a copy the noise is drawn between this and 20 dB less.
+        20 dB below it. A copy's noise is drawn between this and 20 dB less.
     mp3 : float
         Share of the copies that are encoded as MP3, at 32 to 64 kbit/s (from a sample rate of
         32 kHz on, at twice that), and decoded; at most 1.
     seed : int
-        Of all that is drawn.
+        The seed of all draws.
 
     Raises
     ------
     UsageError
-        If a setting is out of its range, there are copies that would be the recording itself, or
-        strengths and no copies.
+        If a setting is out of its range, there are copies without a strength, or a strength without
+        copies.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -115,13 +115,13 @@ class VariantSettings:
             )
 
     def digest(self) -> str:
-        """Short SHA-256 of how a copy is made; not of how many there are, so that more may be."""
+        """Short SHA-256 of how a copy is made, not of how many there are."""
         recipe = {name: float(getattr(self, name)) for name in _STRENGTHS}
         text = json.dumps([_VERSION, self.seed, recipe], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def describe(self) -> str:
-        """In words: ``"3 copies (pitch by up to 2 semitones, 50 % through MP3)"``."""
+        """Describe in words: ``"3 copies (pitch by up to 2 semitones, 50 % through MP3)"``."""
         if not self.copies:
             return "no copies"
         told = {
@@ -135,26 +135,26 @@ class VariantSettings:
         return f"{self.copies} {'copy' if self.copies == 1 else 'copies'} ({changes})"
 
 
-NO_COPIES = VariantSettings()
+NO_COPIES = AudioAugmentation()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """What is done to one copy.
+class Changes:
+    """The changes that make one copy.
 
     Attributes
     ----------
     semitones : float
     rate : float
-        Times as fast.
+        Speed, relative to the recording's.
     snr_db : float
-        Level of the sound above that of the noise; infinite where there is none.
+        Signal-to-noise ratio; infinite without noise.
     fall_db : float
-        How much the noise's power falls an octave.
+        Fall of the noise's power an octave.
     kbps : int or None
-        Bit rate of the MP3 at sample rates below 32 kHz; None leaves the copy as it is.
+        Bit rate of the MP3 at sample rates below 32 kHz; None for no MP3.
     seeds : tuple of int
-        For the gains and corners of the equaliser, and for the noise itself.
+        The seeds of the equaliser's gains and corners, and of the noise.
     """
 
     semitones: float
@@ -165,16 +165,16 @@ class Drawn:
     seeds: tuple[int, int]
 
 
-def draw(settings: VariantSettings, *, sha256: str, number: int) -> Drawn:
-    """Draw what is done to a copy. Each strength scales a draw of its own and no other.
+def draw(settings: AudioAugmentation, *, sha256: str, number: int) -> Changes:
+    """Draw the changes of a copy. Each strength scales a draw of its own and no other.
 
     Parameters
     ----------
-    settings : VariantSettings
+    settings : AudioAugmentation
     sha256 : str
-        Of the recording's file, in hexadecimal.
+        The hash of the recording's file, in hexadecimal.
     number : int
-        Of the copy, from 1.
+        The copy's number, from 1.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def draw(settings: VariantSettings, *, sha256: str, number: int) -> Drawn:
     u = np.random.default_rng(sequence).random(6)
     seeds = sequence.generate_state(2)
     loudest_db = -20 * math.log10(settings.noise) if settings.noise else math.inf
-    return Drawn(
+    return Changes(
         semitones=settings.pitch * (2 * u[0] - 1),
         rate=(1 + settings.stretch) ** (2 * u[1] - 1),
         snr_db=loudest_db + _NOISE_RANGE_DB * u[2],
@@ -198,38 +198,38 @@ def draw(settings: VariantSettings, *, sha256: str, number: int) -> Drawn:
     )
 
 
-def vary(
+def augment(
     waveform: Waveform,
-    settings: VariantSettings,
+    settings: AudioAugmentation,
     *,
     sample_rate_hz: int,
     sha256: str,
     number: int,
 ) -> Waveform:
-    """Make one copy of a waveform.
+    """Make one augmented copy of a waveform.
 
     Parameters
     ----------
     waveform : float32 array [shape=(n_samples,)]
-        In [-1, 1]. One of which all samples are the same, a silence, stays as it is.
-    settings : VariantSettings
+        In [-1, 1]. A constant waveform (silence) is copied unchanged.
+    settings : AudioAugmentation
     sample_rate_hz : int
         In Hz.
     sha256 : str
-        Of the recording's file, in hexadecimal.
+        The hash of the recording's file, in hexadecimal.
     number : int
-        Of the copy, from 1.
+        The copy's number, from 1.
 
     Returns
     -------
     float32 array [shape=(about n_samples / rate,)]
-        In [-1, 1], divided by its peak where that was higher; never ``waveform`` itself.
+        In [-1, 1], divided by its peak where that is above 1; never ``waveform`` itself.
 
     Raises
     ------
     UsageError
-        If the waveform is not one-dimensional float32, ``number`` is below 1, or MP3 has not the
-        sample rate.
+        If the waveform is not one-dimensional float32, ``number`` is below 1, or MP3 does not
+        support the sample rate.
     MissingExtraError
         If audiomentations is not installed.
     """
@@ -239,7 +239,7 @@ def vary(
             f"{waveform.dtype} of shape {waveform.shape}."
         )
     drawn = draw(settings, sha256=sha256, number=number)
-    check_can_vary(settings, sample_rate_hz=sample_rate_hz)
+    check_can_augment(settings, sample_rate_hz=sample_rate_hz)
     copy = waveform.copy()
     if not np.ptp(copy) > 0:
         return copy
@@ -253,8 +253,8 @@ def vary(
     return np.ascontiguousarray(copy, dtype=np.float32)
 
 
-def _transforms(settings: VariantSettings, drawn: Drawn) -> list[tuple[Any, int]]:
-    """What audiomentations does to a copy, in order, and the seed of each."""
+def _transforms(settings: AudioAugmentation, drawn: Changes) -> list[tuple[Any, int]]:
+    """The transforms of audiomentations that make a copy, in order, and the seed of each."""
     sounds: Any = require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
     s, rate, gain = drawn.semitones, drawn.rate, settings.equaliser
     snr, fall = drawn.snr_db, -drawn.fall_db
@@ -271,20 +271,20 @@ def _transforms(settings: VariantSettings, drawn: Drawn) -> list[tuple[Any, int]
     return transforms
 
 
-def check_can_vary(settings: VariantSettings, *, sample_rate_hz: int) -> None:
-    """Say what stands against making copies, before hours of it.
+def check_can_augment(settings: AudioAugmentation, *, sample_rate_hz: int) -> None:
+    """Check that copies can be made, before hours of computing.
 
     Raises
     ------
     UsageError
-        If MP3 is asked for and has not the sample rate.
+        If MP3 is asked for and does not support the sample rate.
     MissingExtraError
         If audiomentations is not installed.
     """
     if settings.mp3 and sample_rate_hz not in _MP3_HZ:
         raise UsageError(
-            f"waveform.mp3: expected a sample rate that MP3 has, {', '.join(map(str, _MP3_HZ))} "
-            f"Hz, got {sample_rate_hz}: set it to 0."
+            f"waveform.mp3: expected a sample rate that MP3 supports, "
+            f"{', '.join(map(str, _MP3_HZ))} Hz, got {sample_rate_hz}: set it to 0."
         )
     require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
 
@@ -297,7 +297,7 @@ def through_mp3(waveform: Waveform, *, sample_rate_hz: int, kbps: int) -> Wavefo
     waveform : float32 array [shape=(n_samples,)]
         In [-1, 1].
     sample_rate_hz, kbps : int
-        Which MP3 has: multiples of 8 kbit/s up to 64, from 32 kHz on from 32 kbit/s.
+        Those that MP3 supports: multiples of 8 kbit/s up to 64; from 32 kHz on, at least 32 kbit/s.
     """
     from av import AudioFrame, CodecContext
 
@@ -308,9 +308,9 @@ def through_mp3(waveform: Waveform, *, sample_rate_hz: int, kbps: int) -> Wavefo
     frame.sample_rate, frame.pts = sample_rate_hz, 0
     decoder: Any = CodecContext.create("mp3float", "r")
     packets = [*encoder.encode(frame), *encoder.encode(None)]
-    heard = [f.to_ndarray()[0] for p in [*packets, None] for f in decoder.decode(p)]
-    # The encoder notes the silence it puts before and after, and the decoder leaves it out.
-    decoded = np.concatenate(heard)[: waveform.size]
+    blocks = [f.to_ndarray()[0] for p in [*packets, None] for f in decoder.decode(p)]
+    # The encoder records the silence it adds at both ends, and the decoder removes it.
+    decoded = np.concatenate(blocks)[: waveform.size]
     return np.pad(decoded, (0, waveform.size - decoded.size))
 
 
@@ -322,12 +322,12 @@ def _within_range(waveform: Waveform) -> Waveform:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the random numbers that audiomentations draws from, and put them back after."""
-    kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - theirs
+    """Seed the global random numbers, which audiomentations draws from; restore them after."""
+    kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - theirs
+    np.random.seed(seed)  # noqa: NPY002
     try:
         yield
     finally:
         random.setstate(kept)
-        np.random.set_state(kept_numpy)  # noqa: NPY002 - theirs
+        np.random.set_state(kept_numpy)  # noqa: NPY002

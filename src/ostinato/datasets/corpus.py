@@ -1,19 +1,20 @@
 """Corpus: a table of recordings, and the frames of each.
 
-One row a recording. The groups that a split must respect, ``recording`` (which files hold the same
-sound) and ``artist``, travel with it.
+One row a recording, with the groups that a split must respect: ``recording`` (files with the same
+sound) and ``artist``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
+from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
 
@@ -29,13 +30,13 @@ class Recording:
         table says.
     genre : str
     artist, title : str or None
-        None where they are not known.
+        None if unknown.
     recording : str
         Files with the same value hold the same sound (an exact replica). By default the id.
     path : str or None
-        The sound, if it is at hand.
+        The audio file, if there is one.
     faults : tuple of str
-        Known faults, in words: ``"replica of metal.00061"``.
+        Known faults: ``"replica of metal.00061"``.
     """
 
     id: str
@@ -60,6 +61,37 @@ class Skipped:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Audio files with their genres, before any of them is opened.
+
+    Attributes
+    ----------
+    name : str
+        The corpus's name.
+    source : str
+        The folder or table, as given.
+    layout : str
+        What names the genres, for error sentences.
+    recordings : sequence of Recording
+        Sorted by genre and id.
+    paths : sequence of Path
+        One a recording, in the same order.
+    skipped : sequence of Skipped
+        Files and folders that cannot be used.
+    notes : tuple of str
+        Remarks on how the data were read, a sentence each.
+    """
+
+    name: str
+    source: str
+    layout: str
+    recordings: Sequence[Recording]
+    paths: Sequence[Path]
+    skipped: Sequence[Skipped] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Corpus:
     """Recordings with their frames.
 
@@ -68,31 +100,29 @@ class Corpus:
     name : str
         ``"gtzan"``, or the name of the folder or table.
     source : str
-        Where the frames come from, for the report: ``"shipped frames"``, a folder or a
-        table.
+        Where the frames come from, for the report: a folder, a table, a file.
     recordings : sequence of Recording
     frames : sequence of float32 array [shape=(n_frames, n_coefficients)]
         One a recording, in the same order. Recordings may differ in ``n_frames``.
     spec : FeatureSpec
-        What the frames are.
     skipped : tuple of Skipped
         Files that could not be read, or are known to be corrupt.
     left_out : dict of str to int
         Genres with too few recordings to learn from, and how many recordings they had.
     notes : tuple of str
-        What the owner should know of how it was read, a sentence each.
-    waveform : VariantSettings
-        How copies of the recordings were made.
-    variants : tuple of sequence of float32 array
-        Their frames: as many sequences as there are copies, each in the order of ``frames``. They
-        are learnt from, and never judged.
+        Remarks on how the data were read, a sentence each.
+    augmentation : AudioAugmentation
+        How the augmented copies were made.
+    copies : tuple of sequence of float32 array
+        Their frames: a sequence for each copy, in the order of ``frames``. Models learn from them,
+        and are never judged on them.
 
     Raises
     ------
     DataError
-        If there are no recordings, an id stands twice, recordings and frames differ in number, or a
-        recording or a copy has no frames or frames of another width than ``spec`` says; if copies
-        are fewer or more than ``waveform`` says.
+        If there are no recordings, an id occurs twice, recordings and frames differ in number, or a
+        recording or a copy has no frames, or frames of another width than ``spec`` says; if copies
+        are not as many as ``augmentation`` says.
     """
 
     name: str
@@ -103,39 +133,39 @@ class Corpus:
     skipped: tuple[Skipped, ...] = ()
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    waveform: VariantSettings = NO_COPIES
-    variants: tuple[Sequence[Frames], ...] = ()
+    augmentation: AudioAugmentation = NO_COPIES
+    copies: tuple[Sequence[Frames], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.recordings:
             raise DataError(f"Corpus '{self.name}': expected at least one recording, got none.")
-        if len(self.variants) != self.waveform.copies:
+        if len(self.copies) != self.augmentation.copies:
             raise DataError(
-                f"Corpus '{self.name}': expected {self.waveform.copies} copies of every recording, "
-                f"got {len(self.variants)}."
+                f"Corpus '{self.name}': expected {self.augmentation.copies} copies of every "
+                f"recording, got {len(self.copies)}."
             )
-        for frames_of_all in (self.frames, *self.variants):
+        for frames_of_all in (self.frames, *self.copies):
             self._check_frames(frames_of_all)
         twice = [name for name, n in Counter(r.id for r in self.recordings).items() if n > 1]
         if twice:
             raise DataError(
-                f"Corpus '{self.name}': the id '{twice[0]}' stands more than once; "
+                f"Corpus '{self.name}': the id '{twice[0]}' occurs more than once; "
                 "every recording needs an id of its own."
             )
 
-    def with_copies_of(self, waveform: VariantSettings) -> Corpus:
-        """Return this corpus, if its copies are those that a study asks for.
+    def with_copies_of(self, augmentation: AudioAugmentation) -> Corpus:
+        """Return this corpus if its copies were made with these settings.
 
         Raises
         ------
         UsageError
-            If they are not, as where frames were loaded and not sound.
+            If they were not, as where frames were loaded, not audio.
         """
-        if self.waveform != waveform:
+        if self.augmentation != augmentation:
             raise UsageError(
-                f"waveform: expected {waveform.describe()} of every recording, got "
-                f"{self.waveform.describe()} in '{self.name}' ({self.source}): copies are made of "
-                "audio, as it is loaded, so give it with --data DIR."
+                f"waveform: expected {augmentation.describe()} of every recording, got "
+                f"{self.augmentation.describe()} in '{self.name}' ({self.source}): copies are made "
+                "of audio, as it is loaded, so give it with --data DIR."
             )
         return self
 
@@ -189,3 +219,31 @@ class Corpus:
             return np.array([where[name] for name in ids], dtype=np.int64)
         except KeyError as error:
             raise DataError(f"Corpus '{self.name}' has no recording {error}.") from None
+
+
+def linked(keys: Sequence[Iterable[Hashable]]) -> list[int]:
+    """Group rows that share a key, directly or in a chain.
+
+    Parameters
+    ----------
+    keys : sequence of iterable
+        The keys of each row.
+
+    Returns
+    -------
+    list of int
+        For each row the first row of its group.
+    """
+    parents = list(range(len(keys)))
+
+    def root(i: int) -> int:
+        while parents[i] != i:
+            parents[i] = i = parents[parents[i]]
+        return i
+
+    first: dict[Hashable, int] = {}
+    for i, own in enumerate(keys):
+        for key in own:
+            a, b = root(i), root(first.setdefault(key, i))
+            parents[max(a, b)] = min(a, b)
+    return [root(i) for i in range(len(keys))]

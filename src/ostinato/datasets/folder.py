@@ -1,22 +1,18 @@
-"""A directory of audio as a corpus: ``--data DIR``.
+"""A folder of audio as a listing: ``--data DIR``.
 
 Two layouts are understood::
 
     DIR/blues/x.mp3, DIR/blues/album/y.flac      a folder per genre; deeper ones do not matter
     DIR/blues.00000.wav, DIR/jazz.some name.ogg  flat: the genre stands before the first dot
 
-A single folder that holds nothing but folders (``DIR/genres/blues/x.wav``) is looked through. Both
-layouts in one directory are an error: which genre a loose file has would be a guess. Hidden files,
-``__MACOSX`` and files that are not audio by their suffix are passed over. Links are followed, but
-no folder is entered twice.
+A folder that holds nothing but a single folder (``DIR/genres/blues/x.wav``) is looked through. Both
+layouts in one folder are an error: the genre of a loose file would be a guess. Hidden files,
+``__MACOSX`` and files without an audio suffix are ignored. Links are followed, but no folder is
+entered twice.
 
-If every file is named as a track of GTZAN is, and stands in no other genre's folder, the
-collection is GTZAN, or a part of it: ids are ``blues.00000``, and artist, title, replicas and known
-faults come from its table. Otherwise the id of a file is its path below DIR.
-
-Files that hold the same sound are one ``recording``, so that a split can keep them together: files
-with the same bytes, files of one name in one folder in two formats (``x.flac`` and ``x.mp3``), and
-the replicas GTZAN is known for.
+If every file is named as a track of GTZAN, and none is in another genre's folder, the collection is
+GTZAN, or a part of it: ids are ``blues.00000``, and artist, title, replicas and known faults come
+from its table. Otherwise the id of a file is its path below DIR.
 """
 
 from __future__ import annotations
@@ -28,79 +24,28 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from ostinato.audio import AUDIO_SUFFIXES
-from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
-from ostinato.datasets.corpus import Corpus, Recording, Skipped
-from ostinato.datasets.frame_cache import FrameCache
+from ostinato.datasets.corpus import Listing, Recording, Skipped
 from ostinato.datasets.gtzan import gtzan_id, tracks
-from ostinato.datasets.load import Listing, Progress, hear_listing, printable
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.storage import printable
 
 _LAYOUT = "a folder per genre, or files named GENRE.NAME.wav"
 
 
-def load_collection(
-    folder: Path,
-    *,
-    spec: FeatureSpec,
-    cache: FrameCache,
-    waveform: VariantSettings = NO_COPIES,
-    n_jobs: int | None = None,
-    progress: Progress | None = None,
-) -> Corpus:
-    """Read a directory of audio files, and compute the frames of each once.
+def list_folder(folder: Path) -> Listing:
+    """List the audio files of a collection with their genres, sorted by genre and id.
 
-    Frames are computed in parallel processes and written to ``cache`` as they come: interrupted at
-    any point, the next call goes on from there. Those of a recording longer than an excerpt (30 s)
-    are the frames of all its excerpts, one after the other in time (see
-    :func:`ostinato.datasets.frame_cache.hear`). All frames are held in memory: some 60 kB for 30 s of
-    sound at 40 coefficients.
-
-    A file that cannot be read is in ``skipped`` with the reason; a genre with fewer than three
-    different recordings is in ``left_out``, and its recordings are dropped.
-
-    Parameters
-    ----------
-    folder : Path
-    spec : FeatureSpec
-    cache : FrameCache
-    waveform : VariantSettings
-        Of copies of every recording, their sound changed, to learn from.
-    n_jobs : int, optional
-        How many processes compute frames; one a processor core by default.
-    progress : callable, optional
-        Called after each recording, in no fixed order, with the number done, the number in all and
-        its id.
-
-    Returns
-    -------
-    Corpus
-        Sorted by genre and id. ``name`` is ``"gtzan"`` or the folder's.
+    The listing's name is ``"gtzan"`` or the folder's.
 
     Raises
     ------
     UsageError
-        If the folder does not exist or is a file, or ``n_jobs`` is below 1.
+        If the folder does not exist or is a file.
     DataError
         If the folder cannot be listed, holds no audio, mixes the two layouts or holds one GTZAN
-        track twice; if no file can be read; if fewer than two genres are left.
-    CacheError
-        If the cache cannot be read or written.
+        track twice.
     """
-    listing = _scan(folder)
-    return hear_listing(
-        listing,
-        spec=spec,
-        cache=cache,
-        waveform=waveform,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
-
-
-def _scan(folder: Path) -> Listing:
-    """Find the audio files of a collection and their genres, sorted by genre and id."""
-    names, skipped, n_others = _walk(folder)
+    names, skipped, n_others = find_audio(folder)
     if not names:
         closed = f", and {skipped[0].id} cannot be listed" if skipped else ""
         raise DataError(
@@ -125,7 +70,7 @@ def _scan(folder: Path) -> Listing:
             path = folder / name
             found.append((Recording(id=identity, genre=printable(genre), path=str(path)), path))
         else:
-            skipped.append(Skipped(identity, "Its name tells no genre: expected GENRE.NAME.wav."))
+            skipped.append(Skipped(identity, "Its name holds no genre: expected GENRE.NAME.wav."))
     if not found:
         raise DataError(
             f"No genres in '{folder}': expected {_LAYOUT}, got {len(names)} files such as "
@@ -145,8 +90,8 @@ def _scan(folder: Path) -> Listing:
     )
 
 
-def _walk(folder: Path) -> tuple[list[PurePath], list[Skipped], int]:
-    """Paths of audio files below a folder; folders that cannot be listed; how many other files."""
+def find_audio(folder: Path) -> tuple[list[PurePath], list[Skipped], int]:
+    """Audio files below a folder, folders that cannot be listed, and the number of other files."""
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -185,7 +130,7 @@ def _walk(folder: Path) -> tuple[list[PurePath], list[Skipped], int]:
 
 
 def _depth_of_genres(names: Sequence[PurePath]) -> int:
-    """How many folders to look through: those that hold a single folder and no audio."""
+    """Count the outer folders that hold a single folder and no audio."""
     depth = 0
     while all(len(name.parts) >= depth + 3 for name in names) and (
         len({name.parts[depth] for name in names}) == 1

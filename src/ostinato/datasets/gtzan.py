@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path, PurePath
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -244,7 +243,7 @@ def _is_right(path: Path, checksum: Checksum) -> bool:
 def load_gtzan(
     *,
     n_coefficients: int | None = None,
-    kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc"] = "mfcc",
+    kind: str = "mfcc",
 ) -> Corpus:
     """Return the 999 readable tracks with the frames that ship with the package.
 
@@ -265,18 +264,20 @@ def load_gtzan(
     Raises
     ------
     UsageError
-        If fewer than one or more coefficients than ship are asked for, or true mel bands.
+        If fewer than one or more coefficients than ship are asked for, or other frames.
     DataError
         If a file of the package is damaged.
     """
-    if kind == "log-mel":
+    if kind not in ("mfcc", "log-mel-from-mfcc"):
         raise UsageError(
-            "Frames 'log-mel': the GTZAN frames in the package are MFCC, of which true mel bands "
+            f"Frames '{kind}': the GTZAN frames in the package are MFCC, of which true mel bands "
             "cannot be made; give the audio (ostinato fetch gtzan, then --data DIR) or a file of "
             "mel frames (--data FILE.npz), or take the smoothed bands: --frames log-mel-from-mfcc."
         )
     ids, mfcc = _shipped_frames(n_coefficients)
-    spec = FeatureSpec(kind=kind, n_coefficients=mfcc.shape[2])
+    spec = FeatureSpec(
+        kind="mfcc" if kind == "mfcc" else "log-mel-from-mfcc", n_coefficients=mfcc.shape[2]
+    )
     frames = [one if kind == "mfcc" else log_mel_from_mfcc(one, spec.n_mels) for one in mfcc]
     known = {track.id for track in tracks()}
     unknown = [name for name in ids if name not in known]

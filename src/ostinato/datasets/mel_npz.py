@@ -1,17 +1,17 @@
-"""Mel frames of GTZAN tracks in one file, as research groups pass them on: ``--data FILE.npz``.
+"""Mel frames of GTZAN tracks in one file, as research groups share them: ``--data FILE.npz``.
 
 Arrays of the archive, N tracks of T frames:
 
 ============  =======================  ============================================================
 ``mel``       uint8 ``(N, 128, T)``    log-mel images, low band first, about a frame every 77.5 ms
 ``track_id``  str ``(N,)``             ``"blues.00000"`` to ``"rock.00099"``, each once
-``genre``     str ``(N,)``             of each track
+``genre``     str ``(N,)``             the genre of each track
 ============  =======================  ============================================================
 
-The cells are dB up to a scale and an offset that are each track's own and need not be known: every
-image is standardised over its cells (mean 0, deviation 1), as :mod:`ostinato.features.frames` does to real
-audio. Artists, titles and replicas come from the package's table of GTZAN. Other arrays in the
-archive are of no effect, and nothing is unpickled.
+Cells are in dB, up to a scale and an offset of each track, which need not be known: every image is
+standardised over its cells (mean 0, deviation 1), as :func:`ostinato.features.frames` does.
+Artists, titles and replicas come from the package's table of GTZAN. Other arrays in the archive are
+ignored, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from ostinato.features import (
     Frames,
     log_mel_from_mfcc,
     mfcc_from_log_mel,
-    standardise,
 )
+from ostinato.features.frames import standardise
 
 ARRAYS = ("mel", "track_id", "genre")
 
 
-def load_mel_file(path: Path, *, spec: FeatureSpec) -> Corpus:
-    """Read a file of mel frames, and make of them the frames asked for.
+def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
+    """Read a file of mel frames, and derive frames of a FeatureSpec from them.
 
     Parameters
     ----------
     path : Path
     spec : FeatureSpec
-        Of the frames; with the default settings of time and frequency, which are the file's.
+        With the default settings of time and frequency, which are the file's.
 
     Returns
     -------
@@ -54,10 +54,10 @@ def load_mel_file(path: Path, *, spec: FeatureSpec) -> Corpus:
     Raises
     ------
     UsageError
-        If there is no such file, or ``spec`` asks for other frames than the file can give.
+        If there is no such file, or it cannot give frames of this ``spec``.
     DataError
-        If the file is no such archive, lacks an array, holds one of another form, an unknown track,
-        a track of another genre than GTZAN's, or a constant image.
+        If the file is no such archive, lacks an array, or holds one of another form, an unknown
+        track, a track of another genre than GTZAN's, or a constant image.
     """
     held = FeatureSpec(kind=spec.kind, n_coefficients=spec.n_coefficients)
     if spec != held:
@@ -98,7 +98,7 @@ def _check_tracks(path: Path, ids: list[str], genres: list[str]) -> None:
 
 
 def _frames(path: Path, name: str, image: NDArray[np.uint8], spec: FeatureSpec) -> Frames:
-    """Frames [shape=(T, n_features)] of an image [shape=(n_mels, T)]."""
+    """Frames [shape=(T, n_features)] from an image [shape=(n_mels, T)]."""
     try:
         log_mel = standardise(np.ascontiguousarray(image.T, dtype=np.float32))
     except FeatureError as error:

@@ -1,4 +1,4 @@
-"""Archives of NumPy arrays (.npz), as research groups pass data on."""
+"""Archives of NumPy arrays (.npz), in which research groups share data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ostinato.errors import DataError
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The arrays of these names, in this order; others are left alone, and nothing is unpickled.
+    """Read the arrays of these names, in this order, and nothing else; nothing is unpickled.
 
     Raises
     ------
     DataError
-        If the file is no archive of arrays, or lacks one.
+        If the file is no archive of arrays, or lacks one of these.
     """
     try:
         with path.open("rb") as file:

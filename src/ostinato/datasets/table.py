@@ -1,4 +1,4 @@
-"""A table of audio files as a corpus: ``--data TABLE.csv``.
+"""A table of audio files as a listing: ``--data TABLE.csv``.
 
 ::
 
@@ -7,17 +7,17 @@
     /srv/music/a.mp3,jazz,Nina Simone,
 
 ``path`` (absolute, or relative to the table's folder) and ``genre`` are required; ``id``,
-``artist``, ``title`` and ``recording`` may be there. Files with one value of ``recording`` hold the
-same sound; the id of another row will do. An empty cell says that it is not known. Columns may
-stand in any order, their names in capitals or not; other columns are not used, and a note says so.
+``artist``, ``title`` and ``recording`` are optional. Files of one ``recording`` hold the same
+sound; the id of another row will do. An empty cell means unknown. Columns may come in any order,
+their names in any case; other columns are ignored with a note.
 
 The file is UTF-8 with or without byte-order mark, ``.csv`` separated by commas or, as spreadsheets
-of some countries write it, semicolons; ``.tsv`` by tabs. Spaces around a cell do not count, nor do
-rows without content. Artists spelled alike but for capitals and spaces are one artist; genres so
-are an error.
+of some countries write it, semicolons; ``.tsv`` by tabs. Spaces around a cell and empty rows are
+ignored. Artists whose spelling differs in case and spaces only are one artist; such genres are an
+error.
 
-A table is taken at its word: ids are those it gives, or the paths as they stand in it, and nothing
-is looked up elsewhere, not even where files are named as GTZAN's are.
+Ids are those of the table, or its paths as written. Nothing is looked up elsewhere, not even for
+files that are named as GTZAN's are.
 """
 
 from __future__ import annotations
@@ -31,12 +31,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
-from ostinato.datasets.corpus import Corpus, Recording
-from ostinato.datasets.frame_cache import FrameCache
-from ostinato.datasets.load import Listing, Progress, hear_listing, printable
+from ostinato.datasets.corpus import Listing, Recording
 from ostinato.errors import DataError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.storage import printable
 
 REQUIRED = ("path", "genre")
 OPTIONAL = ("id", "artist", "title", "recording")
@@ -48,7 +45,7 @@ _LISTED = 12  # columns a sentence names before it counts the others
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """A file as a row of the table tells of it."""
+    """A row of the table: one file."""
 
     line: int
     cell: str  # its path, as written
@@ -57,64 +54,11 @@ class _Row:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a path is that of a table: by its suffix, unless it is a folder's name."""
+    """Whether a path names a table: by its suffix, unless it is a folder."""
     try:
         return path.suffix.lower() in SUFFIXES and not path.is_dir()
     except OSError:
-        return True  # reading it says what is wrong
-
-
-def load_table(
-    path: Path,
-    *,
-    spec: FeatureSpec,
-    cache: FrameCache,
-    waveform: VariantSettings = NO_COPIES,
-    n_jobs: int | None = None,
-    progress: Progress | None = None,
-) -> Corpus:
-    """Read the audio files that a table names, and compute the frames of each once.
-
-    Frames are computed, cached and held as by
-    :func:`ostinato.datasets.folder.load_collection`; files that cannot be read, or are not
-    there, are in ``skipped`` with the reason, genres with fewer than three different recordings in
-    ``left_out``.
-
-    Parameters
-    ----------
-    path : Path
-    spec : FeatureSpec
-    cache : FrameCache
-    waveform : VariantSettings
-        Of copies of every recording, their sound changed, to learn from.
-    n_jobs : int, optional
-        How many processes compute frames; one a processor core by default.
-    progress : callable, optional
-        Called after each recording, in no fixed order, with the number done, the number in all and
-        its id.
-
-    Returns
-    -------
-    Corpus
-        Sorted by genre and id, whatever the order of rows. ``name`` is the table's, less its
-        suffix.
-
-    Raises
-    ------
-    UsageError, DataError
-        As :func:`read_table`; if ``n_jobs`` is below 1; if no file can be read, or fewer than two
-        genres are left.
-    CacheError
-        If the cache cannot be read or written.
-    """
-    return hear_listing(
-        read_table(path),
-        spec=spec,
-        cache=cache,
-        waveform=waveform,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
+        return True  # reading it gives the error
 
 
 def read_table(path: Path) -> Listing:
@@ -125,9 +69,9 @@ def read_table(path: Path) -> Listing:
     UsageError
         If the table cannot be read.
     DataError
-        Naming the line: if it is not such a table (not UTF-8, a required column missing, a row of
-        another length, an empty path or genre), or contradicts itself (a path or an id twice, a
-        genre in two spellings). If none of the files is there.
+        If it is no such table (not UTF-8, a required column missing, a row of another length, an
+        empty path or genre), or contradicts itself (a path or an id twice, a genre in two
+        spellings): the sentence names the line. If none of the files exists.
     """
     text = _text(path)
     delimiter = _delimiter(path, text)
@@ -152,7 +96,7 @@ def read_table(path: Path) -> Listing:
 
 
 def _name(path: Path) -> str:
-    """Of the corpus: "gtzan" is for the collection whose published lists are known."""
+    """The corpus's name: "gtzan" is reserved for the collection with published lists."""
     stem = printable(path.stem)
     return printable(path.name) if stem == "gtzan" else stem
 
@@ -184,7 +128,7 @@ def _text(path: Path) -> str:
 def _delimiter(path: Path, text: str) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
-    header = re.sub('"[^"]*"', "", text.lstrip().partition("\n")[0])  # less what stands in quotes
+    header = re.sub('"[^"]*"', "", text.lstrip().partition("\n")[0])  # without quoted text
     return ";" if header.count(";") > header.count(",") else ","
 
 
@@ -205,7 +149,7 @@ def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
 
 
 def _names(path: Path, line: int, header: Sequence[str]) -> list[str]:
-    """Names of the columns in small letters."""
+    """The names of the columns in lower case."""
     names = [name.casefold() for name in header]
     if not set(REQUIRED) <= set(names):
         raise DataError(
@@ -214,7 +158,7 @@ def _names(path: Path, line: int, header: Sequence[str]) -> list[str]:
         )
     for name in (*REQUIRED, *OPTIONAL):
         if names.count(name) > 1:
-            raise DataError(f"{_at(path, line)}: the column {name} stands twice.")
+            raise DataError(f"{_at(path, line)}: the column {name} occurs twice.")
     return names
 
 
@@ -225,7 +169,7 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
     if len(row) != len(names):
         raise DataError(
             f"{_at(path, line)}: expected {len(names)} fields as in the header, got {len(row)}; a "
-            "field that holds the separator stands in double quotes."
+            "field that contains the separator must be in double quotes."
         )
     cells = dict(zip(names, row, strict=True))
     for name in REQUIRED:
@@ -245,9 +189,9 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
 
 
 def _one_spelling(path: Path, rows: Sequence[_Row]) -> list[_Row]:
-    """The rows, each artist spelled as at first: capitals must not put one on two sides.
+    """The rows with one spelling an artist, the first: case must not split an artist in two.
 
-    Genres are classes, and which spelling is meant is the owner's to say.
+    Two spellings of a genre are an error: the owner must say which is meant.
     """
     genres: dict[str, _Row] = {}
     artists: dict[str, str] = {}
@@ -272,7 +216,7 @@ def _alike(name: str) -> str:
 
 
 def _check_unique(path: Path, rows: Sequence[_Row]) -> None:
-    """Refuse a path or an id that stands twice; with two genres it is a contradiction as well."""
+    """Refuse a path or an id that occurs twice; with two genres it is a contradiction as well."""
     seen: dict[tuple[str, str], _Row] = {}
     for row in rows:
         whole = os.path.normpath(row.path.absolute())
@@ -294,11 +238,11 @@ def _check_unique(path: Path, rows: Sequence[_Row]) -> None:
 
 
 def _check_there(path: Path, rows: Sequence[_Row]) -> None:
-    """Refuse a table none of whose files is there: its paths are relative to another folder."""
+    """Refuse a table none of whose files exists: its paths are relative to another folder."""
     if not any(_is_there(row.path) for row in rows):
         raise DataError(
-            f"None of the {len(rows)} files that the table '{path}' names is there: relative paths "
-            f"are looked for in '{path.parent.absolute()}'; the first is '{rows[0].cell}' (line "
+            f"None of the {len(rows)} files that the table '{path}' names exists: relative paths "
+            f"are looked up in '{path.parent.absolute()}'; the first is '{rows[0].cell}' (line "
             f"{rows[0].line})."
         )
 
@@ -309,7 +253,7 @@ def _is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        pass  # there or not, why it cannot be read is told where it is opened
+        pass  # the worker that opens the file reports the reason
     return True
 
 

@@ -1,4 +1,4 @@
-"""Tag sequences of GTZAN tracks, as musicnn gives them and research groups pass them on.
+"""Tag sequences of GTZAN tracks, computed by musicnn, as research groups share them.
 
 Arrays of the archive ``--data FILE.npz --frames musicnn-tags``, N rows in all:
 
@@ -8,10 +8,10 @@ Arrays of the archive ``--data FILE.npz --frames musicnn-tags``, N rows in all:
 ``IDS``  str ``(N,)``          the track, ``"blues/blues.00029.au"``; its rows in order of time
 =======  ====================  =====================================================================
 
-A folder stands for all such files in it. Frames are the square roots of the likelihoods, which the
-sound itself gives as well (:mod:`ostinato.inference.musicnn`). Artists, titles and replicas come from the
-package's table of GTZAN; a track that the table knows to be corrupt is passed over, whatever sound
-its tags were computed from. Nothing is unpickled.
+A folder means all such files in it. Frames are the square roots of the likelihoods;
+:mod:`ostinato.inference.musicnn` computes them from audio. Artists, titles and replicas come from
+the package's table of GTZAN; a track that is corrupt in the collection is skipped, whatever its
+tags were computed from. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ostinato.inference.musicnn import TAGS_SPEC
 ARRAYS = ("X", "Y", "IDS")
 
 
-def load_tag_file(path: Path) -> Corpus:
-    """Read a file of tag sequences, or all that are in a folder.
+def load_tag_npz(path: Path) -> Corpus:
+    """Read a file of tag sequences, or all files of a folder.
 
     Parameters
     ----------
@@ -40,15 +40,16 @@ def load_tag_file(path: Path) -> Corpus:
     Returns
     -------
     Corpus
-        Frames of shape ``(n_rows, 50)``, of :data:`ostinato.inference.musicnn.TAGS_SPEC`, sorted by id.
+        Sorted by id, with frames of shape ``(n_rows, 50)``, of
+        :data:`ostinato.inference.musicnn.TAGS_SPEC`.
 
     Raises
     ------
     UsageError
         If there is no such file, or none in the folder.
     DataError
-        If a file is no such archive, lacks an array, holds one of another form, an unknown track, a
-        track of another genre than GTZAN's, or one that another file holds too.
+        If a file is no such archive, lacks an array, or holds one of another form, an unknown
+        track, a track of another genre than GTZAN's, or one that is in another file too.
     """
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
@@ -71,7 +72,7 @@ def load_tag_file(path: Path) -> Corpus:
 
 
 def _sequences(path: Path) -> dict[str, Frames]:
-    """Frames of each track of a file."""
+    """The frames of each track of a file."""
     likelihoods, labels, names = read_arrays(path, ARRAYS).values()
     n_rows, width = len(names), TAGS_SPEC.n_features
     if likelihoods.dtype != np.float32 or likelihoods.shape != (n_rows, width) or not n_rows:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
-from ostinato.datasets.augment_audio import NO_COPIES, VariantSettings
+from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
 from ostinato.datasets.splits import (
     HOLDOUT_SHARES,
     PARTS,
@@ -79,7 +79,7 @@ class StudyConfig:
         MFCC a frame, or of which smoothed bands are made. Of no effect on ``"log-mel"``.
     training : TrainingSettings
         The same for every model.
-    waveform : VariantSettings
+    waveform : AudioAugmentation
         Copies of the training recordings, their sound changed. For data that have a sound.
     settings : dict of str to dict
         Settings of a family where they differ from its defaults.
@@ -102,7 +102,7 @@ class StudyConfig:
     test: bool = True
     coefficients: int = 40
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    waveform: VariantSettings = NO_COPIES
+    waveform: AudioAugmentation = NO_COPIES
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models import registry as models

@@ -19,11 +19,7 @@ from typing import Any
 
 import joblib
 
-from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.folder import load_collection
-from ostinato.datasets.frame_cache import FrameCache
-from ostinato.datasets.mel_npz import load_mel_file
+from ostinato.datasets import Corpus, FrameCache, load_corpus
 from ostinato.datasets.splits import (
     N_SEGMENTS,
     SEGMENT_RANDOM,
@@ -36,8 +32,6 @@ from ostinato.datasets.splits import (
     split_corpus,
     thinned,
 )
-from ostinato.datasets.table import is_table, load_table
-from ostinato.datasets.tag_npz import load_tag_file
 from ostinato.errors import OstinatoError, UsageError
 from ostinato.storage import write_text
 from ostinato.study.config import StudyConfig
@@ -114,40 +108,13 @@ def load_data(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """The corpus of a study: shipped GTZAN frames, a folder or table of audio, mel frames or tags.
-
-    Parameters
-    ----------
-    config : StudyConfig
-    cache : Path or None
-        Where frames of audio files are kept; None is the user's cache folder.
-    jobs : int or None
-        Processes; None is one a core.
-    progress : callable or None
-        Called with (files done, files in all, name of the last).
-
-    Raises
-    ------
-    UsageError
-        If there are no such data, or they cannot give the frames asked for.
-    DataError
-        If they cannot be used.
-    """
-    if config.frames == "musicnn-tags":
-        return load_tag_file(Path(config.data)).with_copies_of(config.waveform)
-    if config.data == "gtzan":
-        corpus = gtzan.load_gtzan(n_coefficients=config.coefficients, kind=config.frames)
-        return corpus.with_copies_of(config.waveform)
-    path = Path(config.data)
-    if path.suffix == ".npz" and not path.is_dir():
-        return load_mel_file(path, spec=config.spec).with_copies_of(config.waveform)
-    load = load_table if is_table(path) else load_collection
-    return load(
-        path,
+    """Load the corpus of a study: :func:`ostinato.datasets.load.load_corpus` with its settings."""
+    return load_corpus(
+        config.data,
         spec=config.spec,
         cache=FrameCache(cache),
-        waveform=config.waveform,
-        n_jobs=jobs or joblib.cpu_count(),
+        augmentation=config.waveform,
+        n_jobs=jobs,
         progress=progress,
     )
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
 from ostinato.storage import write_text

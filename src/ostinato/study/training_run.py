@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ostinato import __version__
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
 from ostinato.evaluation.metrics import evaluate
@@ -110,9 +110,9 @@ def corpus_digest(corpus: Corpus) -> str:
     """Short SHA-256 of a corpus: ids, genres, spec, frames, and the copies learnt from."""
     total = hashlib.sha256(json.dumps([corpus.ids, corpus.spec.to_dict()]).encode())
     total.update(json.dumps([r.genre for r in corpus.recordings]).encode())
-    if corpus.variants:  # where there are none the digest is that of before there were any
-        total.update(json.dumps(asdict(corpus.waveform)).encode())
-    for frames in itertools.chain(corpus.frames, *corpus.variants):
+    if corpus.copies:  # where there are none the digest is that of before there were any
+        total.update(json.dumps(asdict(corpus.augmentation)).encode())
+    for frames in itertools.chain(corpus.frames, *corpus.copies):
         total.update(np.ascontiguousarray(frames).tobytes())
     return total.hexdigest()[:16]
 

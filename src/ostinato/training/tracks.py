@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ostinato.datasets import Corpus
 from ostinato.datasets.augment_audio import NO_COPIES
-from ostinato.datasets.corpus import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import pool_windows
 from ostinato.features import FeatureSpec, Frames, window_starts
@@ -78,7 +78,7 @@ class Tracks:
             As :meth:`of`.
         """
         copies = (
-            replace(corpus, frames=f, waveform=NO_COPIES, variants=()) for f in corpus.variants
+            replace(corpus, frames=f, augmentation=NO_COPIES, copies=()) for f in corpus.copies
         )
         return replace(cls.of(corpus, ids), copies=tuple(cls.of(copy, ids) for copy in copies))
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold, artist_folds, check_split
 from ostinato.errors import DataError
 from ostinato.models.layers.normalisation import GenreModel
@@ -192,7 +192,7 @@ def _inner_folds(
         name=f"{corpus.name}, training part",
         recordings=[corpus.recordings[i] for i in positions],
         frames=[corpus.frames[i] for i in positions],
-        variants=tuple([frames[i] for i in positions] for frames in corpus.variants),
+        copies=tuple([frames[i] for i in positions] for frames in corpus.copies),
     )
     if not any(part.artists):
         raise DataError(

@@ -13,6 +13,7 @@ import soundfile
 import soxr
 
 from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
+from ostinato.datasets import Corpus, FrameCache, Recording, Skipped, load_corpus
 from ostinato.datasets.audit import fingerprint as _fingerprint
 from ostinato.datasets.audit.audit import (
     NEAR,
@@ -23,11 +24,8 @@ from ostinato.datasets.audit.audit import (
     audit_folder,
     straddling,
 )
-from ostinato.datasets.corpus import Corpus, Recording, Skipped
-from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.splits import Fold, Split, split_corpus
-from ostinato.datasets.table import load_table
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames, frames
 from tests.helpers.sounds import music
@@ -349,7 +347,7 @@ class TestFolder:
         known = {e.id: (e.genre, e.artist, e.title) for e in result.entries}
         assert len(known) == 9
         assert known["song 5"] == ("b", "by 1", "T5")
-        sides = split_corpus(load_table(table, spec=SPEC, cache=FrameCache(tmp_path / "cache")))
+        sides = split_corpus(load_corpus(table, spec=SPEC, cache=FrameCache(tmp_path / "cache")))
         again = listen(table, split="holdout")
         assert (again.split, again.straddling) == ("holdout", straddling(result.pairs, sides))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets import Corpus, Recording
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.splits import (
     PARTS,

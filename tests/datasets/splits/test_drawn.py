@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ostinato
-from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import Corpus, Recording, Skipped
+from ostinato.datasets import Corpus, Recording, Skipped, gtzan
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.splits import (
     PARTS,

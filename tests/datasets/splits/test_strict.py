@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets import Corpus, Recording, gtzan
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.splits import (
     PARTS,

@@ -13,11 +13,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ostinato.datasets import Corpus, FrameCache, load_corpus
 from ostinato.datasets import load as listing
-from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.frame_cache import FrameCache, Heard
+from ostinato.datasets.compute import FileFrames
 from ostinato.datasets.splits import PARTS, PUBLISHED, SPLITS, LeakError, Split, split_corpus
-from ostinato.datasets.table import load_table
 from ostinato.errors import DataError
 from ostinato.features import FeatureSpec
 
@@ -87,11 +86,11 @@ def corpus_of(rows: Sequence[Row], folder: Path) -> Corpus:
     content = {f"{row.id}.wav": row.content for row in rows}
     frame = np.zeros((1, 1), np.float32)
 
-    def hear(paths: Sequence[Path], **_: object) -> list[Heard]:
-        return [Heard(f"{content[path.name]}", frame) for path in paths]
+    def computed(paths: Sequence[Path], **_: object) -> list[FileFrames]:
+        return [FileFrames(f"{content[path.name]}", frame) for path in paths]
 
-    with mock.patch.object(listing, "hear", hear):
-        return load_table(written(rows, folder), spec=SPEC, cache=FrameCache(folder / "cache"))
+    with mock.patch.object(listing, "compute_frames", computed):
+        return load_corpus(written(rows, folder), spec=SPEC, cache=FrameCache(folder / "cache"))
 
 
 def leaks(rows: Sequence[Row], split: Split) -> Iterator[tuple[str, str, str]]:

@@ -41,11 +41,11 @@ import numpy as np
 
 from ostinato.datasets.audit.files import clipping, files_below
 from ostinato.datasets.audit.fingerprint import WINDOW_FRAMES, Index
+from ostinato.datasets.compute import FileFrames, compute_frames
 from ostinato.datasets.corpus import Corpus, Recording
-from ostinato.datasets.folder import load_collection
-from ostinato.datasets.frame_cache import FrameCache, Heard, hear
+from ostinato.datasets.frame_cache import FrameCache
+from ostinato.datasets.load import load_corpus
 from ostinato.datasets.splits import PARTS, Split, check_settings, split_corpus
-from ostinato.datasets.table import is_table, load_table
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, Frames
 
@@ -253,10 +253,10 @@ def audit_folder(
             if progress:
                 progress(next(n_done), len(entries), batch[position].id)
 
-        heard = hear(paths, spec=SPEC, cache=cache, n_jobs=n_jobs, done=done)
+        results = compute_frames(paths, spec=SPEC, cache=cache, n_jobs=n_jobs, done=done)
         readable: list[tuple[Recording, Path]] = []
-        for entry, path, result in zip(batch, paths, heard, strict=True):
-            if isinstance(result, Heard):
+        for entry, path, result in zip(batch, paths, results, strict=True):
+            if isinstance(result, FileFrames):
                 listened.add(entry, result.frames)
                 readable.append((entry, path))
             else:
@@ -351,6 +351,5 @@ def _split_of(
     folder: Path, name: str, cache: FrameCache, n_jobs: int | None, progress: Progress | None
 ) -> Split:
     check_settings(name)  # before anything is heard
-    load = load_table if is_table(folder) else load_collection
-    corpus = load(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
+    corpus = load_corpus(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
     return split_corpus(corpus, name)

@@ -6,19 +6,18 @@ Private to :mod:`ostinato.datasets.audit.audit`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-import joblib
 import numpy as np
 
+from ostinato import parallel
 from ostinato.audio import AudioError
 from ostinato.audio.decode import Decoding
 from ostinato.datasets.corpus import Recording, Skipped
-from ostinato.datasets.folder import _scan, _walk
-from ostinato.datasets.load import printable
+from ostinato.datasets.folder import find_audio, list_folder
 from ostinato.datasets.table import is_table, read_table
 from ostinato.errors import DataError
+from ostinato.storage import printable
 
 MOST_CLIPPED = 0.001
 """Share of samples at full scale from which a file is called clipped."""
@@ -41,14 +40,14 @@ def files_below(folder: Path) -> tuple[list[Recording], list[Skipped]]:
     """
     if is_table(folder):
         return list(read_table(folder).recordings), []
-    names, closed, n_others = _walk(folder)
+    names, closed, n_others = find_audio(folder)
     if not names:
         raise DataError(
             f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac, got {n_others} "
             "other files."
         )
     try:
-        known = {recording.path: recording for recording in _scan(folder).recordings}
+        known = {recording.path: recording for recording in list_folder(folder).recordings}
     except DataError:
         known = {}  # no genres, or no telling them: an audit goes without
     entries = []
@@ -77,17 +76,9 @@ def clipping(paths: Sequence[Path], *, n_jobs: int | None = None) -> list[str | 
     DataError
         If a process was killed.
     """
-    try:
-        with joblib.parallel_config("loky", inner_max_num_threads=1):
-            found = joblib.Parallel(n_jobs or -1)(
-                joblib.delayed(_clipped)(p.absolute()) for p in paths
-            )
-    except BrokenProcessPool as error:
-        raise DataError(
-            "A process that read samples was killed, most likely because memory ran out: run the "
-            "same again, with fewer jobs."
-        ) from error
-    return list(found)
+    calls = [(p.absolute(),) for p in paths]
+    with parallel.run(_clipped, calls, n_jobs=n_jobs, doing="read samples", ordered=True) as coming:
+        return [sentence for _, sentence in coming]
 
 
 def _clipped(path: Path) -> str | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.corpus import Corpus, Recording, linked
 from ostinato.datasets.splits.fold import PARTS, Fold, Split, unknown_artists
 from ostinato.datasets.splits.lists import missing
 from ostinato.errors import DataError, UsageError, require
@@ -304,26 +304,19 @@ def _sizes(recordings: Sequence[Recording]) -> dict[str, int]:
     return dict(sorted(Counter(genre for genre, _ in different).items()))
 
 
-def _numbers(keys: Sequence[str]) -> NDArray[np.int64]:
+def _numbers(keys: Sequence[Hashable]) -> NDArray[np.int64]:
     """Number equal keys alike, in order of first appearance."""
-    numbers: dict[str, int] = {}
+    numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def _linked(recordings: Sequence[Recording]) -> NDArray[np.int64]:
     """Number the groups of tracks that share an artist or a recording, directly or in a chain."""
-    group = list(range(len(recordings)))
-
-    def root(i: int) -> int:
-        while group[i] != i:
-            i = group[i]
-        return i
-
-    first: dict[tuple[str, str], int] = {}
-    for i, r in enumerate(recordings):
-        keys = [("recording", r.recording)]
-        keys += [("artist", r.artist)] if r.artist is not None else []
-        for key in keys:
-            a, b = root(first.setdefault(key, i)), root(i)
-            group[max(a, b)] = min(a, b)
-    return np.unique([root(i) for i in range(len(group))], return_inverse=True)[1].astype(np.int64)
+    return _numbers(
+        linked(
+            [
+                (("recording", r.recording), ("artist", (r.id,) if r.artist is None else r.artist))
+                for r in recordings
+            ]
+        )
+    )

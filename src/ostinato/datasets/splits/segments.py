@@ -78,7 +78,7 @@ def segmented(corpus: Corpus, n: int) -> Corpus:
         corpus,
         recordings=tuple(recordings),
         frames=_pieces(corpus, corpus.frames, n),
-        variants=tuple(_pieces(corpus, frames, n) for frames in corpus.variants),
+        copies=tuple(_pieces(corpus, frames, n) for frames in corpus.copies),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato import __version__
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.datasets.splits import (
     PARTS,
     Fold,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Split
 from ostinato.evaluation.significance import Clusters, Term
 from ostinato.study.training_run import Probabilities

@@ -1,0 +1,184 @@
+"""Frames of audio files, computed in parallel and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ostinato import parallel
+from ostinato.audio import AudioError, Waveform, load_audio
+from ostinato.datasets.frame_cache import FrameCache
+from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
+
+UNREADABLE = (AudioError, FeatureError, OSError, MemoryError)
+"""Errors that concern one file, and stop no other."""
+
+
+@dataclass(frozen=True)
+class FileFrames:
+    """The frames of an audio file.
+
+    Attributes
+    ----------
+    sha256 : str
+        The hash of the file's bytes, in hexadecimal.
+    frames : float32 array [shape=(n_frames, n_features)]
+    """
+
+    sha256: str
+    frames: Frames
+
+
+def compute_frames(
+    paths: Sequence[Path],
+    *,
+    spec: FeatureSpec,
+    cache: FrameCache,
+    n_jobs: int | None = None,
+    done: Callable[[int], None] | None = None,
+) -> list[FileFrames | str]:
+    """Read the frames of audio files from the cache, and compute those that it lacks.
+
+    Only this process writes to the cache, each entry before it counts as done: an interruption
+    loses no more than the files at work.
+
+    The frames of a file are those of its excerpts (:func:`ostinato.features.excerpts`), each
+    standardised by itself, one after the other in time. The last excerpt ends with the sound and
+    may repeat a part of the one before. An excerpt without content, a silence in the middle, is
+    left out.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    spec : FeatureSpec
+    cache : FrameCache
+    n_jobs : int, optional
+        Number of processes; by default one a processor core.
+    done : callable, optional
+        Called after each file, in no fixed order, with its position in ``paths``.
+
+    Returns
+    -------
+    list of FileFrames or str
+        One a path, in order; for a file that has no frames the reason, a sentence.
+
+    Raises
+    ------
+    UsageError
+        If ``n_jobs`` is below 1.
+    CacheError
+        If the cache cannot be read or written.
+    WorkerKilledError
+        If a process was killed.
+    """
+    results: dict[int, FileFrames | str] = {}
+
+    def finish(position: int, result: FileFrames | str) -> None:
+        results[position] = result
+        if done:
+            done(position)
+
+    waiting: list[int] = []
+    for position, path in enumerate(paths):
+        known = _from_cache(path, spec, cache)
+        if known is None:
+            waiting.append(position)
+        else:
+            finish(position, known)
+    # Absolute: worker processes are reused, and may have been started in another folder.
+    compute = partial(_compute, spec=spec, folder=cache.folder.absolute())
+    calls = [(paths[position].absolute(),) for position in waiting]
+    with parallel.run(compute, calls, n_jobs=n_jobs, doing="computed frames") as coming:
+        for i, result in coming:
+            position = waiting[i]
+            if isinstance(result, str):
+                finish(position, result)
+                continue
+            found = result.found
+            if not result.is_stored:
+                cache.store(found.sha256, spec, found.frames)
+            cache.remember_hash(
+                paths[position], size=result.size, mtime_ns=result.mtime_ns, sha256=found.sha256
+            )
+            finish(position, found)
+    return [results[position] for position in range(len(paths))]
+
+
+def frames_of(waveforms: Iterable[Waveform], spec: FeatureSpec) -> Frames:
+    """Compute the frames of excerpts, one after the other [shape=(n_frames, n_features)].
+
+    Raises
+    ------
+    FeatureError
+        If none of them has content.
+    """
+    pieces: list[Frames] = []
+    silence: FeatureError | None = None
+    for excerpt in waveforms:
+        try:
+            pieces.append(frames(excerpt, spec))
+        except FeatureError as error:
+            silence = error
+    if not pieces and silence is not None:
+        raise silence
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def reason(error: BaseException) -> str:
+    """Why a file has no frames: a sentence that does not name the file."""
+    if isinstance(error, AudioError):
+        return f"{error.reason[0].upper()}{error.reason[1:]}."
+    if isinstance(error, OSError):
+        return f"It cannot be read: {error.strerror or error}."
+    if isinstance(error, MemoryError):
+        return "It does not fit into memory."
+    return str(error)
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """What a worker found, with what the cache must know of the file."""
+
+    found: FileFrames
+    size: int
+    mtime_ns: int
+    is_stored: bool
+
+
+def _from_cache(path: Path, spec: FeatureSpec, cache: FrameCache) -> FileFrames | None:
+    """The frames of a file that has not changed since it was last read, without opening it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # the worker that opens the file reports the reason
+    sha256 = cache.known_hash(path, size=status.st_size, mtime_ns=status.st_mtime_ns)
+    stored = cache.load(sha256, spec) if sha256 else None
+    return FileFrames(sha256, stored) if sha256 and stored is not None else None
+
+
+def _compute(path: Path, *, spec: FeatureSpec, folder: Path) -> _Computed | str:
+    """The frames of a file, or why it has none. Runs in a worker, and writes nothing."""
+    try:
+        before = path.stat()
+        if not stat.S_ISREG(before.st_mode):  # reading a named pipe would never end
+            return "It is not a regular file."
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        stored = FrameCache(folder).load(sha256, spec)  # there if the file was moved, or copied
+        computed = stored
+        if computed is None:
+            sound = load_audio(path, sample_rate_hz=spec.sample_rate_hz)
+            computed = frames_of(excerpts(sound, spec), spec)
+        after = path.stat()
+    except UNREADABLE as error:
+        return reason(error)
+    size, mtime_ns = before.st_size, before.st_mtime_ns
+    if (after.st_size, after.st_mtime_ns) != (size, mtime_ns):
+        return "It changed while it was being read."
+    return _Computed(FileFrames(sha256, computed), size, mtime_ns, stored is not None)
