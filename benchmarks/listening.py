@@ -54,11 +54,10 @@ import av
 import numpy as np
 
 from ostinato import Classifier, OstinatoError
-from ostinato.audio import load_audio
+from ostinato.audio import find_audio, load_audio
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.features import cut
 from ostinato.inference.registry import load_graph
-from ostinato.inference.sampling import found_audio
 from ostinato.inference.verdict import Verdict
 
 SONG_S, LONG_S, LONGEST_S = 240, 1_200, 7_200
@@ -143,7 +142,7 @@ def take_turns(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np
 def source_music(library: Path) -> np.ndarray:
     """Music at 44.1 kHz: 40 s of each of some recordings, or notes where there is no library."""
     if library.is_dir():
-        names = [path for path in found_audio([library]) if path.suffix == ".mp3"]
+        names = [path for path in find_audio([library]).paths if path.suffix == ".mp3"]
         parts = [load_audio(path, sample_rate_hz=RATE)[: 40 * RATE] for path in names[:N_SONGS]]
         return np.concatenate(parts)
     rng = np.random.default_rng(0)
@@ -190,7 +189,7 @@ def parity(classifier: Classifier, folder: Path) -> list[Row]:
     kind: Any = spec.kind
     corpus = load_gtzan(n_coefficients=spec.n_coefficients, kind=kind)
     shipped = dict(zip(corpus.ids, corpus.frames, strict=True))
-    paths = [path for path in found_audio([folder]) if path.stem in shipped]
+    paths = [path for path in find_audio([folder]).paths if path.stem in shipped]
     if not paths:
         return []
     other, withheld, apart, all_apart = 0, 0, [], []
@@ -302,7 +301,7 @@ def quick(classifier: Classifier, songs: Sequence[Path], rounds: int) -> list[Ro
 def agreement(classifier: Classifier, folders: Sequence[Path]) -> list[Row]:
     """How often excerpts and all of a recording say the same."""
     n = same = same_verdict = refused = 0
-    for path in found_audio([folder for folder in folders if folder.is_dir()]):
+    for path in find_audio([folder for folder in folders if folder.is_dir()]).paths:
         try:
             brief = classifier.classify(path)
             if brief.seconds <= 120:

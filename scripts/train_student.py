@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ostinato import features
-from ostinato.audio import load_audio
+from ostinato.audio import find_audio, load_audio
 from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.tag_npz import load_tag_npz
@@ -42,7 +42,6 @@ from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import FeatureSpec
 from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
-from ostinato.inference.sampling import found_audio
 from ostinato.models import registry as models
 from ostinato.storage import replacing
 from ostinato.study.config import load_config
@@ -125,7 +124,7 @@ def tagged_music(options: argparse.Namespace, spec: FeatureSpec) -> list[Lesson]
     if not kept.exists():
         teacher = the_teacher(options)
         lessons: list[Lesson] = []
-        for path in found_audio([options.music]):
+        for path in find_audio([options.music]).paths:
             try:
                 lessons += lessons_of(path, teacher, spec)
             except OstinatoError as error:

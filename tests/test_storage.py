@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ostinato.errors import OstinatoError
-from ostinato.storage import WriteError, replacing, write_text
+from ostinato.storage import WriteError, printable, replacing, write_text
 
 posix = pytest.mark.skipif(os.name == "nt", reason="file modes are those of POSIX")
 unprivileged = pytest.mark.skipif(
@@ -232,3 +232,8 @@ class TestBroken:
 
         with pytest.raises(ValueError, match="no such colour"):
             broken()
+
+
+def test_a_name_that_is_no_text_can_be_printed() -> None:
+    assert printable("söng.wav") == "söng.wav"
+    assert printable("s\udcffng.wav") == r"s\udcffng.wav"

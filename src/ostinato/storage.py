@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Files written whole or not at all, and names of files that are safe to print."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def printable(name: str) -> str:
-    r"""Text that any file can hold: bytes of a file name that are not UTF-8 become ``\udcff``."""
+    r"""Text that any file or terminal can hold: bytes that are not UTF-8 become ``\udcff``.
+
+    Names of files are bytes on Linux, and need not be text.
+    """
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -19,8 +19,15 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from ostinato.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, decode, load_audio, open_audio
-from ostinato.audio import file as streams
+from ostinato.audio import (
+    AUDIO_SUFFIXES,
+    SAMPLE_RATE,
+    AudioError,
+    decode,
+    load_audio,
+    open_audio,
+    piped,
+)
 from ostinato.errors import UsageError
 from tests.audio.test_load import write, write_with_pyav
 from tests.helpers.programs import run
@@ -246,7 +253,7 @@ def test_a_stream_that_never_ends_does_not_fill_the_disk(
             return bytes(size)
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(streams, "MOST_SPOOLED_BYTES", 5 << 20)
+    monkeypatch.setattr(piped, "MOST_SPOOLED_BYTES", 5 << 20)
     with pytest.raises(AudioError, match="does it ever end"):
         open_audio(Endless())  # type: ignore[arg-type]
     assert not temporary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -170,7 +171,23 @@ class TestWhatIsGiven:
         (tmp_path / "empty").mkdir()
         status, out, err = call("classify", "empty", "--model", model)
         assert (status, out) == (1, "")
-        assert "got none in empty" in err
+        assert "got 0 other files in empty" in err
+
+    def test_a_folder_that_cannot_be_listed_is_named(
+        self, call, model, library, monkeypatch
+    ) -> None:
+        scandir = os.scandir
+
+        def guarded(path):
+            if Path(path).name == "a":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", guarded)
+        status, out, err = call("classify", library / "b.wav", library, "--model", model)
+        assert status == 1
+        assert len(out.splitlines()) == 2
+        assert f"The folder '{library / 'a'}' cannot be listed: Permission denied." in err
 
     def test_all_broken_files_are_listed_at_the_end(self, call, model, library) -> None:
         (library / "a" / "empty.ogg").write_bytes(b"")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import ostinato
 from ostinato import features
-from ostinato.audio import AudioError, load_audio, waveform_from_array
+from ostinato.audio import AudioError, SilentAudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.features import FeatureSpec
@@ -376,13 +376,12 @@ class TestWrongCalls:
         with pytest.raises(AudioError, match="No such file"):
             ostinato.classify("none.mp3")
 
-    def test_refusals_of_silence_are_known_by_their_words(self) -> None:
-        with pytest.raises(AudioError) as caught:
+    def test_silence_is_an_error_of_its_own(self) -> None:
+        with pytest.raises(SilentAudioError):
             waveform_from_array(np.zeros(RATE_HZ), sample_rate_hz=RATE_HZ)
-        assert hearing.is_of_silence(caught.value)
         with pytest.raises(AudioError) as caught:
             load_audio("none.wav")
-        assert not hearing.is_of_silence(caught.value)
+        assert not isinstance(caught.value, SilentAudioError)
 
 
 class TestRealTracks:

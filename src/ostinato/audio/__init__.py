@@ -1,14 +1,15 @@
 """Any file or stream becomes a waveform: mono float32 samples at the rate asked for."""
 
 from ostinato.audio.file import AudioFile, open_audio
+from ostinato.audio.find import AUDIO_SUFFIXES, FoundAudio, find_audio
 from ostinato.audio.load import (
-    AUDIO_SUFFIXES,
     MIN_SECONDS,
     SAMPLE_RATE,
     load_audio,
     waveform_from_array,
 )
-from ostinato.audio.samples import AudioError, Waveform
+from ostinato.audio.piped import spool
+from ostinato.audio.samples import AudioError, SilentAudioError, Waveform
 from ostinato.audio.stream import AudioStream, RawFormat, Recent
 
 __all__ = [
@@ -18,10 +19,14 @@ __all__ = [
     "AudioError",
     "AudioFile",
     "AudioStream",
+    "FoundAudio",
     "RawFormat",
     "Recent",
+    "SilentAudioError",
     "Waveform",
+    "find_audio",
     "load_audio",
     "open_audio",
+    "spool",
     "waveform_from_array",
 ]

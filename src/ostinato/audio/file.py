@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,25 +35,22 @@ import soundfile
 import soxr
 
 from ostinato.audio.decode import Decoding
-from ostinato.audio.load import SAMPLE_RATE, AudioError, Extremes, Waveform
+from ostinato.audio.load import SAMPLE_RATE, Extremes
+from ostinato.audio.piped import spool, stream_name
 from ostinato.audio.samples import (
     HIGHEST_RATE_HZ,
     LOWEST_RATE_HZ,
     MIN_READABLE,
     RATES,
+    AudioError,
+    Waveform,
     check_complete,
 )
 from ostinato.audio.seek import ContainerSeeker, open_seeker
 from ostinato.errors import UsageError
 
-__all__ = ["MOST_SPOOLED_BYTES", "AudioError", "AudioFile", "Waveform", "open_audio"]
-
-MOST_SPOOLED_BYTES = 8 << 30
-"""A stream longer than this is refused, lest one that never ends fills the disk."""
-
 _MARGIN_S = 0.05  # on both sides of an excerpt; the resampler's filter is shorter
 _RESAMPLED_AT_ONCE = 1 << 16  # samples: one call for each MP3 frame would cost half as much again
-_COPIED_AT_ONCE = 1 << 20  # bytes
 
 
 def open_audio(
@@ -83,11 +79,9 @@ def open_audio(
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         return AudioFile(Path(name), name, sample_rate_hz=sample_rate_hz)
-    called = getattr(source, "name", None)
-    name = called if isinstance(called, str) else "<stream>"
-    copy = _spooled(source, name)
+    copy = spool(source)
     try:
-        return AudioFile(copy, name, sample_rate_hz=sample_rate_hz, is_copy=True)
+        return AudioFile(copy, stream_name(source), sample_rate_hz=sample_rate_hz, is_copy=True)
     except BaseException:
         copy.unlink(missing_ok=True)
         raise
@@ -281,23 +275,3 @@ def _cut_into(parts: Iterator[Waveform], n_samples: int) -> Iterator[Waveform]:
         waiting, n_waiting = [joined[n_whole:]], n_waiting - n_whole
     if n_waiting:
         yield np.concatenate(waiting)
-
-
-def _spooled(stream: BinaryIO, name: str) -> Path:
-    """Copy a stream to its end into a temporary file."""
-    handle, copy = tempfile.mkstemp(prefix="ostinato-")
-    path = Path(copy)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            while data := stream.read(_COPIED_AT_ONCE):
-                if file.tell() + len(data) > MOST_SPOOLED_BYTES:
-                    most = f"{MOST_SPOOLED_BYTES >> 30} GiB"
-                    raise AudioError(name, f"it gave more than {most}: does it ever end")
-                file.write(data)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise AudioError(name, f"it cannot be copied to a file ({error.strerror})") from error
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path

@@ -40,6 +40,7 @@ from ostinato.audio.samples import (
     MIN_READABLE,
     RATES,
     AudioError,
+    SilentAudioError,
     Waveform,
     as_float,
     check_complete,
@@ -49,7 +50,6 @@ from ostinato.audio.samples import (
 from ostinato.errors import UsageError
 
 __all__ = [
-    "AUDIO_SUFFIXES",
     "MIN_READABLE",
     "MIN_SECONDS",
     "SAMPLE_RATE",
@@ -64,12 +64,6 @@ SAMPLE_RATE = 22_050
 
 MIN_SECONDS = 0.5
 """Anything shorter is an error: it holds too few frames to be music."""
-
-AUDIO_SUFFIXES: frozenset[str] = frozenset(
-    {".wav", ".au", ".snd", ".aif", ".aiff", ".flac", ".mp3", ".ogg", ".oga", ".opus"}
-    | {".m4a", ".mp4", ".aac", ".webm", ".wma"}
-)
-"""Names under which sound is looked for in a folder (lower case, with the dot)."""
 
 
 def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RATE) -> Waveform:
@@ -197,7 +191,7 @@ class Extremes:
             raise AudioError(self._name, reason)
         if self._low == self._high:
             reason = f"it holds no sound, all samples of its mono mix are {self._low:g}"
-            raise AudioError(self._name, reason)
+            raise SilentAudioError(self._name, reason)
 
 
 def _within_range(mono: Waveform) -> Waveform:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import OstinatoError
+from ostinato.storage import printable
 
 MIN_READABLE = 0.9
 """The part of a file that must be readable: of the stated length, and of its packets."""
@@ -41,15 +42,17 @@ class AudioError(OstinatoError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        # A name that is not valid Unicode must not make a second error when it is printed.
-        shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
-        super().__init__(f"'{shown}' cannot be used as sound: {reason}.")
+        super().__init__(f"'{printable(path)}' cannot be used as sound: {reason}.")
         self.path = path
         self.reason = reason
 
     def __reduce__(self) -> tuple[type[AudioError], tuple[str, str]]:
         # Worker processes send their errors home pickled, by default with the message alone.
         return type(self), (self.path, self.reason)
+
+
+class SilentAudioError(AudioError):
+    """All samples of a sound are the same: it is silent from beginning to end."""
 
 
 def check_rate(name: str, rate_hz: int) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 import soxr
 
 from ostinato.audio.load import SAMPLE_RATE, AudioError, Waveform
+from ostinato.audio.piped import stream_name
 from ostinato.audio.samples import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
 from ostinato.audio.wav_stream import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
 from ostinato.errors import UsageError, require
@@ -136,8 +137,7 @@ class AudioStream:
         UsageError
             If ``sample_rate_hz`` is not a rate.
         """
-        called = getattr(stream, "name", None)
-        name = called if isinstance(called, str) else "<stream>"
+        name = stream_name(stream)
         read = reader(stream, name)
         if raw is None:
             pcm = wav_header(read, name)

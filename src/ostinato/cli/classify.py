@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,8 +23,10 @@ from ostinato.cli.console import (
     write_line,
 )
 from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.storage import printable
 
 if TYPE_CHECKING:
+    from ostinato.audio import FoundAudio
     from ostinato.inference.classifier import Verdict
 
 _STDIN = "-"
@@ -111,11 +111,16 @@ def classify(
     classifier = Classifier.load(model)
     show = _printer(format_, top, timeline)
     everything = thorough or timeline or plot is not None
-    with _with_stdin(paths) as (files, name):
+    with _with_stdin(paths) as (found, name):
+        files = found.paths
         if plot is not None:
             show = _with_picture(show, plot, len(files))
         results = classifier.classify_many(files, jobs=jobs, thorough=everything)
-        broken = _show(((name(path), result) for path, result in results), len(files), show)
+        broken: list[OstinatoError] = [
+            DataError(f"The folder '{printable(str(folder))}' cannot be listed: {reason}.")
+            for folder, reason in found.closed.items()
+        ]
+        broken += _show(((name(path), result) for path, result in results), len(files), show)
     if broken:
         for error in broken:
             messages.print(str(error), soft_wrap=True, markup=False)
@@ -141,21 +146,22 @@ def _show(
 
 
 @contextmanager
-def _with_stdin(paths: list[str]) -> Iterator[tuple[list[Path], Callable[[Path], str]]]:
-    """The files to be heard, and how to call each of them; what is piped in becomes a file."""
-    from ostinato.inference.sampling import found_audio
+def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path], str]]]:
+    """Find the files to classify, and what to call each; piped sound becomes a temporary file."""
+    from ostinato.audio import find_audio, spool
 
     if paths.count(_STDIN) > 1:
         raise UsageError("Expected - once, for there is one standard input.")
-    with tempfile.TemporaryDirectory(prefix="ostinato-") as folder:
-        piped = Path(folder) / "standard input"
-        if _STDIN in paths:
-            with piped.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-        files = list(found_audio([piped if p == _STDIN else Path(p) for p in paths]))
-        if not files:
-            raise DataError(f"Expected audio files, got none in {', '.join(paths)}.")
-        yield files, lambda path: _STDIN if path == piped else str(path)
+    piped = spool(sys.stdin.buffer) if _STDIN in paths else None
+    try:
+        found = find_audio([piped if piped and p == _STDIN else Path(p) for p in paths])
+        if not found.paths and not found.closed:
+            others = f"{found.passed_over.total()} other files"
+            raise DataError(f"Expected audio files, got {others} in {', '.join(paths)}.")
+        yield found, lambda path: _STDIN if path == piped else str(path)
+    finally:
+        if piped is not None:
+            piped.unlink(missing_ok=True)
 
 
 def _with_picture(show: Printer, to: Path, n_files: int) -> Printer:
@@ -180,7 +186,7 @@ def _printer(format_: str, top: int | None, timeline: bool) -> Printer:
 
 
 def _print_json(path: str, verdict: Verdict, top: int | None, timeline: bool) -> None:
-    values: dict[str, Any] = {"path": _printable(path), **verdict.to_dict(timeline=timeline)}
+    values: dict[str, Any] = {"path": printable(path), **verdict.to_dict(timeline=timeline)}
     values["ranked"] = values["ranked"][:top]
     write_line(json.dumps(values))
 
@@ -189,7 +195,7 @@ def _print_csv(path: str, verdict: Verdict, top: int | None) -> None:
     ranked = ";".join(f"{genre}={p:.4f}" for genre, p in verdict.ranked[:top])
     _write_row(
         (
-            _printable(path),
+            printable(path),
             verdict.genre or "",
             f"{verdict.probability:.4f}",
             ranked,
@@ -208,18 +214,13 @@ def _print_line(path: str, verdict: Verdict, top: int, timeline: bool) -> None:
         said = f"{'?':<10}      {verdict.abstained}{maybe}"
     else:
         said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
-    output.print(f"{said:<38}  {_printable(path)}", soft_wrap=True, markup=False)
+    output.print(f"{said:<38}  {printable(path)}", soft_wrap=True, markup=False)
     if timeline:
         from ostinato.inference.verdict import clock
 
         for start_s, end_s, genre, p in verdict.segments():
             span = f"{clock(start_s):>9} - {clock(end_s):<9}"
             output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True, markup=False)
-
-
-def _printable(path: str) -> str:
-    """Names are bytes on Linux, and need not be text."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _write_row(values: Iterable[str]) -> None:

@@ -17,13 +17,12 @@ from its table. Otherwise the id of a file is its path below DIR.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from ostinato.audio import AUDIO_SUFFIXES
+from ostinato.audio import find_audio
 from ostinato.datasets.corpus import Listing, Recording, Skipped
 from ostinato.datasets.gtzan import gtzan_id, tracks
 from ostinato.errors import DataError, UsageError
@@ -45,7 +44,7 @@ def list_folder(folder: Path) -> Listing:
         If the folder cannot be listed, holds no audio, mixes the two layouts or holds one GTZAN
         track twice.
     """
-    names, skipped, n_others = find_audio(folder)
+    names, skipped, n_others = audio_below(folder)
     if not names:
         closed = f", and {skipped[0].id} cannot be listed" if skipped else ""
         raise DataError(
@@ -90,43 +89,31 @@ def list_folder(folder: Path) -> Listing:
     )
 
 
-def find_audio(folder: Path) -> tuple[list[PurePath], list[Skipped], int]:
+def audio_below(folder: Path) -> tuple[Sequence[PurePath], list[Skipped], int]:
     """Audio files below a folder, folders that cannot be listed, and the number of other files."""
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"Expected a folder of audio, but '{folder}' does not exist.") from None
     except OSError as error:
-        raise _cannot_list(folder, error) from error
+        reason = error.strerror or error
+        raise DataError(f"The folder '{folder}' cannot be listed: {reason}.") from error
     if not is_folder:
         raise UsageError(
             f"Expected a folder of audio, or a table of it (.csv, .tsv), but '{folder}' is a file."
         )
-
-    closed: list[Skipped] = []
-
-    def refuse(error: OSError) -> None:
-        place = Path(error.filename)
-        if place == folder:
-            raise _cannot_list(folder, error) from error
-        name = printable(place.relative_to(folder).as_posix())
-        closed.append(Skipped(name, f"The folder cannot be listed: {error.strerror}."))
-
-    audio: list[PurePath] = []
-    n_others = 0
-    entered: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
-        real = os.path.realpath(place)
-        if real in entered:  # a link back up, or a second link to the same folder
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        below = PurePath(place).relative_to(folder)
-        found = [below / name for name in names if _is_audio(name)]
-        n_others += len(names) - len(found)
-        audio += found
-    return sorted(audio, key=PurePath.as_posix), closed, n_others
+    found = find_audio(folder)
+    if folder in found.closed:
+        raise DataError(f"The folder '{folder}' cannot be listed: {found.closed[folder]}.")
+    closed = [
+        Skipped(
+            printable(place.relative_to(folder).as_posix()),
+            f"The folder cannot be listed: {reason}.",
+        )
+        for place, reason in found.closed.items()
+    ]
+    names = sorted((path.relative_to(folder) for path in found.paths), key=PurePath.as_posix)
+    return names, closed, found.passed_over.total()
 
 
 def _depth_of_genres(names: Sequence[PurePath]) -> int:
@@ -164,15 +151,3 @@ def _as_gtzan(
             faults=track.faults,
         )
     return list(by_id.values())
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _is_audio(name: str) -> bool:
-    return not _is_hidden(name) and PurePath(name).suffix.lower() in AUDIO_SUFFIXES
-
-
-def _cannot_list(folder: Path, error: OSError) -> DataError:
-    return DataError(f"The folder '{folder}' cannot be listed: {error.strerror or error}.")

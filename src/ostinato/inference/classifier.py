@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ostinato import features
-from ostinato.audio import AudioError, Waveform, open_audio, waveform_from_array
+from ostinato.audio import SilentAudioError, Waveform, open_audio, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import softmax
 from ostinato.features import Frames, cut
@@ -39,7 +39,6 @@ from ostinato.inference.sampling import (
     SoundInMemory,
     closer_starts,
     cut_out,
-    is_of_silence,
     is_silent,
     quick_starts,
     streamed_excerpts,
@@ -155,9 +154,7 @@ class Classifier:
                 waveform, sample_rate_hz=sample_rate_hz, target_sample_rate_hz=rate_hz
             )
             return self._classify_sound(SoundInMemory(samples, rate_hz), thorough=thorough)
-        except AudioError as error:
-            if not is_of_silence(error):
-                raise
+        except SilentAudioError:
             return pooled([], self.info, model=self.name, seconds=seconds)
 
     def classify_many(

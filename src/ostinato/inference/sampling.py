@@ -6,14 +6,11 @@ excerpts, and more if the first ones leave the genre open; the thorough way take
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Protocol, Self
 
 import numpy as np
 
-from ostinato.audio import AUDIO_SUFFIXES, AudioError
 from ostinato.features import EXCERPT_TOLERANCE, FeatureSpec, Waveform
 
 QUICK_OVER_S = 90.0
@@ -161,35 +158,6 @@ class SoundInMemory:
             yield self._waveform[first : first + length]
 
 
-def is_of_silence(error: AudioError) -> bool:
-    """Whether a sound was refused because it is silent from beginning to end."""
-    return error.reason.startswith("it holds no sound")
-
-
 def is_silent(piece: Waveform) -> bool:
     """Whether a piece of sound is empty, or deviates less than :data:`SILENT_DEVIATION`."""
     return piece.size == 0 or float(np.std(piece)) < SILENT_DEVIATION
-
-
-def found_audio(paths: Sequence[Path]) -> Iterator[Path]:
-    """Files to be heard: each file as it is given, and in folders, at any depth, all audio files.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-
-    Yields
-    ------
-    Path
-        Of a folder, sorted; hidden files and folders are passed over, links to folders not
-        followed.
-    """
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        for folder, names, files in os.walk(path):
-            names[:] = sorted(name for name in names if not name.startswith("."))
-            for name in sorted(files):
-                if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
-                    yield Path(folder, name)

@@ -14,7 +14,7 @@ from ostinato import parallel
 from ostinato.audio import AudioError
 from ostinato.audio.decode import Decoding
 from ostinato.datasets.corpus import Recording, Skipped
-from ostinato.datasets.folder import find_audio, list_folder
+from ostinato.datasets.folder import audio_below, list_folder
 from ostinato.datasets.table import is_table, read_table
 from ostinato.errors import DataError
 from ostinato.storage import printable
@@ -40,7 +40,7 @@ def files_below(folder: Path) -> tuple[list[Recording], list[Skipped]]:
     """
     if is_table(folder):
         return list(read_table(folder).recordings), []
-    names, closed, n_others = find_audio(folder)
+    names, closed, n_others = audio_below(folder)
     if not names:
         raise DataError(
             f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac, got {n_others} "
