@@ -18,7 +18,7 @@ import soundfile
 
 from ostinato.features import FeatureSpec
 from ostinato.storage import WriteError
-from ostinato.study import study
+from ostinato.study import entry, study
 
 TINY = """
 models = ["lstm"]
@@ -250,7 +250,7 @@ def test_a_full_disk_is_one_sentence(call, tiny, monkeypatch) -> None:
     def full(*arguments, **options):
         raise WriteError("Cannot write results.json: the disk is full. Free it.")
 
-    monkeypatch.setattr(study, "run_study", full)
+    monkeypatch.setattr(entry, "run_study", full)
     status, _, err = call("study", tiny)
     assert (status, err) == (1, "ostinato: Cannot write results.json: the disk is full. Free it.\n")
 
@@ -268,7 +268,7 @@ def test_a_disk_that_fills_up_under_a_library_is_one_sentence(call, tiny, monkey
     assert one_sentence(err)
 
 
-def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path) -> None:
+def test_ctrl_c_keeps_what_was_done_and_the_same_command_resumes(tiny, tmp_path) -> None:
     """A real process with two workers, interrupted while it trains, as a person would."""
     longer = TINY.replace("epochs = 2", "epochs = 60\ncurve_every = 100")
     tiny.write_text(longer.replace("seeds = 1", "seeds = 2"))
@@ -287,7 +287,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(tiny, tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to every process of the group
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "the same command goes on" in err
+    assert "run the same again to resume" in err
     assert "Traceback" not in err
     assert not (tmp_path / "s" / "results.json").exists()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

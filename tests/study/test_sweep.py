@@ -197,7 +197,7 @@ def test_variants_are_run_by_name(tmp_path: Path) -> None:
 def test_the_command_runs_a_sweep_and_prints_its_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ostinato.study.study.load_data", lambda *_, **__: CORPUS)
+    monkeypatch.setattr("ostinato.study.entry.load_data", lambda *_, **__: CORPUS)
     call = ["study", str(written(tmp_path)), "--out", str(tmp_path / "out"), "--jobs", "1"]
     with pytest.raises(SystemExit) as ended:
         main([*call, "--only", "base,shortcut", "--seeds", "1"])

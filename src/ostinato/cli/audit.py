@@ -16,32 +16,33 @@ def audit(
         str,
         typer.Argument(
             metavar="DIR|TABLE|gtzan",
-            help="A folder of audio, with or without genres; a table of it (.csv, .tsv); or gtzan, "
-            "the frames that ship with the package.",
+            help="A folder of audio, with or without genres; a table of files (.csv, .tsv); or "
+            "gtzan, the frames that ship with the package.",
         ),
     ],
     split: Annotated[
         str | None,
-        typer.Option(help="Tell which pairs stand on two sides of this split of the collection."),
+        typer.Option(help="Report which pairs leak across this split of the collection."),
     ] = None,
     format_: Annotated[
         str, typer.Option("--format", help="table for people, json for programs.")
     ] = "table",
     threshold: Annotated[
         float | None,
-        typer.Option(help="Similarity from which a pair is shown, at most 1. By default 0.5."),
+        typer.Option(help="Least similarity of the pairs shown, at most 1. By default 0.5."),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Where frames of audio files are kept between calls.")
+        Path | None, typer.Option(help="Folder for the frames of audio files between calls.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes that listen. By default one a core.", min=1)
+        int | None,
+        typer.Option(help="Processes. By default one per core.", min=1),
     ] = None,
 ) -> None:
-    """Find the same recording twice, from the sound itself, and files that hold no music.
+    """Find duplicate recordings by their sound, and files without music.
 
-    Exact copies and near ones: re-encoded, trimmed or shifted, louder or softer, resampled,
-    slightly faster or slower. Nothing is changed.
+    Finds exact and near duplicates: re-encoded, trimmed or shifted, louder or softer, resampled,
+    slightly faster or slower. No file is changed.
 
     Examples:
 

@@ -22,11 +22,11 @@ def compare(
         str, typer.Option("--format", help="table for people, json for programs.")
     ] = "table",
 ) -> None:
-    """Compare the models of finished studies that examined the same recordings.
+    """Compare the models of finished studies that tested on the same recordings.
 
-    The same statistics as within one study: intervals by artist and seed, and for every pair of
-    models the difference with its interval and a sign-flip test by artist, by Holm adjusted for
-    all pairs. Studies that examined other recordings are refused.
+    The statistics are those within one study: intervals by artist and seed, and for every pair of
+    models the difference, its interval and a sign-flip test by artist, Holm-adjusted over all
+    pairs. Studies with other test recordings are refused.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""The terminal of the command line: output, messages, and progress where a person watches."""
+"""The terminal: results on stdout, messages and progress on stderr."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ messages = Console(stderr=True, highlight=False)
 
 
 def one_blas_thread() -> None:
-    """Keep NumPy's products on one thread each; to be called before NumPy is imported.
+    """Keep NumPy's matrix products on one thread; to be called before NumPy is imported.
 
-    Those of the frames are small: threads that help with them cost more than they do, half of the
-    processor's time of a whole file, and files are heard several at a time anyway. Whoever has set
-    a number keeps it.
+    The products that compute frames are small: more threads would cost half of the processor's
+    time for a file, and files are classified in parallel anyway. A number set by the user stays.
     """
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -48,20 +47,25 @@ def check_format(name: str, known: Sequence[str] = ("table", "json")) -> None:
         raise UsageError(f"Expected --format {', '.join(others)} or {last}, got '{name}'.")
 
 
+def tell(sentence: str) -> None:
+    """Print a message for people on stderr."""
+    messages.print(sentence, soft_wrap=True, markup=False)
+
+
 def listed(names: str | None) -> tuple[str, ...] | None:
     """Split an option's names, separated by commas; None stays None."""
     return None if names is None else tuple(name.strip() for name in names.split(","))
 
 
 def write_line(line: str) -> None:
-    """Write a line for a program on stdout, at once: whoever reads the pipe need not wait."""
+    """Write a line for a program on stdout and flush it, so that a pipe's reader need not wait."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
-    """A progress bar on stderr, or None where nobody watches."""
+    """A progress bar on stderr, None if that is no terminal; a new total restarts the clock."""
     if not messages.is_terminal:
         yield None
         return
@@ -73,6 +77,8 @@ def progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
         task = bar.add_task("", total=None, unit=unit, start=True)
 
         def step(done: int, total: int, what: str) -> None:
+            if bar.tasks[0].total not in (None, total):
+                bar.reset(task)
             bar.update(task, completed=done, total=total, description=what)
 
         yield step

@@ -1,4 +1,4 @@
-"""The verb that makes a file to listen with from a study."""
+"""``ostinato export``: write a trained model as an ONNX file."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished study.")],
     to: Annotated[Path, typer.Option("--to", metavar="FILE.onnx", help="The file to write.")],
     model: Annotated[
-        str | None, typer.Option(help="Of the study's models; needed where it has several.")
+        str | None, typer.Option(help="Which of the study's models; needed if it has several.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Which of its trainings. By default the first, 0.", min=0)
+        int | None,
+        typer.Option(help="Which training. By default the first, 0.", min=0),
     ] = None,
     ensemble: Annotated[
         bool,
-        typer.Option("--ensemble", help="The mean of all seeds' trainings, not a single one."),
+        typer.Option("--ensemble", help="Export the mean of all seeds, not a single training."),
     ] = False,
-    fold: Annotated[int, typer.Option(help="Which of its folds.", min=0)] = 0,
+    fold: Annotated[int, typer.Option(help="Which fold of the split.", min=0)] = 0,
     precision: Annotated[
         float,
-        typer.Option(help="Share of right verdicts below which to abstain: 0.7, 0.8 or 0.9."),
+        typer.Option(help="Precision that the abstention threshold targets: 0.7, 0.8 or 0.9."),
     ] = 0.8,
     with_front_end: Annotated[
         bool,
         typer.Option(
             "--with-front-end",
-            help="Take 30 s of sound, not frames: for programs in any language, with ONNX Runtime "
-            "alone.",
+            help="The file takes 30 s of sound, not frames: for programs in any language that have "
+            "only ONNX Runtime.",
         ),
     ] = False,
-    licence: Annotated[str, typer.Option(help="Of the model, to be written into it.")] = "",
+    licence: Annotated[str, typer.Option(help="The model's licence, written into the file.")] = "",
     cache: Annotated[
-        Path | None, typer.Option(help="Where frames of the study's data are kept.")
+        Path | None, typer.Option(help="Folder for the frames of the study's data.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes that listen to them.", min=1)] = None,
+    jobs: Annotated[int | None, typer.Option(help="Processes that compute them.", min=1)] = None,
 ) -> None:
-    """Make an ONNX file of a trained model, for ostinato classify --model FILE.onnx.
+    """Write a trained model as an ONNX file, for ostinato classify --model FILE.onnx.
 
-    The file holds genres, frames, windows, temperature, threshold and
-    measured accuracy as well. The study's data are loaded again: on them the
-    file is compared with the model.
+    The file also holds genres, frames, windows, temperature, threshold and measured accuracy. The
+    study's data are loaded again, to check the file against the trained model.
 
     Examples:
 

@@ -7,31 +7,32 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import messages
+from ostinato.cli.console import tell
 from ostinato.errors import UsageError
 
 
 def fetch(
     name: Annotated[
         str,
-        typer.Argument(help="What to fetch: gtzan, the collection, or musicnn, a larger ear."),
+        typer.Argument(help="gtzan, the collection, or musicnn, a larger pretrained network."),
     ],
-    to: Annotated[Path | None, typer.Option(help="The folder to put it in.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder to save it in.")] = None,
     url: Annotated[
-        str | None, typer.Option(help="Of gtzan: another home of the same archive.")
+        str | None, typer.Option(help="With gtzan: another address of the same archive.")
     ] = None,
     wheel: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Of musicnn: its wheel, downloaded before; else pip downloads it."
+            metavar="FILE",
+            help="With musicnn: its wheel; without, pip downloads it.",
         ),
     ] = None,
 ) -> None:
-    """Download a collection or a model, verify it, and say where it lies.
+    """Download a collection or a model, verify it, and print its path.
 
-    The only verb that uses the network. A download of gtzan that breaks off goes on where it
-    stopped. Of musicnn, a network pretrained on other music, the wheel comes from the package
-    index; its weights become a file that --model musicnn finds (docs/musicnn.md).
+    The only verb that uses the network. An interrupted download of gtzan is resumed. musicnn, a
+    network pretrained on other music, comes as a wheel from the package index; its weights become
+    a file that --model musicnn finds (docs/musicnn.md).
 
     Examples:
 
@@ -47,9 +48,7 @@ def fetch(
     if name == "musicnn":
         from ostinato.inference.musicnn import fetch_musicnn
 
-        path = fetch_musicnn(
-            to=to, wheel=wheel, tell=lambda line: messages.print(line, soft_wrap=True, markup=False)
-        )
+        path = fetch_musicnn(to=to, wheel=wheel, tell=tell)
         typer.echo(path)
         return
     from ostinato.datasets.download import fetch_gtzan

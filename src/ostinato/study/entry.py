@@ -1,0 +1,129 @@
+"""A study in one call, from its settings to its report: what ``ostinato study`` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.errors import UsageError
+from ostinato.study.config import StudyConfig, load_config, overridden
+from ostinato.study.report import write_sweep
+from ostinato.study.study import Progress, StudyResult, load_data, plan_study, run_study
+from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
+
+Tell = Callable[[str], None]
+
+__all__ = ["StudyResult", "SweepResult", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """The finished variants of a sweep.
+
+    Attributes
+    ----------
+    table : dict
+        As in ``table.json``.
+    folder : Path
+    report : Path
+        The page.
+    """
+
+    table: Any
+    folder: Path
+    report: Path
+
+
+def run(
+    study: Path | str | StudyConfig | None = None,
+    *,
+    out: Path | str | None = None,
+    jobs: int | None = None,
+    cache: Path | None = None,
+    only: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    tell: Tell | None = None,
+    accelerator: str = "cpu",
+    **changes: Any,
+) -> StudyResult | SweepResult:
+    """Load a study's data, train what is not finished, judge, and write tables and report.
+
+    Parameters
+    ----------
+    study : Path, str, StudyConfig or None
+        Settings, or the TOML file that holds them, with or without variants. None is the default:
+        LSTM, ResLSTM and ConvLSTM on GTZAN.
+    out : Path, str or None
+        The study's folder; None is one below ``runs/``, named for data, split and recipe.
+    jobs : int or None
+        Trainings in parallel; None is one a core. Figures do not depend on it.
+    cache : Path or None
+        Folder for the frames of audio files; None is the user's cache.
+    only : sequence of str or None
+        Variants to run, of a study that has variants.
+    progress : callable or None
+        Called with (done, total, what): files while the data are loaded, then epochs.
+    tell : callable or None
+        Called with a sentence on each file or genre that is left out, and on an interruption.
+    accelerator : str
+        Lightning's: ``"cpu"``, ``"gpu"`` or ``"auto"``.
+    **changes
+        Settings of :class:`StudyConfig` to change; those that are None stay as they are.
+
+    Raises
+    ------
+    UsageError
+        If a setting is wrong, or the data do not exist.
+    DataError
+        If the data cannot be used, or the folder holds runs of another recipe.
+    OstinatoError
+        If a training fails; those that are finished are kept.
+    """
+    tell = tell or (lambda sentence: None)
+
+    def load(config: StudyConfig) -> Corpus:
+        corpus = load_data(config, cache=cache, jobs=jobs, progress=progress)
+        if config.data != "gtzan":
+            _tell_what_is_left_out(corpus, tell)
+        return corpus
+
+    source = Path(study) if isinstance(study, str) else study
+    if isinstance(source, Path) and is_sweep(source):
+        sweep, folder = load_sweep(source, **changes), Path(out or Path("runs") / source.stem)
+        chosen = sweep.only(only) if only else sweep
+        with _resumable(folder, tell):
+            run_sweep(chosen, folder, load, jobs=jobs, progress=progress, accelerator=accelerator)
+        table = tabulate(sweep, folder)
+        return SweepResult(table=table, folder=folder, report=write_sweep(table, folder))
+    if only is not None:
+        raise UsageError("Expected a study with variants for --only, got one without.")
+    config = load_config(source) if isinstance(source, Path) else source or StudyConfig()
+    config = overridden(config, **changes)
+    plan = plan_study(config, load(config), Path(out) if out else None)
+    with _resumable(plan.folder, tell):
+        return run_study(plan, jobs=jobs, progress=progress, accelerator=accelerator)
+
+
+def _tell_what_is_left_out(corpus: Corpus, tell: Tell) -> None:
+    for note in corpus.notes:
+        tell(note)
+    for skipped in corpus.skipped:
+        tell(f"Passed over: {skipped.id}: {skipped.reason}")
+    for genre, n in corpus.left_out.items():
+        tell(
+            f"Left out: genre '{genre}' has {n} usable recording{'s' if n != 1 else ''}; at least "
+            "3 are needed (one each for training, validation and test)."
+        )
+
+
+@contextmanager
+def _resumable(folder: Path, tell: Tell) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell(f"Interrupted. What is finished is kept in {folder}; run the same again to resume.")
+        raise
