@@ -4,7 +4,7 @@ Pure functions on arrays; every module states its references and conventions fir
 ``validate()``, its functions, and ``evaluate()``, which returns all of them for one part. Import
 the modules by name (``from ostinato.evaluation import metrics``): ``metrics``, ``intervals``,
 ``significance``, ``paired``, ``calibration``, ``selective``. Which statistic answers which question
-is in ``docs/statistics.md``.
+is in ``docs/reference/statistics.md``.
 """
 
 from ostinato.evaluation.probabilities import apply_temperature, pool_windows, softmax

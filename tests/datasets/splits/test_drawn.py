@@ -509,7 +509,7 @@ class TestDigest:
         assert len(digests) == 3
 
     def test_holdouts_of_gtzan_are_drawn_as_they_ever_were(self, whole: Corpus) -> None:
-        """Figures on them are quoted (docs/audit.md): by whatever name, the same tracks."""
+        """Figures on them are quoted (docs/guide/audit.md): by whatever name, the same tracks."""
         drawn = {name: split_corpus(whole, name).digest() for name in ("holdout", "song-holdout")}
         assert drawn == {"holdout": "e70d0895e042", "song-holdout": "737e786b4284"}
 

@@ -16,7 +16,7 @@ near
 Method: binary fingerprints in an index, after Haitsma and Kalker [1]_ with the wider patterns of
 Ke et al. [2]_, then a correlation of log-mel images up to 7.2 kHz, smoothed by 16 cepstral
 coefficients, each in units of its deviation, over blocks of 5 s. The threshold was set on one half
-of the planted copies of ``benchmarks/audit.py`` and is reported on the other: ``docs/audit.md``.
+of the planted copies of ``benchmarks/audit.py`` and is reported on the other: ``docs/guide/audit.md``.
 
 What it does not find: another performance of the same piece (a cover), a copy of which less than
 5 s are shared, a speed or pitch changed by much more than 2 %, sound of less than 3.2 s.

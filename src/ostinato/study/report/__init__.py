@@ -1,6 +1,6 @@
 """What a study found: findings in words, figures, one HTML page, and a table for the terminal.
 
-Stands on ``results.json`` alone (``docs/results.md``), so a report can be drawn again without
+Stands on ``results.json`` alone (``docs/reference/results.md``), so a report can be drawn again without
 training again. matplotlib and jinja2 (the extra ``plot``) are imported when a figure or a page is
 asked for; the findings and the terminal's table need neither.
 

@@ -1,6 +1,6 @@
 """results.json, read by name: what the rest of the report stands on.
 
-The schema is ``docs/results.md``.
+The schema is ``docs/reference/results.md``.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def confidence(
     Returns
     -------
     dict or None
-        As in ``docs/results.md``; None for a single fold without a test part, where all verdicts
+        As in ``docs/reference/results.md``; None for a single fold without a test part, where all verdicts
         there are would choose and be judged at once.
     """
     pairs = _sides(fitted, judged)

@@ -1,0 +1,52 @@
+"""The documentation: its links lead somewhere, and its lines fit a screen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = [
+    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+    *sorted((REPOSITORY / "src").rglob("*.md")),
+]
+NAMES = [str(page.relative_to(REPOSITORY)) for page in PAGES]
+
+COLUMNS = 120
+
+
+def test_pages_were_found() -> None:
+    assert len(PAGES) > 12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_relative_link_is_dead(name: str) -> None:
+    page = REPOSITORY / name
+    targets = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+    relative = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert not [target for target in relative if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lines_fit_a_screen(name: str) -> None:
+    """Rows of tables cannot be broken, and code stays as it is."""
+    text = re.sub(
+        r"^```.*?^```", "", (REPOSITORY / name).read_text(encoding="utf-8"), flags=re.M | re.S
+    )
+    prose = [line for line in text.splitlines() if not line.startswith("|")]
+    assert not [line for line in prose if len(line) > COLUMNS]
+
+
+def test_pages_that_the_source_names_exist() -> None:
+    named = {
+        path
+        for folder in ("src", "studies", "scripts", "benchmarks")
+        for file in (REPOSITORY / folder).rglob("*")
+        if file.suffix in (".py", ".toml", ".md", ".j2")
+        for path in re.findall(r"\bdocs/[\w/-]+\.\w+", file.read_text(encoding="utf-8"))
+    }
+    assert "docs/reference/results.md" in named
+    assert not [path for path in named if not (REPOSITORY / path).is_file()]
