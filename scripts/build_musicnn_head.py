@@ -150,7 +150,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--study", type=Path, default=STUDY)
     parser.add_argument("--precision", type=float, default=0.9)
     parser.add_argument("--test", action="store_true", help="examine the test part as well")
-    parser.add_argument("--ledger", type=Path, default=ROOT / "docs" / "research" / "test-ledger.csv")
+    ledger = ROOT / "docs" / "research" / "test-ledger.csv"
+    parser.add_argument("--ledger", type=Path, default=ledger)
     parser.add_argument("--work", type=Path, default=Path("runs") / "musicnn")
     parser.add_argument("--to", type=Path, default=WEIGHTS)
     parser.add_argument("--jobs", type=int, default=1)

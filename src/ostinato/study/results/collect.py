@@ -1,4 +1,4 @@
-"""Finished runs -> the record of a study (``results.json``, schema 1; see ``docs/reference/results.md``)."""
+"""Finished runs -> the record of a study (``results.json``: ``docs/reference/results.md``)."""
 
 from __future__ import annotations
 
