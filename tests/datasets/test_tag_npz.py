@@ -17,6 +17,7 @@ from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models import registry as models
 from ostinato.study.config import StudyConfig, load_config
 from ostinato.study.study import load_data, plan_study
+from ostinato.study.training_run import corpus_digest
 from ostinato.training.augment_frames import FrameAugmentation
 from ostinato.training.settings import TrainingSettings
 
@@ -75,6 +76,11 @@ def test_a_study_of_tags_is_given_them(tmp_path, arrays) -> None:
     assert corpus.ids == tuple(sorted(IDS))
 
 
+def test_the_digest_is_that_of_studies_before_external_frames_had_a_name(tmp_path, arrays) -> None:
+    """The head that ships was examined by it (docs/test-ledger.csv)."""
+    assert corpus_digest(load_tag_npz(written(tmp_path, arrays))) == "13a9a5860e277df3"
+
+
 @pytest.mark.parametrize("data", ["gtzan", "nowhere.npz", "."])
 def test_no_such_file(tmp_path, monkeypatch, data: str) -> None:
     """Also of the frames that ship: no tags are among them."""
@@ -122,11 +128,11 @@ def test_nothing_is_unpickled(tmp_path, arrays) -> None:
 def test_models_and_augmentations_of_mel_bands_are_refused() -> None:
     for name in ("cnn", "crnn", "baseline"):
         settings = models.family(name).settings()
-        with pytest.raises(UsageError, match=r"MFCC or mel bands.*got 50 tags of musicnn"):
+        with pytest.raises(UsageError, match=r"MFCC or mel bands.*got 50 musicnn-tags"):
             models.build(name, spec=TAGS_SPEC, n_genres=10, settings=settings)
     for name in ("pitch", "tilt", "gain", "mask_bands"):
         settings = TrainingSettings(**{name: 0.5})
-        with pytest.raises(UsageError, match=rf"training\.{name}: expected 0, for 50 tags"):
+        with pytest.raises(UsageError, match=rf"training\.{name}: expected 0, for 50 musicnn-tags"):
             FrameAugmentation(settings, TAGS_SPEC, torch.zeros(50))
 
 

@@ -121,9 +121,9 @@ def test_a_wrong_setting_is_refused_by_name(wrong: dict[str, Any], sentence: str
 
 
 def test_frames_that_a_network_gives_are_not_computed_here() -> None:
-    spec = FeatureSpec(kind="musicnn-tags")
+    spec = FeatureSpec(kind="external", name="tags", width=50)
     for compute in (lambda: frames(NOISE, spec), lambda: frames_at(NOISE, np.array([0]), spec)):
-        with pytest.raises(UsageError, match="'musicnn-tags', which a network gives"):
+        with pytest.raises(UsageError, match="got 'tags', which another network gives"):
             compute()
 
 

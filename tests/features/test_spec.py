@@ -7,6 +7,9 @@ import json
 import pickle
 from typing import Any
 
+import pytest
+
+from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 
 # One change of every setting that can be changed.
@@ -25,6 +28,9 @@ CHANGES: list[dict[str, Any]] = [
     {"scaling": "none"},
     {"excerpt_seconds": 10},
     {"n_coefficients": 20},
+    {"kind": "external", "name": "tags", "width": 50},
+    {"kind": "external", "name": "chords", "width": 50},
+    {"kind": "external", "name": "tags", "width": 49},
 ]
 
 
@@ -47,6 +53,21 @@ def test_digest_tells_every_setting_apart() -> None:
     assert len(digests) == 1 + len(CHANGES)
 
 
+def test_frames_that_are_computed_here_have_neither_name_nor_width() -> None:
+    """Not in their JSON either, which digests and model files are made of."""
+    assert FeatureSpec().to_dict().keys().isdisjoint({"name", "width"})
+    for wrong in (
+        {"name": "tags"},
+        {"width": 50},
+        {"kind": "external", "width": 50},
+        {"kind": "external", "name": "tags"},
+        {"kind": "external", "name": "tags", "width": 5.0},
+        {"kind": "external", "name": 5, "width": 5},
+    ):
+        with pytest.raises(UsageError, match="external frames"):
+            FeatureSpec(**wrong)
+
+
 def test_whole_and_real_numbers_are_one_spec() -> None:
     whole, real = FeatureSpec(top_db=80, fmin_hz=0), FeatureSpec(top_db=80.0, fmin_hz=0.0)
     assert whole == real
@@ -57,6 +78,8 @@ def test_spec_in_words() -> None:
     assert FeatureSpec().describe() == "40 MFCC from 128 mel bands, every 77.5 ms"
     assert FeatureSpec(kind="log-mel", n_mels=64).describe() == "64 mel bands, every 77.5 ms"
     smooth = FeatureSpec(kind="log-mel-from-mfcc", hop_samples=512)
+    tags = FeatureSpec(kind="external", name="tags", width=50, hop_samples=22050)
+    assert tags.describe() == "50 tags, every 1000.0 ms"
     assert smooth.describe() == "128 mel bands smoothed by 40 MFCC, every 23.2 ms"
 
 
@@ -64,7 +87,7 @@ def test_width_of_a_frame() -> None:
     assert FeatureSpec().n_features == 40
     assert FeatureSpec(kind="log-mel").n_features == 128
     assert FeatureSpec(kind="log-mel-from-mfcc").n_features == 128
-    assert FeatureSpec(kind="musicnn-tags").n_features == 50
+    assert FeatureSpec(kind="external", name="tags", width=50).n_features == 50
 
 
 def test_log_mel_needs_no_coefficients() -> None:

@@ -20,8 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ostinato.cli.main import main
 from ostinato.errors import DataError, MissingExtraError, UsageError
-from ostinato.inference import musicnn
-from ostinato.inference import musicnn_wheel as _musicnnwheel
+from ostinato.inference import musicnn_wheel
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.live import LiveClassifier
 from ostinato.inference.model_file import read_graph
@@ -31,11 +30,11 @@ from ostinato.inference.musicnn import (
     SPEC,
     TAGS_SPEC,
     WINDOW_FRAMES,
-    fetch_musicnn,
     joined_graph,
+    numbered,
     tagger_graph,
 )
-from ostinato.inference.musicnn_wheel import DATA, FetchError, arrays_in, numbered, weights
+from ostinato.inference.musicnn_wheel import DATA, FetchError, arrays_in, fetch_musicnn, weights
 from ostinato.inference.registry import WEIGHTS, fetched_path, load_graph, shipped
 from tests.helpers.graphs import INFO, toy_bytes
 
@@ -159,12 +158,14 @@ class TestGraph:
 
     def test_a_head_of_other_windows_is_refused(self) -> None:
         tagger = tagger_graph(small_arrays(), window_frames=WINDOW + PATCH_HOP)
-        with pytest.raises(DataError, match="expected a model of windows of 4 frames, 50 tags of"):
+        with pytest.raises(
+            DataError, match="expected a model of windows of 4 frames, 50 musicnn-tags"
+        ):
             joined_graph(tagger, head_bytes(), {})
 
     def test_without_onnx_it_says_what_to_install(self, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, "onnx", None)
-        monkeypatch.setattr(musicnn, "_is_made_of", lambda *_: False)
+        monkeypatch.setattr(musicnn_wheel, "_is_made_of", lambda *_: False)
         with pytest.raises(MissingExtraError, match=r'pip install "ostinato\[musicnn\]"'):
             fetch_musicnn()
 
@@ -186,7 +187,7 @@ class TestGraph:
 
 
 def load_head() -> Any:
-    content = musicnn._shipped_head()
+    content = musicnn_wheel._shipped_head()
     return read_graph(content, source="head")
 
 
@@ -214,8 +215,8 @@ def wheel(monkeypatch, tmp_path) -> Path:
         files.writestr(DATA, checkpoint())
     path = tmp_path / "other.whl"
     path.write_bytes(content.getvalue())
-    digest = _musicnnwheel.hashlib.sha256(content.getvalue()).hexdigest()
-    monkeypatch.setattr(_musicnnwheel, "WHEEL_SHA256", digest)
+    digest = musicnn_wheel.hashlib.sha256(content.getvalue()).hexdigest()
+    monkeypatch.setattr(musicnn_wheel, "WHEEL_SHA256", digest)
     return path
 
 
@@ -257,13 +258,13 @@ class TestWheel:
     def test_without_pip_it_says_what_else_to_do(self, monkeypatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         with pytest.raises(FetchError, match=r"which has none: .* --wheel FILE"):
-            _musicnnwheel.downloaded_wheel()
+            musicnn_wheel.downloaded_wheel()
 
     @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="no pip here")
     def test_a_download_that_fails_is_one_sentence(self, monkeypatch) -> None:
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         with pytest.raises(FetchError, match=r"pip says 'No matching .*--wheel FILE") as refused:
-            _musicnnwheel.downloaded_wheel()
+            musicnn_wheel.downloaded_wheel()
         assert "\n" not in str(refused.value)
 
 

@@ -46,7 +46,7 @@ def fetch(
         if given is not None and name != of:
             raise UsageError(f"Expected {option} with {of}, got it with {name}.")
     if name == "musicnn":
-        from ostinato.inference.musicnn import fetch_musicnn
+        from ostinato.inference.musicnn_wheel import fetch_musicnn
 
         path = fetch_musicnn(to=to, wheel=wheel, tell=tell)
         typer.echo(path)

@@ -125,7 +125,7 @@ def frames(waveform: Waveform, spec: FeatureSpec) -> Frames:
         If the waveform is not one-dimensional float32, is not finite, is constant, or is shorter
         than a frame (when frames are not centred).
     UsageError
-        If ``spec`` is of frames that are not computed here (``kind="musicnn-tags"``).
+        If ``spec`` is of frames that are not computed here (``kind="external"``).
     """
     _check_computed(spec)
     _check_sound(waveform)
@@ -295,11 +295,10 @@ def _dct(n_mels: int, n_coefficients: int) -> NDArray[np.float32]:
 
 
 def _check_computed(spec: FeatureSpec) -> None:
-    if spec.kind == "musicnn-tags":
+    if spec.kind == "external":
         raise UsageError(
-            "Features: expected frames that are computed from sound by Ostinato itself, got those "
-            "of kind 'musicnn-tags', which a network gives; they come from a file of tags "
-            "(--data FILE.npz), and for listening there is --model musicnn."
+            "Features: expected frames that Ostinato computes from sound, got "
+            f"'{spec.name}', which another network gives; they come from a file (--data FILE.npz)."
         )
 
 

@@ -20,10 +20,9 @@ from ostinato.features import mel
 
 _VERSION = 1
 _DIGEST_DIGITS = 16
-_N_TAGS = 50
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "kind": ("mfcc", "log-mel", "log-mel-from-mfcc", "musicnn-tags"),
+    "kind": ("mfcc", "log-mel", "log-mel-from-mfcc", "external"),
     "window": ("hann",),
     "mel_scale": ("slaney", "htk"),
     "mel_norm": ("slaney", "none"),
@@ -51,11 +50,10 @@ class FeatureSpec:
 
     Attributes
     ----------
-    kind : {"mfcc", "log-mel", "log-mel-from-mfcc", "musicnn-tags"}
+    kind : {"mfcc", "log-mel", "log-mel-from-mfcc", "external"}
         ``"log-mel-from-mfcc"`` is the log-mel image smoothed by keeping ``n_coefficients`` MFCC.
-        ``"musicnn-tags"`` are square roots of the likelihoods of the 50 tags that the network
-        musicnn gives (:mod:`ostinato.inference.musicnn`): a frame covers ``n_fft`` samples, and no function
-        of :mod:`ostinato.features.frames` computes it.
+        ``"external"`` frames are the output of another network, ``width`` numbers for every
+        ``n_fft`` samples; no function here computes them.
     sample_rate_hz : int
     n_fft : int
         Length of a frame and of its Fourier transform, in samples; even.
@@ -82,6 +80,8 @@ class FeatureSpec:
         How many MFCC, from the zeroth on. Of no effect on ``kind="log-mel"``.
     version : int
         Of this arithmetic. It changes when the same settings would give other frames.
+    name, width : str, int
+        What external frames are called, and how many numbers each has. Other kinds have neither.
 
     Raises
     ------
@@ -89,7 +89,7 @@ class FeatureSpec:
         If a value has the wrong type or is out of its range.
     """
 
-    kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc", "musicnn-tags"] = "mfcc"
+    kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc", "external"] = "mfcc"
     sample_rate_hz: int = 22050
     n_fft: int = 2048
     window: str = "hann"
@@ -105,6 +105,8 @@ class FeatureSpec:
     excerpt_seconds: float = 30.0
     n_coefficients: int = 40
     version: int = _VERSION
+    name: str = ""
+    width: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -130,6 +132,7 @@ class FeatureSpec:
     def _check_together(self) -> None:
         if self.version != _VERSION:
             _refuse("version", f"{_VERSION}, the only one this Ostinato computes", self.version)
+        self._check_external()
         if self.n_fft % 2:
             _refuse("n_fft", "an even number", self.n_fft)
         nyquist_hz = self.sample_rate_hz / 2
@@ -149,11 +152,19 @@ class FeatureSpec:
             few_enough = f"few enough to hold an FFT bin each ({empty} do not; or raise 'n_fft')"
             _refuse("n_mels", few_enough, self.n_mels)
 
+    def _check_external(self) -> None:
+        is_external, width = self.kind == "external", self.width
+        if not isinstance(self.name, str) or bool(self.name) != is_external:
+            _refuse("name", "a name for external frames, and none for others", self.name)
+        whole = isinstance(width, int) and not isinstance(width, bool)
+        if not whole or width < 0 or (width > 0) != is_external:
+            _refuse("width", "1 or more for external frames, and 0 for others", width)
+
     @property
     def n_features(self) -> int:
         """Width of a frame."""
-        if self.kind == "musicnn-tags":
-            return _N_TAGS
+        if self.kind == "external":
+            return self.width
         return self.n_coefficients if self.kind == "mfcc" else self.n_mels
 
     @property
@@ -188,7 +199,10 @@ class FeatureSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; the inverse of :meth:`from_dict`."""
-        return asdict(self)
+        values = asdict(self)
+        if self.kind != "external":
+            del values["name"], values["width"]
+        return values
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> FeatureSpec:
@@ -218,7 +232,7 @@ class FeatureSpec:
             "mfcc": f"{self.n_coefficients} MFCC from {self.n_mels} mel bands",
             "log-mel": f"{self.n_mels} mel bands",
             "log-mel-from-mfcc": f"{self.n_mels} mel bands smoothed by {self.n_coefficients} MFCC",
-            "musicnn-tags": f"{_N_TAGS} tags of musicnn",
+            "external": f"{self.width} {self.name}",
         }[self.kind]
         return f"{what}, every {1000 * self.hop_seconds:.1f} ms"
 

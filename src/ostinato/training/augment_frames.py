@@ -281,7 +281,7 @@ class FrameAugmentation:
         largest_strength: float = 1.0,
     ) -> None:
         of_bands = [name for name in _OF_BANDS if getattr(settings, name)]
-        if spec.kind == "musicnn-tags" and of_bands:
+        if spec.kind == "external" and of_bands:
             raise UsageError(
                 f"training.{of_bands[0]}: expected 0, for {spec.describe()} are no mel bands; got "
                 f"{getattr(settings, of_bands[0]):g}."

@@ -41,10 +41,10 @@ class MelImage(nn.Module):
 
     def __init__(self, spec: FeatureSpec, n_bands: int) -> None:
         super().__init__()
-        if spec.kind == "musicnn-tags":
+        if spec.kind == "external":
             raise UsageError(
                 f"Expected frames of MFCC or mel bands, which this model makes an image of, got "
-                f"{spec.describe()}; of tags learn lstm, residual-lstm and residual-lstm-kim."
+                f"{spec.describe()}; lstm, residual-lstm and residual-lstm-kim learn from them."
             )
         if n_bands < 1 or spec.n_mels % n_bands:
             raise UsageError(
