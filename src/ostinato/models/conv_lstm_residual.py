@@ -158,25 +158,19 @@ class BNConvLSTM2d(ConvLSTM2d):
                 "Expected a state together with the number of steps before it, got "
                 f"{'no' if state is None else 'a'} state and first_step {first_step}."
             )
-        return self.unrolled(x, state, first_step=first_step)
-
-    def unrolled(
-        self, x: Tensor, state: State | None = None, *, first_step: int = 0
-    ) -> tuple[Tensor, State]:
-        """The same as :meth:`forward`, one :meth:`step` after the other."""
         outputs: list[Tensor] = []
-        for number, now in enumerate(x.unbind(1), start=first_step):  # (B, K_in, P, F)
-            state = self.step(now, state, number)
+        for number, gates in enumerate(self.input_to_gates(x).unbind(1), start=first_step):
+            state = self.step(gates, state, number)
             outputs.append(state[0])
         assert state is not None
         return torch.stack(outputs, dim=1), state  # (B, N, K, P, F)
 
-    def step(self, x: Tensor, state: State | None = None, number: int = 0) -> State:
-        """Step ``number`` of a sequence, as the equations say it: (B, K_in, P, F) -> h and c."""
-        gates = self.input_norm(self.from_input(x), number) + self.bias[:, None, None]
-        if state is not None:  # without one, U * h is 0, and so is what the batch makes of it
+    def step(self, gates: Tensor, state: State | None = None, number: int = 0) -> State:
+        """Step ``number`` of a sequence: W * x (B, 4 K, P, F) -> the new h and c."""
+        gates = self.input_norm(gates, number) + self.bias[:, None, None]
+        if state is not None:  # without one, U * h is 0, and so is its normalisation
             gates = gates + self.hidden_norm(self.from_hidden(state[0]), number)
-        o, c = self.remember(gates, state)
+        o, c = self.update_cell(gates, state)
         return torch.sigmoid(o) * torch.tanh(self.cell_norm(c, number)), c
 
 

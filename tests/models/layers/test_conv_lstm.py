@@ -15,9 +15,17 @@ import keras
 
 from ostinato.errors import UsageError
 from ostinato.models.layers.conv_lstm import ConvLSTM, ConvLSTM1d, ConvLSTM2d
-from tests.helpers.conv_lstms import CASES
 
 Arrays = list[np.ndarray]
+#: Layer, channels in and out, kernel, padding, space.
+CASES = [
+    (ConvLSTM1d, 2, 3, 3, "same", (7,)),
+    (ConvLSTM1d, 1, 4, 5, "valid", (9,)),
+    (ConvLSTM1d, 3, 2, 1, "same", (1,)),
+    (ConvLSTM2d, 2, 3, 3, "same", (4, 5)),
+    (ConvLSTM2d, 1, 2, (1, 3), "same", (3, 6)),
+    (ConvLSTM2d, 3, 2, (3, 5), "valid", (5, 7)),
+]
 
 
 def make(kind: type[ConvLSTM], *args, seed: int = 0, **options) -> ConvLSTM:

@@ -241,7 +241,7 @@ class _ScannedConvLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         """Run over all steps: (B, N, K_in, *space) -> (B, N, K, *space)."""
-        return _scan(self.step, x), None
+        return _scan(self.step, self.step.layer.input_to_gates(x)), None
 
 
 class _ConvLSTMStep(nn.Module):
@@ -249,13 +249,13 @@ class _ConvLSTMStep(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: Tensor, number: Tensor, *state: Tensor) -> State:
-        """A step's input, its number [shape=(1,)], and h and c, if any -> the new h and c."""
+    def forward(self, gates: Tensor, number: Tensor, *state: Tensor) -> State:
+        """Gates of a step, its number [shape=(1,)], and h and c, if any -> the new h and c."""
         before = cast(State, state) if state else None
         if not isinstance(self.layer, BNConvLSTM2d):
-            return self.layer.step(x, before)
+            return self.layer.step(gates, before)
         # Its normalisations are _StepNorms, for which the number may be a tensor.
-        return self.layer.step(x, before, cast(int, number))
+        return self.layer.step(gates, before, cast(int, number))
 
 
 class _ScannedKimLSTM(nn.Module):

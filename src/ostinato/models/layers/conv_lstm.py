@@ -1,4 +1,4 @@
-r"""ConvLSTM layers, along a line and over a plane: convolutions in an LSTM's place of products.
+r"""ConvLSTM layers, along a line and over a plane: LSTMs whose products are convolutions.
 
 Shi et al. 2015 ("Convolutional LSTM Network"), equation (3), with ``*`` a convolution over space
 and ``.`` a product place by place:
@@ -30,7 +30,6 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.layers.conv_lstm_gradient import conv_lstm
 from ostinato.models.layers.normalisation import State, check_state
 
 Padding = Literal["same", "valid"]
@@ -194,34 +193,27 @@ class ConvLSTM(nn.Module):
             If the input or the state has another shape.
         """
         self.check(x, state)
-        if torch.is_autocast_enabled(x.device.type) or torch.compiler.is_compiling():
-            return self.unrolled(x, state)  # both look into operations, which a fast pass hides
-        assert self.from_input.bias is not None
-        of_input = (self.from_input.weight, self.from_input.bias)
-        outputs, c = conv_lstm(
-            x, state, of_input, self.from_hidden.weight, self.peepholes, self.around
-        )
-        return outputs, (outputs[:, -1], c)
-
-    def unrolled(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The same as :meth:`forward`, one :meth:`step` after the other: slower, and to be read."""
         outputs: list[Tensor] = []
-        for now in x.unbind(1):  # (B, K_in, *space)
-            state = self.step(now, state)
+        for gates in self.input_to_gates(x).unbind(1):  # (B, 4 K, *space)
+            state = self.step(gates, state)
             outputs.append(state[0])
         assert state is not None
         return torch.stack(outputs, dim=1), state  # (B, N, K, *space)
 
-    def step(self, x: Tensor, state: State | None = None) -> State:
-        """One step, as the equations say it: (B, K_in, *space) -> the new h and c."""
-        gates = self.from_input(x)  # (B, 4 K, *space)
+    def input_to_gates(self, x: Tensor) -> Tensor:
+        """W * x + b of all steps at once: (B, N, K_in, *space) -> (B, N, 4 K, *space)."""
+        gates: Tensor = self.from_input(x.flatten(0, 1))  # (B N, 4 K, *space)
+        return gates.view(*x.shape[:2], *gates.shape[1:])
+
+    def step(self, gates: Tensor, state: State | None = None) -> State:
+        """One step: what :meth:`input_to_gates` gives (B, 4 K, *space) -> the new h and c."""
         if state is not None:
             gates = gates + self.from_hidden(state[0])
-        o, c = self.remember(gates, state)
+        o, c = self.update_cell(gates, state)
         return torch.sigmoid(o) * torch.tanh(c), c
 
-    def remember(self, gates: Tensor, state: State | None) -> State:
-        """Gates before their sigmoids (B, 4 K, *space) -> that of the output, and the new c."""
+    def update_cell(self, gates: Tensor, state: State | None) -> State:
+        """Gates before their sigmoids (B, 4 K, *space) -> the output gate, and the new c."""
         i, f, g, o = torch.split(gates, self.n_out, dim=1)  # each (B, K, *space)
         if state is None:
             c = torch.sigmoid(i) * torch.tanh(g)

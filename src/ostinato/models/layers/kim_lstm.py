@@ -190,10 +190,6 @@ class KimLSTM(nn.Module):
             state.
         """
         self.check(x, state)
-        return self.unrolled(x, state)
-
-    def unrolled(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """The same as :meth:`forward`, one step of the cells after the other."""
         sides: list[Tensor] = []
         ends: list[State] = []
         for cell, steps in zip(self.cells, (x.unbind(1), x.flip(1).unbind(1)), strict=False):
