@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ostinato import models
 from ostinato.features import FeatureSpec
-from ostinato.models import registry as models
 from ostinato.training.augment_frames import FrameAugmentation, add_noise, mixup
 from ostinato.training.settings import TrainingSettings
 

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
@@ -35,7 +36,6 @@ from ostinato.evaluation import apply_temperature, calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.inference.model_info import ModelInfo
 from ostinato.inference.registry import WEIGHTS
-from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanOfModels
 from ostinato.storage import write_text
 from ostinato.study import export

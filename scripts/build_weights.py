@@ -31,12 +31,12 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration
 from ostinato.evaluation.significance import wilson
 from ostinato.inference.model_info import ModelInfo
-from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanDistanceOfPieces, MeanOfPieces
 from ostinato.storage import write_text
 from ostinato.study import export

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ostinato import features
+from ostinato import features, models
 from ostinato.audio import find_audio, load_audio
 from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
@@ -42,7 +42,6 @@ from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import FeatureSpec
 from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
-from ostinato.models import registry as models
 from ostinato.storage import replacing
 from ostinato.study.config import load_config
 from ostinato.study.study import load_data, plan_study

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from ostinato import models
 from ostinato.datasets import Corpus, Recording
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
 from ostinato.datasets.mel_npz import load_mel_npz
 from ostinato.datasets.splits import segmented
 from ostinato.errors import DataError, UsageError
-from ostinato.models import registry as models
 from ostinato.study.config import StudyConfig, load_config, overridden
 from ostinato.study.study import load_data, plan_study, run_study
 from ostinato.study.training_run import corpus_digest
@@ -183,9 +183,7 @@ def test_copies_of_training_recordings_are_heard(tmp_path) -> None:
         figures(tmp_path, spoilt({one}))
 
 
-def test_weak_genres_are_found_with_copies_of_the_inner_training_part(
-    tmp_path, monkeypatch
-) -> None:
+def test_weak_genres_are_found_with_copies_of_the_inner_training_part(monkeypatch) -> None:
     """And judged on recordings of the rest: neither the study's valid part nor any copy."""
     heard = []
 
@@ -201,7 +199,7 @@ def test_weak_genres_are_found_with_copies_of_the_inner_training_part(
         settings=models.family("lstm").settings(width=8, depth=1, texture_frames=4),
     )  # fmt: skip
     settings = replace(QUICK, weak_genres=1.0, weak_genre_epochs=1)
-    given = {"make_model": make, "settings": settings, "seed": 0, "folder": tmp_path / "inner"}
+    given = {"make_model": make, "settings": settings, "seed": 0}
     weak.recall_on_inner_folds(corpus, tuple(sorted(members["train"])), **given)
     assert len(heard) == settings.weak_genre_folds
     for train, valid in heard:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from ostinato import models
 from ostinato.datasets.gtzan import GENRES, published_split, tracks
 from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.musicnn import TAGS_SPEC
-from ostinato.models import registry as models
 from ostinato.study.config import StudyConfig, load_config
 from ostinato.study.study import load_data, plan_study
 from ostinato.study.training_run import corpus_digest

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ostinato import models
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
-from ostinato.models import registry as models
 from ostinato.models.conv_lstm_residual import (
     BNConvLSTM2d,
     ConvLSTMResidualClassifier,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from ostinato import models
 from ostinato.evaluation import pool_windows
 from ostinato.features import FeatureSpec, cut
-from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanDistanceOfPieces, MeanOfModels, MeanOfPieces
 from ostinato.models.export.graph import write_onnx
 from ostinato.training.novelty import Novelty

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ostinato import models
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
-from ostinato.models import registry as models
 from ostinato.models.lstm import LSTMSettings, LSTMStack
 
 B, S, H = 3, 9, 6

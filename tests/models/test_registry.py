@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from ostinato import models
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 from ostinato.inference.model_info import ModelInfo
-from ostinato.models import registry as models
 from ostinato.models.conv_lstm import ConvLSTMSettings
 from ostinato.models.layers.normalisation import FrameNormalisation, TextureWindows
 from ostinato.models.lstm import LSTMSettings

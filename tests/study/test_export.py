@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import torch
 
+from ostinato import models
 from ostinato.audio import load_audio
 from ostinato.cli import main as cli
 from ostinato.errors import DataError, UsageError
@@ -19,7 +20,6 @@ from ostinato.evaluation import apply_temperature
 from ostinato.features import cut, frames
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.registry import load_graph
-from ostinato.models import registry as models
 from ostinato.models.export import model_file as listening
 from ostinato.study import export
 from ostinato.study.config import StudyConfig

@@ -13,11 +13,11 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
+from ostinato import models
 from ostinato.datasets.splits import load_split
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation.paired import sign_flip
 from ostinato.evaluation.significance import Clusters
-from ostinato.models import registry as models
 from ostinato.study import study
 from ostinato.study import training_run as runs
 from ostinato.study.config import StudyConfig, load_config
@@ -25,6 +25,7 @@ from ostinato.study.report.findings import findings
 from ostinato.study.results.pool import Pool
 from ostinato.study.study import load_results, plan_study, run_study
 from ostinato.training import fit as fit_module
+from ostinato.training import learn
 from ostinato.training.augment_frames import mixup
 from ostinato.training.tracks import Tracks, predict
 from tests.helpers.toy import QUICK, toy_corpus
@@ -431,13 +432,13 @@ def test_a_folder_without_a_study_is_named(tmp_path) -> None:
 
 def test_lstm_and_residual_lstm_begin_a_seed_with_the_same_weights(tmp_path, monkeypatch) -> None:
     begun = {}
-    real = runs.fit
+    real = learn.fit
 
     def noting(model, **options):
         begun[type(model).__name__] = {k: v.clone() for k, v in model.state_dict().items()}
         return real(model, **options)
 
-    monkeypatch.setattr(runs, "fit", noting)
+    monkeypatch.setattr(learn, "fit", noting)
     run(tmp_path, replace(CONFIG, seeds=1))
     a, b = begun.values()
     assert all(torch.equal(a[k], b[k]) for k in a)

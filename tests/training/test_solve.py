@@ -10,8 +10,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from ostinato import models
 from ostinato.errors import UsageError
-from ostinato.models import registry as models
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.study.config import StudyConfig

@@ -13,9 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ostinato import models
 from ostinato.errors import DataError, UsageError
 from ostinato.features import cut
-from ostinato.models import registry as models
 from ostinato.storage import WriteError
 from ostinato.training import fit as fit_module
 from ostinato.training.augment_frames import add_noise, mixup
@@ -49,7 +49,7 @@ def without_seconds(curves):
 
 
 def test_tracks_are_gathered_as_windows_are_cut() -> None:
-    """The same windows, in the same order, as :func:`ostinato.features.windows.cut` gives track by track."""
+    """The windows that :func:`ostinato.features.windows.cut` gives, track by track, in order."""
     batches = torch.cat(list(TRAIN.batches(length=24, hop=7, size=5))).numpy()
     positions = CORPUS.positions(CORPUS.ids[::2])
     wanted = np.concatenate([cut(CORPUS.frames[i], length=24, hop=7) for i in positions])
@@ -442,7 +442,7 @@ def test_the_norm_of_a_layer_is_that_of_all_its_numbers() -> None:
     model.recurrent_layers = lambda: list(model.layers)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
-    keeper = CurveKeeper({}, QUICK, Path("curves.csv"))
+    keeper = CurveKeeper({}, QUICK)
     keeper.on_after_backward(None, SimpleNamespace(model=model))
     wanted = [
         torch.cat([p.grad.flatten() for p in layer.parameters()]).norm() for layer in model.layers

@@ -13,9 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError
-from ostinato.models import registry as models
 from ostinato.study.config import StudyConfig
 from ostinato.study.study import plan_study, run_study
 from ostinato.training import fit as fit_module
@@ -43,14 +43,13 @@ MODEL = partial(
 )
 
 
-def recall(folder: Path, corpus: Corpus = CORPUS, *, train=None, settings=SETTINGS):
+def recall(corpus: Corpus = CORPUS, *, train=None, settings=SETTINGS):
     return recall_on_inner_folds(
         corpus,
         train or corpus.ids,
         make_model=MODEL,
         settings=settings,
         seed=0,
-        folder=folder / "inner",
     )
 
 
@@ -84,14 +83,13 @@ def test_strength_0_weighs_all_alike() -> None:
     assert genre_weights({"a": 0.1, "b": 1.0}, 0.0) == {"a": 1.0, "b": 1.0}
 
 
-def test_a_genre_that_cannot_be_told_from_another_gets_the_lower_recall(tmp_path) -> None:
-    found = recall(tmp_path, confusable())
+def test_a_genre_that_cannot_be_told_from_another_gets_the_lower_recall() -> None:
+    found = recall(confusable())
     assert found["g2"] > 0.8
     assert (found["g0"] + found["g1"]) / 2 < 0.7, "two genres of one sound: a coin is as good"
-    assert not (tmp_path / "inner").exists()
 
 
-def test_recall_is_that_of_the_recordings_held_out(tmp_path, monkeypatch) -> None:
+def test_recall_is_that_of_the_recordings_held_out(monkeypatch) -> None:
     """By a stand-in for the model's verdicts that is right on every recording but three."""
     wrong = {"g0.001", "g0.007", "g2.005"}
     held_out: list[str] = []
@@ -108,13 +106,11 @@ def test_recall_is_that_of_the_recordings_held_out(tmp_path, monkeypatch) -> Non
 
     monkeypatch.setattr(Tracks, "of", classmethod(noting))
     monkeypatch.setattr(weak, "predict", verdicts)
-    found = recall(tmp_path, settings=replace(SETTINGS, weak_genre_epochs=1))
+    found = recall(settings=replace(SETTINGS, weak_genre_epochs=1))
     assert found == {"g0": 0.8, "g1": 1.0, "g2": 0.9}
 
 
-def test_inner_folds_hold_out_each_training_recording_once_and_no_artist_twice(
-    tmp_path, monkeypatch
-) -> None:
+def test_inner_folds_hold_out_each_training_recording_once_and_no_artist_twice(monkeypatch) -> None:
     """Nor is any recording heard that is not of the training part."""
     heard = []
     real = Tracks.of.__func__
@@ -125,7 +121,7 @@ def test_inner_folds_hold_out_each_training_recording_once_and_no_artist_twice(
 
     monkeypatch.setattr(Tracks, "of", classmethod(noting))
     train = CORPUS.ids[:7] + CORPUS.ids[10:18] + CORPUS.ids[20:29]
-    recall(tmp_path, train=train, settings=replace(SETTINGS, weak_genre_epochs=1))
+    recall(train=train, settings=replace(SETTINGS, weak_genre_epochs=1))
     learnt, held_out = heard[::2], heard[1::2]
     assert len(held_out) == 3
     assert sorted(i for ids in held_out for i in ids) == sorted(train)
@@ -135,10 +131,10 @@ def test_inner_folds_hold_out_each_training_recording_once_and_no_artist_twice(
         assert {artist[i] for i in ours}.isdisjoint(artist[i] for i in others)
 
 
-def test_the_same_seed_finds_the_same_recall(tmp_path) -> None:
-    first = recall(tmp_path, confusable())
+def test_the_same_seed_finds_the_same_recall() -> None:
+    first = recall(confusable())
     torch.manual_seed(77)
-    assert recall(tmp_path, confusable()) == first
+    assert recall(confusable()) == first
 
 
 def test_a_track_weighs_what_its_genre_weighs() -> None:
@@ -253,23 +249,22 @@ def test_an_interruption_while_listening_is_no_obstacle(tmp_path, monkeypatch) -
         run(tmp_path / "cut", corpus=corpus)
     monkeypatch.setattr(fit_module, "mixup", mixup)
     folder = tmp_path / "cut/models/lstm/seed0-fold0"
-    assert (folder / "inner").exists()
+    assert [path.name for path in folder.iterdir()] == ["recipe.json"]
     run(tmp_path / "cut", corpus=corpus)
-    assert not (folder / "inner").exists()
     assert (folder / "run.json").exists()
 
 
 # Bad input
 
 
-def test_unknown_artists_are_an_error_that_says_so(tmp_path) -> None:
+def test_unknown_artists_are_an_error_that_says_so() -> None:
     unknown = replace(CORPUS, recordings=[replace(r, artist=None) for r in CORPUS.recordings])
     sentence = r"training\.weak_genres: .* of no training recording is the artist known \(30 rec"
     with pytest.raises(DataError, match=sentence):
-        recall(tmp_path, unknown)
+        recall(unknown)
 
 
-def test_too_few_artists_are_counted_and_named(tmp_path) -> None:
+def test_too_few_artists_are_counted_and_named() -> None:
     few = replace(
         CORPUS,
         recordings=[
@@ -282,11 +277,11 @@ def test_too_few_artists_are_counted_and_named(tmp_path) -> None:
         r"for 3 inner folds, got 2 of 'g1'; lower training\.weak_genre_folds, or set .* to 0\."
     )
     with pytest.raises(DataError, match=sentence):
-        recall(tmp_path, few)
-    recall(tmp_path, few, settings=replace(SETTINGS, weak_genre_folds=2, weak_genre_epochs=1))
+        recall(few)
+    recall(few, settings=replace(SETTINGS, weak_genre_folds=2, weak_genre_epochs=1))
 
 
-def test_artists_of_several_genres_that_leave_no_folds_are_told(tmp_path) -> None:
+def test_artists_of_several_genres_that_leave_no_folds_are_told() -> None:
     """Three artists who record all genres, two of them together: two groups for three folds."""
     recordings = [
         replace(r, artist=f"artist {int(r.id[-1]) % 3}", recording="joint" if i in (0, 1) else r.id)
@@ -294,7 +289,7 @@ def test_artists_of_several_genres_that_leave_no_folds_are_told(tmp_path) -> Non
     ]
     sentence = r"training\.weak_genres: the artists .* cannot be dealt to 3 inner folds .*; lower"
     with pytest.raises(DataError, match=sentence):
-        recall(tmp_path, replace(CORPUS, recordings=recordings))
+        recall(replace(CORPUS, recordings=recordings))
 
 
 def test_a_damaged_record_of_weights_is_named(tmp_path) -> None:
@@ -305,7 +300,7 @@ def test_a_damaged_record_of_weights_is_named(tmp_path) -> None:
         run(tmp_path, corpus=one_track_an_artist())
 
 
-def test_an_inner_training_that_diverges_stops_the_run(tmp_path, monkeypatch) -> None:
+def test_an_inner_training_that_diverges_stops_the_run(monkeypatch) -> None:
     monkeypatch.setattr(fit_module, "mixup", lambda x, *, alpha: mixup(x * np.nan, alpha=alpha))
     with pytest.raises(TrainingError, match="The loss is nan in epoch 1, step 1"):
-        recall(tmp_path)
+        recall()

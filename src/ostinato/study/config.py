@@ -26,7 +26,7 @@ from ostinato.datasets.splits import (
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
-from ostinato.models.registry import FAMILIES, family
+from ostinato.models import FAMILIES, family
 from ostinato.training.settings import TrainingSettings
 
 T = TypeVar("T")

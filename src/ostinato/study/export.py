@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.model_info import ModelInfo
-from ostinato.models import registry as models
 from ostinato.models.ensemble import MeanOfModels
 from ostinato.models.export.model_file import write_listening, write_with_front_end
 from ostinato.study.config import load_config

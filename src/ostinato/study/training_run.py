@@ -1,7 +1,7 @@
-"""One run: one model, one seed, one fold; trained, judged, and left in a folder of its own.
+"""A study's run keeps one training in a folder: one model, one seed, one fold.
 
 A run is finished when its ``run.json`` is there. A finished run of the same recipe is read back,
-not trained again; one that was interrupted goes on from its checkpoint.
+not trained again; one that was interrupted is resumed from its checkpoint.
 """
 
 from __future__ import annotations
@@ -11,34 +11,25 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ostinato import __version__
+from ostinato import __version__, models
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
-from ostinato.evaluation.metrics import evaluate
-from ostinato.inference.model_info import ModelInfo
-from ostinato.models import registry as models
-from ostinato.models.baseline import SolvedModel
-from ostinato.models.layers.normalisation import GenreModel
 from ostinato.storage import write_text
+from ostinato.training import TrainedModel, train
 from ostinato.training.curves import Curves
-from ostinato.training.fit import CHECKPOINT, fit
+from ostinato.training.fit import CHECKPOINT
 from ostinato.training.settings import TrainingSettings
-from ostinato.training.solve import solve
-from ostinato.training.tracks import Tracks, predict
-from ostinato.training.weak_genres import WEAK_GENRES, GenreWeight, track_weights, weigh_genres
+from ostinato.training.weak_genres import WEAK_GENRES
 
 RUN = "run.json"
 RECIPE = "recipe.json"
@@ -49,19 +40,19 @@ Probabilities = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What decides the figures of a run, but for the seed and the fold.
+    """All that decides a run's figures except the seed and the fold.
 
     Attributes
     ----------
     family : str
-        Of the model.
-    settings : object
-        The family's settings.
+        The model's.
+    settings : dataclass
+        The family's.
     training : TrainingSettings
     data : str
         Digest of the frames and labels.
     split : str
-        Digest of who stands where.
+        Digest of the split.
     test : bool
         Whether the test part is examined.
     """
@@ -80,7 +71,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A run to be done.
+    """One run of a study.
 
     Attributes
     ----------
@@ -107,13 +98,13 @@ class Task:
 
 
 def corpus_digest(corpus: Corpus) -> str:
-    """Short SHA-256 of a corpus: ids, genres, spec, frames, and the copies learnt from."""
+    """Short SHA-256 of a corpus: ids, genres, spec, frames, and the augmented copies."""
     spec = corpus.spec.to_dict()
-    spec["kind"] = spec.pop("name", spec["kind"])  # external frames: their name was a kind once
+    spec["kind"] = spec.pop("name", spec["kind"])  # their name was once a kind
     spec.pop("width", None)
     total = hashlib.sha256(json.dumps([corpus.ids, spec]).encode())
     total.update(json.dumps([r.genre for r in corpus.recordings]).encode())
-    if corpus.copies:  # where there are none the digest is that of before there were any
+    if corpus.copies:  # without copies, the digest is that of versions that had none
         total.update(json.dumps(asdict(corpus.augmentation)).encode())
     for frames in itertools.chain(corpus.frames, *corpus.copies):
         total.update(np.ascontiguousarray(frames).tobytes())
@@ -121,7 +112,7 @@ def corpus_digest(corpus: Corpus) -> str:
 
 
 def is_finished(task: Task) -> bool:
-    """Whether the run was done before, with the same recipe.
+    """Whether the folder holds this run, finished.
 
     Raises
     ------
@@ -159,116 +150,73 @@ def _read_json(path: Path) -> dict[str, Any]:
     return record
 
 
-def execute(task: Task, corpus: Corpus, *, accelerator: str = "cpu") -> None:
-    """Train and judge one run, and write its folder; with one thread, whatever the machine.
+def execute(
+    task: Task,
+    corpus: Corpus,
+    *,
+    accelerator: str = "cpu",
+    on_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Train and judge one run, and write its folder.
 
-    The number of threads changes the order of sums, and with it the last bits of every weight: one
-    thread gives the same figures however many runs are trained side by side.
+    Parameters
+    ----------
+    task : Task
+    corpus : Corpus
+    accelerator, on_epoch
+        As in :func:`ostinato.training.learn.train`, which also gives the errors.
     """
-    # Kept from the start: a checkpoint must never be resumed with another recipe than its own.
-    recipe = {"digest": task.recipe.digest(), **asdict(task.recipe)}
-    write_text(task.folder / RECIPE, json.dumps(recipe, indent=1) + "\n")
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are left alone
-            _execute(task, corpus, accelerator)
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-
-
-def _execute(task: Task, corpus: Corpus, accelerator: str) -> None:
     recipe = task.recipe
-    # The test part is not even gathered when it is to stay untouched.
-    parts = [p for p in PARTS if task.parts.part(p) and (p != "test" or recipe.test)]
-    # Copies of a recording are learnt from; those of a recording that is judged are never gathered.
-    tracks = {
-        part: (Tracks.with_copies if part == "train" else Tracks.of)(corpus, task.parts.part(part))
-        for part in parts
-    }
-    model, curves, last, weak = _trained(task, corpus, tracks, accelerator)
-    window = {"length": recipe.training.window_frames, "hop": recipe.training.window_hop}
-    probabilities = {part: predict(model, tracks[part], **window) for part in parts}
-    metrics = {
-        part: evaluate(tracks[part].labels.numpy(), probabilities[part], corpus.genres)
-        for part in parts
-    }
-    models.save(model, _info(task, corpus), task.folder)
-    model.load_state_dict(last)  # the averaged weights are saved and judged; these are told too
-    last_accuracy = {
-        part: _accuracy(predict(model, tracks[part], **window), tracks[part])
-        for part in ("train", "valid")
-    }
-    write_predictions(task.folder / PREDICTIONS, corpus, task.parts, probabilities)
-    record = {
-        "recipe": recipe.digest(),
-        "ostinato": __version__,
-        "family": recipe.family,
-        "seed": task.seed,
-        "fold": task.fold,
-        "parameters": models.count_parameters(model),
-        "epochs": recipe.training.epochs,
-        "seconds": round(curves["seconds"][-1] or 0.0, 2),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "curves": _points(curves),
-        "parts": {part: metrics[part].to_dict() for part in parts},
-        "gap": metrics["train"].accuracy - metrics["valid"].accuracy,
-        "last_epoch": {
-            "train_accuracy": last_accuracy["train"],
-            "valid_accuracy": last_accuracy["valid"],
-            "gap": last_accuracy["train"] - last_accuracy["valid"],
-        },
-    }
-    if weak:
-        record["weak_genres"] = {genre: asdict(w) for genre, w in weak.items()}
-    write_text(task.folder / RUN, json.dumps(record, indent=1) + "\n")
+    # Kept from the start: a checkpoint must never be resumed with another recipe than its own.
+    kept = {"digest": recipe.digest(), **asdict(recipe)}
+    write_text(task.folder / RECIPE, json.dumps(kept, indent=1) + "\n")
+    trained = train(
+        corpus,
+        # The test part is not even gathered when it is to stay untouched.
+        task.parts if recipe.test else replace(task.parts, test=()),
+        recipe.family,
+        settings=recipe.settings,
+        training=recipe.training,
+        # The same for every model, so that models of one shape begin with the same weights.
+        seed=int(np.random.SeedSequence([task.seed, task.fold]).generate_state(1)[0]),
+        folder=task.folder,
+        accelerator=accelerator,
+        on_epoch=on_epoch,
+    )
+    own = {"recipe": recipe.digest(), "seed": task.seed, "fold": task.fold}
+    info = replace(trained.info, provenance=trained.info.provenance | own)
+    models.save(trained.model, info, task.folder)
+    write_predictions(task.folder / PREDICTIONS, corpus, task.parts, trained.probabilities)
+    write_text(task.folder / RUN, json.dumps(_record(task, trained), indent=1) + "\n")
     (task.folder / WEAK_GENRES).unlink(missing_ok=True)
     (task.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _trained(
-    task: Task, corpus: Corpus, tracks: Mapping[str, Tracks], accelerator: str
-) -> tuple[GenreModel, Curves, dict[str, Tensor], dict[str, GenreWeight]]:
-    """The model, its learning curves, the last step's weights, and the weak genres found."""
-    recipe, seed = task.recipe, _run_seed(task)
-    make_model = partial(
-        models.build,
-        recipe.family,
-        spec=corpus.spec,
-        n_genres=len(corpus.genres),
-        settings=recipe.settings,
-    )
-    torch.manual_seed(seed)
-    model = make_model()
-    train, valid = tracks["train"], tracks["valid"]
-    if isinstance(model, SolvedModel):
-        curves, last = solve(
-            model, train=train, valid=valid, settings=recipe.training, folder=task.folder
-        )
-        return model, curves, last, {}
-    weak: dict[str, GenreWeight] = {}
-    if recipe.training.weak_genres:
-        weak = weigh_genres(
-            corpus,
-            task.parts.train,
-            make_model=make_model,
-            settings=recipe.training,
-            seed=seed,
-            folder=task.folder,
-            accelerator=accelerator,
-        )
-    curves, last = fit(
-        model,
-        train=train,
-        valid=valid,
-        settings=recipe.training,
-        seed=seed,
-        folder=task.folder,
-        weights=track_weights(weak, train, corpus.genres) if weak else None,
-        accelerator=accelerator,
-    )
-    return model, curves, last, weak
+def _record(task: Task, trained: TrainedModel) -> dict[str, Any]:
+    """What ``run.json`` says of a finished run."""
+    metrics, last = trained.metrics, trained.last_accuracy
+    record = {
+        "recipe": task.recipe.digest(),
+        "ostinato": __version__,
+        "family": task.recipe.family,
+        "seed": task.seed,
+        "fold": task.fold,
+        "parameters": models.count_parameters(trained.model),
+        "epochs": task.recipe.training.epochs,
+        "seconds": round(trained.curves["seconds"][-1] or 0.0, 2),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "curves": _points(trained.curves),
+        "parts": {part: found.to_dict() for part, found in metrics.items()},
+        "gap": metrics["train"].accuracy - metrics["valid"].accuracy,
+        "last_epoch": {
+            "train_accuracy": last["train"],
+            "valid_accuracy": last["valid"],
+            "gap": last["train"] - last["valid"],
+        },
+    }
+    if trained.weak_genres:
+        record["weak_genres"] = {genre: asdict(w) for genre, w in trained.weak_genres.items()}
+    return record
 
 
 def write_predictions(
@@ -310,36 +258,6 @@ def read_predictions(path: Path, parts: Fold, genres: tuple[str, ...]) -> Probab
             f"{path}: expected predictions for this study's recordings and genres, got {error}; "
             "delete that run's folder, and it is trained again."
         ) from error
-
-
-def _info(task: Task, corpus: Corpus) -> ModelInfo:
-    training = task.recipe.training
-    return ModelInfo(
-        family=task.recipe.family,
-        settings=asdict(task.recipe.settings),
-        genres=corpus.genres,
-        spec=corpus.spec,
-        window_frames=training.window_frames,
-        window_hop=training.window_hop,
-        provenance={
-            "data": corpus.name,
-            "recipe": task.recipe.digest(),
-            "seed": task.seed,
-            "fold": task.fold,
-            "train": len(task.parts.train),
-            "training": asdict(training),
-            "ostinato": __version__,
-        },
-    )
-
-
-def _run_seed(task: Task) -> int:
-    """The same for every model, so that models of one shape begin with the same weights."""
-    return int(np.random.SeedSequence([task.seed, task.fold]).generate_state(1)[0])
-
-
-def _accuracy(probabilities: NDArray[np.float64], tracks: Tracks) -> float:
-    return float((probabilities.argmax(axis=1) == tracks.labels.numpy()).mean())
 
 
 def _points(curves: Curves) -> dict[str, list[float | None]]:

@@ -118,7 +118,9 @@ class GenreTraining(lightning.LightningModule):
 
     def _diverged(self, what: str, number: int) -> TrainingError:
         n = self.current_epoch
-        kept = "no epoch was finished" if n == 0 else f"{CHECKPOINT} is that of epoch {n}"
+        kept = "no epoch was finished" if n == 0 else f"epoch {n} is finished"
+        if n > 0 and self.trainer.checkpoint_callback is not None:
+            kept = f"{CHECKPOINT} is that of epoch {n}"
         return TrainingError(
             f"{what} in epoch {n + 1}, step {number + 1} of {len(self.batches)}: training has "
             f"diverged; lower training.learning_rate ({self.settings.learning_rate:g}) or "
@@ -152,10 +154,17 @@ class CurveKeeper(Callback):
     epoch's steps. Seconds add up over the epochs, those before an interruption included.
     """
 
-    def __init__(self, parts: dict[str, Tracks], settings: TrainingSettings, path: Path) -> None:
+    def __init__(
+        self,
+        parts: dict[str, Tracks],
+        settings: TrainingSettings,
+        folder: Path | None = None,
+        on_epoch: Callable[[int], None] | None = None,
+    ) -> None:
         self.parts = parts
         self.settings = settings
-        self.path = path
+        self.folder = folder
+        self.on_epoch = on_epoch
         self.curves: Curves = {}
         self.losses: list[float] = []
         self.gradients: list[Tensor] = []
@@ -199,7 +208,10 @@ class CurveKeeper(Callback):
         row["seconds"] = (before or 0.0) + time.perf_counter() - self.started
         for name, value in row.items():
             self.curves[name].append(value)
-        write_curves(self.path, self.curves)
+        if self.folder is not None:
+            write_curves(self.folder / CURVES, self.curves)
+        if self.on_epoch is not None:
+            self.on_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
@@ -217,9 +229,10 @@ def fit(
     valid: Tracks,
     settings: TrainingSettings,
     seed: int,
-    folder: Path,
+    folder: Path | None = None,
     weights: Tensor | None = None,
     accelerator: str = "cpu",
+    on_epoch: Callable[[int], None] | None = None,
     make_training: Callable[..., GenreTraining] = GenreTraining,
 ) -> tuple[Curves, dict[str, Tensor]]:
     """Train a model in place; resume from ``folder/last.ckpt`` if it is there.
@@ -234,13 +247,15 @@ def fit(
     settings : TrainingSettings
     seed : int
         Of the order, the crops, mixup and dropout.
-    folder : Path
-        For ``last.ckpt`` and ``curves.csv``.
+    folder : Path or None
+        For ``last.ckpt`` and ``curves.csv``; None writes nothing.
     weights : tensor [shape=(N,)] or None
         How often each training track is heard, and how strongly augmented (but for noise and
         mixup), beside the others: mean 1 leaves the whole as it is. None is every track once.
     accelerator : str
         Of Lightning: ``"cpu"``, ``"gpu"``, ``"auto"``.
+    on_epoch : callable or None
+        Called with the number of finished epochs after each one.
     make_training : callable
         Makes the :class:`GenreTraining`; one of your own may learn more than the genres.
 
@@ -265,21 +280,19 @@ def fit(
         if isinstance(part, SolvedModel):
             solve_head(part, train, settings)
     training = make_training(model, train, settings, seed, weights)
-    keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder / CURVES)
+    keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder, on_epoch)
     last = LastWeights()
-    trainer = _trainer(
-        settings,
-        [keeper, last, _averaging(settings.averaging)],
-        folder,
-        accelerator,
-    )
-    checkpoint = folder / CHECKPOINT
+    callbacks: list[Callback] = [keeper, last, _averaging(settings.averaging)]
+    trainer = _trainer(settings, callbacks, folder, accelerator)
+    checkpoint = None if folder is None else folder / CHECKPOINT
+    if checkpoint is not None and not checkpoint.exists():
+        checkpoint = None
     on_interrupt = signal.getsignal(signal.SIGINT)
     with _quiet():
         try:
             trainer.fit(
                 training,
-                ckpt_path=checkpoint if checkpoint.exists() else None,
+                ckpt_path=checkpoint,
                 weights_only=True,
             )
         except SystemExit:
@@ -289,7 +302,7 @@ def fit(
             signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
         except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError) as error:
-            if not checkpoint.exists() or trainer.global_step > 0:
+            if checkpoint is None or trainer.global_step > 0:
                 raise
             raise TrainingError(
                 f"The checkpoint {checkpoint} cannot be read ({type(error).__name__}): delete it, "
@@ -327,14 +340,16 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _trainer(
-    settings: TrainingSettings, callbacks: list[Callback], folder: Path, accelerator: str
+    settings: TrainingSettings, callbacks: list[Callback], folder: Path | None, accelerator: str
 ) -> lightning.Trainer:
-    checkpoints = ModelCheckpoint(
-        dirpath=folder,
-        filename=CHECKPOINT.removesuffix(".ckpt"),
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    if folder is not None:
+        checkpoints = ModelCheckpoint(
+            dirpath=folder,
+            filename=CHECKPOINT.removesuffix(".ckpt"),
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        callbacks = [*callbacks, checkpoints]
     with _quiet():
         return lightning.Trainer(
             accelerator=accelerator,
@@ -343,8 +358,9 @@ def _trainer(
             gradient_clip_val=settings.gradient_clip,
             deterministic=True,
             logger=False,
-            callbacks=[*callbacks, checkpoints],
+            callbacks=callbacks,
             plugins=[WholeCheckpoints()],
+            enable_checkpointing=folder is not None,
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=folder,

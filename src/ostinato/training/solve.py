@@ -38,7 +38,7 @@ def solve(
     train: Tracks,
     valid: Tracks,
     settings: TrainingSettings,
-    folder: Path,
+    folder: Path | None = None,
 ) -> tuple[Curves, dict[str, Tensor]]:
     """Solve for a model's head in place: logistic regression on the statistics of its windows.
 
@@ -50,8 +50,8 @@ def solve(
         ``valid`` is judged for the one point of the curves: nothing is chosen on it.
     settings : TrainingSettings
         Of which the windows count.
-    folder : Path
-        For ``curves.csv``.
+    folder : Path or None
+        For ``curves.csv``; None writes nothing.
 
     Returns
     -------
@@ -76,7 +76,8 @@ def solve(
         row |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
     row |= {"epoch": 1, "seconds": time.perf_counter() - started}
     curves = {name: [row[name]] for name in CURVE_COLUMNS}
-    write_curves(folder / CURVES, curves)
+    if folder is not None:
+        write_curves(folder / CURVES, curves)
     return curves, {k: v.clone() for k, v in model.state_dict().items()}
 
 

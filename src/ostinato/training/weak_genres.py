@@ -11,7 +11,6 @@ class-imbalance", ACCV 2020), which weighs a class by ``(1 - accuracy) ** streng
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,8 +31,6 @@ from ostinato.training.tracks import Tracks, predict
 WEAK_GENRES = "weak_genres.json"
 LEAST_MISSED = 0.05
 """A genre counts as missed at least this often, so that one that is never missed is still heard."""
-
-_INNER = "inner"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +71,6 @@ def recall_on_inner_folds(
     make_model: Callable[[], GenreModel],
     settings: TrainingSettings,
     seed: int,
-    folder: Path,
     accelerator: str = "cpu",
 ) -> dict[str, float]:
     """Recall of every genre on recordings of the training part that were held out in turn.
@@ -91,8 +87,6 @@ def recall_on_inner_folds(
         last step's weights are judged: their average would still remember the first ones.
     seed : int
         Of the folds and the trainings.
-    folder : Path
-        For checkpoints and curves while it lasts; emptied first, and gone in the end.
     accelerator : str
         Of Lightning.
 
@@ -108,8 +102,6 @@ def recall_on_inner_folds(
     short = replace(settings, epochs=n_epochs, curve_every=n_epochs, weak_genres=0.0)
     heard = dict.fromkeys(part.genres, 0)
     hits = dict.fromkeys(part.genres, 0)
-    # Half a training is not gone on with: it may be that of another version of the data.
-    shutil.rmtree(folder, ignore_errors=True)
     for k, fold in enumerate(folds):
         inner_seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
         torch.manual_seed(inner_seed)
@@ -121,7 +113,6 @@ def recall_on_inner_folds(
             valid=judge,
             settings=short,
             seed=inner_seed,
-            folder=folder / str(k),
             accelerator=accelerator,
         )
         model.load_state_dict(last)
@@ -129,7 +120,6 @@ def recall_on_inner_folds(
         for truth, answer in zip(judge.labels.tolist(), said.tolist(), strict=True):
             heard[part.genres[truth]] += 1
             hits[part.genres[truth]] += truth == answer
-    shutil.rmtree(folder)
     return {genre: hits[genre] / heard[genre] for genre in part.genres}
 
 
@@ -140,16 +130,17 @@ def weigh_genres(
     make_model: Callable[[], GenreModel],
     settings: TrainingSettings,
     seed: int,
-    folder: Path,
+    folder: Path | None = None,
     accelerator: str = "cpu",
 ) -> dict[str, GenreWeight]:
-    """Recall and weight of every genre; kept in ``folder/weak_genres.json`` and read from there.
+    """Recall and weight of every genre.
 
-    Parameters and errors are those of :func:`recall_on_inner_folds`, but that ``folder`` is the
-    run's own: one that is resumed need not listen twice.
+    Parameters and errors are those of :func:`recall_on_inner_folds`. Where there is a ``folder``,
+    the weights are kept in its ``weak_genres.json``, so that a training that is resumed need not
+    find them again.
     """
-    path = folder / WEAK_GENRES
-    if path.exists():
+    path = None if folder is None else folder / WEAK_GENRES
+    if path is not None and path.exists():
         return _read(path, corpus.genres)
     recall = recall_on_inner_folds(
         corpus,
@@ -157,12 +148,12 @@ def weigh_genres(
         make_model=make_model,
         settings=settings,
         seed=seed,
-        folder=folder / _INNER,
         accelerator=accelerator,
     )
     weights = genre_weights(recall, settings.weak_genres)
     found = {g: GenreWeight(recall=recall[g], weight=weights[g]) for g in recall}
-    write_text(path, json.dumps({g: asdict(w) for g, w in found.items()}, indent=1) + "\n")
+    if path is not None:
+        write_text(path, json.dumps({g: asdict(w) for g, w in found.items()}, indent=1) + "\n")
     return found
 
 

@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ostinato import models
 from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.features import FeatureSpec
-from ostinato.models import registry as models
 from ostinato.models.export import graph as export
 from ostinato.models.export.graph import check_onnx, to_onnx, write_onnx
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
@@ -208,7 +208,7 @@ class TestToOnnx:
         """In a process of its own: some of the exporter's warnings are given once a process."""
         program = f"""
 import sys
-from ostinato.models import registry as models
+from ostinato import models
 from ostinato.features import FeatureSpec
 assert not [name for name in sys.modules if name.startswith(("onnx", "torch.onnx"))]
 from ostinato.models.export.graph import to_onnx

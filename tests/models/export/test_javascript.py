@@ -123,7 +123,7 @@ def test_a_trained_model_with_the_front_end_says_what_ostinato_says(
 ) -> None:
     """What comes before the network and behind it is in the file: other code than Python's."""
     torch = pytest.importorskip("torch")
-    from ostinato.models import registry as models
+    from ostinato import models
     from ostinato.models.export.model_file import write_listening, write_with_front_end
 
     spec = FeatureSpec()

@@ -10,9 +10,9 @@ import torch
 from scipy.fft import idct
 from scipy.signal import periodogram
 
+from ostinato import models
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
-from ostinato.models import registry as models
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.layers.mel_image import MelImage
 from ostinato.models.layers.normalisation import FrameNormalisation

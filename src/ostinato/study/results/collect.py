@@ -28,7 +28,7 @@ from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.intervals import MetricIntervals
 from ostinato.evaluation.metrics import Metrics, evaluate
 from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
-from ostinato.models.registry import family
+from ostinato.models import family
 from ostinato.study.config import StudyConfig
 from ostinato.study.results.always_wrong import missed
 from ostinato.study.results.confidence import confidence

@@ -1,0 +1,182 @@
+"""The one road of training: a corpus and a fold in, a trained and judged model out, in memory.
+
+A folder is needed only to resume a training that was interrupted; what a study keeps in one is
+:mod:`ostinato.study.training_run`'s affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ostinato import __version__, models
+from ostinato.datasets import Corpus
+from ostinato.datasets.splits import PARTS, Fold
+from ostinato.evaluation.metrics import Metrics, evaluate
+from ostinato.inference.model_info import ModelInfo
+from ostinato.models.baseline import SolvedModel
+from ostinato.training.curves import Curves
+from ostinato.training.fit import fit
+from ostinato.training.settings import TrainingSettings
+from ostinato.training.solve import solve
+from ostinato.training.tracks import Tracks, predict
+from ostinato.training.weak_genres import GenreWeight, track_weights, weigh_genres
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A trained model, and what its training found out.
+
+    Attributes
+    ----------
+    model : GenreModel
+        With the averaged weights, in evaluation mode.
+    info : ModelInfo
+    curves : dict of str to list
+        Learning curves; see :func:`ostinato.training.fit.fit`.
+    weak_genres : dict of str to GenreWeight
+        Empty unless ``weak_genres`` is set.
+    last_accuracy : dict of str to float
+        Accuracy on train and valid with the weights of the last step, before averaging.
+    probabilities : dict of str to array [each shape=(n_ids, n_genres)]
+        One verdict a track, by part of the fold, in the order of its ids.
+    metrics : dict of str to Metrics
+        By part.
+    """
+
+    model: models.GenreModel
+    info: ModelInfo
+    curves: Curves
+    weak_genres: Mapping[str, GenreWeight]
+    last_accuracy: Mapping[str, float]
+    probabilities: Mapping[str, NDArray[np.float64]]
+    metrics: Mapping[str, Metrics]
+
+
+def train(
+    corpus: Corpus,
+    fold: Fold,
+    family: str,
+    *,
+    settings: Any = None,
+    training: TrainingSettings | None = None,
+    seed: int = 0,
+    folder: Path | None = None,
+    accelerator: str = "cpu",
+    on_epoch: Callable[[int], None] | None = None,
+) -> TrainedModel:
+    """Train a model on a fold's training part, and judge it on every part.
+
+    Training runs on one thread, whatever the machine: the number of threads changes the order of
+    sums, and with it the last bits of every weight. The caller's random numbers are left alone.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    fold : Fold
+        Ids of train, valid and test. Without ids of test, no test track is gathered.
+    family : str
+        One of :data:`ostinato.models.FAMILIES`.
+    settings : dataclass or None
+        The family's; None is its defaults.
+    training : TrainingSettings or None
+        None is the defaults.
+    seed : int
+        Decides the first weights, the order, the crops, the augmentation and dropout.
+    folder : Path or None
+        Keeps ``last.ckpt`` and ``curves.csv``, written after every epoch; a training that finds
+        its checkpoint there is resumed. None writes nothing.
+    accelerator : str
+        Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
+    on_epoch : callable or None
+        Called with the number of finished epochs after each one.
+
+    Raises
+    ------
+    UsageError
+        If there is no such family, or settings do not fit the frames or the tracks.
+    DataError
+        If a frame holds no finite number, or artists do not suffice to find the weak genres.
+    TrainingError
+        If training diverges, or a checkpoint cannot be read.
+    """
+    training = training or TrainingSettings()
+    settings = settings or models.family(family).settings()
+    with _one_thread(), torch.random.fork_rng(devices=[]):
+        parts = [part for part in PARTS if fold.part(part)]
+        # Copies of a recording are trained on, never judged.
+        tracks = {
+            part: (Tracks.with_copies if part == "train" else Tracks.of)(corpus, fold.part(part))
+            for part in parts
+        }
+        make_model = partial(
+            models.build, family, spec=corpus.spec, n_genres=len(corpus.genres), settings=settings
+        )
+        torch.manual_seed(seed)
+        model = make_model()
+        data: dict[str, Any] = {"train": tracks["train"], "valid": tracks["valid"]}
+        weak: dict[str, GenreWeight] = {}
+        if isinstance(model, SolvedModel):
+            curves, last = solve(model, **data, settings=training, folder=folder)
+            if on_epoch is not None:
+                on_epoch(training.epochs)
+        else:
+            own: dict[str, Any] = {"settings": training, "seed": seed, "folder": folder}
+            own["accelerator"] = accelerator
+            if training.weak_genres:
+                weak = weigh_genres(corpus, fold.train, make_model=make_model, **own)
+            weights = track_weights(weak, data["train"], corpus.genres) if weak else None
+            curves, last = fit(model, **data, **own, weights=weights, on_epoch=on_epoch)
+        window = {"length": training.window_frames, "hop": training.window_hop}
+        probabilities = {part: predict(model, tracks[part], **window) for part in parts}
+        labels = {part: tracks[part].labels.numpy() for part in parts}
+        averaged = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(last)
+        last_accuracy = {
+            part: float((predict(model, t, **window).argmax(axis=1) == labels[part]).mean())
+            for part, t in data.items()
+        }
+        model.load_state_dict(averaged)
+    return TrainedModel(
+        model=model.eval(),
+        info=ModelInfo(
+            family=family,
+            settings=asdict(settings),
+            genres=corpus.genres,
+            spec=corpus.spec,
+            window_frames=training.window_frames,
+            window_hop=training.window_hop,
+            provenance={
+                "data": corpus.name,
+                "seed": seed,
+                "train": len(fold.train),
+                "training": asdict(training),
+                "ostinato": __version__,
+            },
+        ),
+        curves=curves,
+        weak_genres=weak,
+        last_accuracy=last_accuracy,
+        probabilities=probabilities,
+        metrics={p: evaluate(labels[p], probabilities[p], corpus.genres) for p in parts},
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Train on one thread; threads and determinism are the caller's again afterwards."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
