@@ -204,7 +204,7 @@ def test_a_study_of_a_table_keeps_its_artists_apart(call, tiny, tmp_path) -> Non
         (["--data", "no/such/folder"], 2, "no/such/folder"),
         (["--data", "none.csv"], 2, "Cannot read the table 'none.csv'"),
         (["--data", "two.tsv"], 1, "The table 'two.tsv', line 2: the genre is empty."),
-        (["--data", "far.csv"], 1, "None of the 1 files that the table 'far.csv' names is there"),
+        (["--data", "far.csv"], 1, "None of the 1 files that the table 'far.csv' names exists"),
         (["--data", "empty"], 1, "empty"),
         (["--data", "one"], 1, "genre"),
     ],

@@ -166,7 +166,7 @@ def test_paths_are_absolute_or_below_the_tables_folder(
 
 
 def test_an_artist_in_capitals_is_the_same_artist(folder: Path) -> None:
-    """Two spellings would let one artist stand on two sides. Composed accents count as well."""
+    """Two spellings would let one artist be in two parts. Composed accents count as well."""
     names = ("Bjo\u0308rk", "BJÖRK", "björk ")
     text = "path,genre,artist\n" + "".join(
         f"{x}.wav,pop,{n}\n" for x, n in zip("abc", names, strict=True)
@@ -391,15 +391,15 @@ def test_artists_stand_on_one_side(folder: Path) -> None:
             {"blues": "a", "jazz": "bcd"},
             "auto",
             "Genre 'blues': expected at least three artists, one for each of train, valid and "
-            "test, got 1; an artist stands in one part with all recordings; where artists may "
-            "stand on two sides, use --split song-holdout.",
+            "test, got 1; all recordings of an artist go to one part; where artists may "
+            "overlap, use --split song-holdout.",
         ),
         (
             {"blues": "a", "jazz": "a"},
             "holdout",
             "Genre 'blues': expected at least three artists, one for each of train, valid and "
-            "test, got 1; an artist stands in one part with all recordings; where artists may "
-            "stand on two sides, use --split song-holdout.",
+            "test, got 1; all recordings of an artist go to one part; where artists may "
+            "overlap, use --split song-holdout.",
         ),
         (
             {"blues": "abcd", "jazz": "efghi"},

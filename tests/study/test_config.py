@@ -63,7 +63,7 @@ def test_a_setting_left_out_is_the_default(tmp_path) -> None:
         ("shares = {train = 'most'}", r"shares\.train: .*number; got 'most'"),
         (
             "split = 'strict'\nshares = {train = 0.8, valid = 0.1, test = 0.1}",
-            "only holdout and song-holdout are drawn to sizes .*, but the split is 'strict'",
+            "only holdout and song-holdout take shares, but the split is 'strict'",
         ),
         (
             "split = 'song-folds'\nshares = {train = 0.8, valid = 0.1, test = 0.1}",

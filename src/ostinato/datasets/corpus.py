@@ -18,6 +18,9 @@ from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
 
+PARTS = ("train", "valid", "test")
+"""The parts of a split."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:

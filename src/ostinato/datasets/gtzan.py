@@ -29,7 +29,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.datasets.corpus import Corpus, Recording, Skipped
+from ostinato.datasets.corpus import PARTS, Corpus, Recording, Skipped
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames, log_mel_from_mfcc
 
@@ -49,9 +49,6 @@ GENRES = (
 
 SPLITS = ("fault-filtered", "stratified")
 """The published splits of the table."""
-
-PARTS = ("train", "valid", "test")
-"""The parts of a split."""
 
 SOURCE_URL = "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz"
 """Where the collection lives now."""

@@ -1,4 +1,4 @@
-"""Splits: the published lists, seeded ones, and that no recording can stand on two sides."""
+"""Splits: the published lists, seeded ones, and that no recording can be in two parts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def artists(corpus: Corpus, ids: Sequence[str]) -> set[str]:
 
 
 def is_clean(corpus: Corpus, fold: Fold) -> bool:
-    """No recording on two sides: the definition, pair by pair."""
+    """No recording in two parts: the definition, pair by pair."""
     sides = [recordings(corpus, fold.part(part)) for part in PARTS]
     return not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
 
@@ -105,7 +105,7 @@ class TestFaultFiltered:
         assert split.notes == ("jazz.00054 cannot be read and is passed over.",)
 
     def test_no_recording_stands_on_two_sides(self, whole: Corpus) -> None:
-        """GTZAN has 14 pairs of exact replicas; the lists keep them off two sides."""
+        """GTZAN has 14 pairs of exact replicas; the lists keep each pair in one part."""
         assert is_clean(whole, split_corpus(whole, "fault-filtered").folds[0])
 
     def test_artists_do(self, whole: Corpus) -> None:
@@ -185,7 +185,7 @@ class TestAuto:
 
 
 class TestSongHoldout:
-    """Recordings kept together; artists on both sides, as the name says."""
+    """Recordings kept together; artists overlap, as the name says."""
 
     @pytest.mark.parametrize(
         ("n", "shares"),
@@ -257,7 +257,7 @@ class TestSongHoldout:
         """Four recordings, and a genre for each three of them: any two need different parts."""
         kinds = {"a": "xyz", "b": "xyw", "c": "xzw", "d": "yzw"}
         knot = [Recording(id=f"{g}/{i}", genre=g, recording=i) for g, n in kinds.items() for i in n]
-        with pytest.raises(DataError, match="stand in other genres as well"):
+        with pytest.raises(DataError, match="are in other genres as well"):
             split_corpus(corpus_of(knot), "song-holdout")
 
 
@@ -414,7 +414,7 @@ def collections(draw: st.DrawFn, *, known: bool = True) -> Corpus:
 
 
 def hold_clean(corpus: Corpus, split: Split) -> None:
-    """Each fold of a drawn split: all recordings, none on two sides, artists as promised."""
+    """Each fold of a drawn split: all recordings, none in two parts, artists as promised."""
     for fold in split.folds:
         assert is_clean(corpus, fold)
         assert sorted(fold.train + fold.valid + fold.test) == sorted(corpus.ids)

@@ -112,7 +112,7 @@ class TestStrict:
 
 
 class TestPromise:
-    """An artist on two sides raises unless the split was asked for by a name that says so."""
+    """An artist in two parts raises unless the split was asked for by a name that says so."""
 
     CORPUS = corpus_of(
         [Recording(id=f"{i}", genre="a", artist=a) for i, a in enumerate("xyxz")]
@@ -153,9 +153,9 @@ class TestFoldsToCompare:
             assert fold.test == ()
             assert all(abs(n - of_all[g] / 10) < 2 for g, n in genres(whole, fold.valid).items())
 
-    def test_song_folds_say_that_artists_stand_on_both_sides(self, whole: Corpus) -> None:
+    def test_song_folds_say_that_artists_overlap(self, whole: Corpus) -> None:
         split = split_corpus(whole, "song-folds")
-        assert "comparison with the literature only: artists stand on both" in split.notes[0]
+        assert "comparison with the literature only: artists overlap" in split.notes[0]
         assert sum(shared_artists(whole, fold)["valid"] for fold in split.folds) > 700
 
     def test_copies_stay_together_in_song_folds(self) -> None:
@@ -370,7 +370,7 @@ class TestFile:
             (HEAD, "names no recording"),
             (GOOD + "e\t0\ttest\n", r"line 4: 'mine' has no recording 'e'"),
             ("# name: n\n" + GOOD + "e\t0\ttest\n", "line 5: 'mine' has no recording 'e'"),
-            (GOOD + "a\t0\ttest\n", "line 4: 'a' stands in fold 0 a second time"),
+            (GOOD + "a\t0\ttest\n", "line 4: 'a' is in fold 0 a second time"),
             (GOOD + "c\t0\texam\n", "line 4: expected a part of train, valid, test; got 'exam'"),
             (GOOD + "c\t2\ttrain\n", r"line 4: expected folds numbered 0, 1, .*got '2'"),
             (GOOD + "c\t-1\ttrain\n", "line 4: expected folds numbered .*got '-1'"),

@@ -94,7 +94,7 @@ def corpus_of(rows: Sequence[Row], folder: Path) -> Corpus:
 
 
 def leaks(rows: Sequence[Row], split: Split) -> Iterator[tuple[str, str, str]]:
-    """Pairs of rows on two sides that share a recording, bytes, or an artist who is kept apart."""
+    """Pairs of rows in two parts that share a recording, bytes, or an artist who is kept apart."""
     by_id = {row.id: row for row in rows}
     for fold in split.folds:
         sides = [(by_id[i], part) for part in PARTS for i in fold.part(part)]

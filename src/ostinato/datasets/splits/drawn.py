@@ -1,4 +1,4 @@
-"""Splits that are drawn with a seed: 60/20/20, or folds; of any collection."""
+"""Splits that are drawn with a seed, for any collection: 60/20/20, or folds."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import Corpus, Recording, linked
-from ostinato.datasets.splits.fold import PARTS, Fold, Split, unknown_artists
-from ostinato.datasets.splits.lists import missing
+from ostinato.datasets.corpus import PARTS, Corpus, Recording, linked
+from ostinato.datasets.splits.fold import Fold, Split, unknown_artists
+from ostinato.datasets.splits.published import missing
 from ostinato.errors import DataError, UsageError, require
 
-#: What is counted, and what helps where there is too little of it to have some in each part.
+# What is counted, and advice where there are too few of them for all parts.
 _ADVICE = {
     "different recordings": "copies of one sound count once, and a recording in several genres "
     "goes to one part with all of them",
-    "artists": "an artist stands in one part with all recordings; where artists may stand on two "
-    "sides, use --split song-holdout",
+    "artists": "all recordings of an artist go to one part; where artists may overlap, use "
+    "--split song-holdout",
 }
 HOLDOUT_SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
 
@@ -30,27 +30,26 @@ HOLDOUT_SHARES = {"train": 0.6, "valid": 0.2, "test": 0.2}
 def holdout(
     corpus: Corpus, *, seed: int = 0, shares: Mapping[str, float] = HOLDOUT_SHARES
 ) -> Split:
-    """60/20/20 of each genre's different recordings; no artist, as far as known, on two sides.
+    """Draw 60/20/20 of each genre's different recordings, with no known artist in two parts.
 
-    Files that hold the same recording go to one part and count as one recording, so that no part
-    is the same sound many times over. Each genre's parts are as near to their shares as its artists
-    allow; the artists with most recordings come to train. A recording of unknown artist is an
-    artist of its own: where no artist is known, everybody stands where :func:`song_holdout` puts
-    them, and the notes say what could not be guarded against.
+    Files with the same recording go to one part and count as one recording. Each genre's parts are
+    as near to their shares as its artists allow; the artists with most recordings go to train. A
+    recording of unknown artist is an artist of its own: where no artist is known, the split is that
+    of :func:`song_holdout`, with a note.
 
     Parameters
     ----------
     corpus : Corpus
     seed : int
     shares : dict of str to float
-        Of train, valid and test; positive, with sum 1.
+        The shares of train, valid and test; positive, with sum 1.
 
     Raises
     ------
     UsageError
-        If the shares are not such.
+        If the shares are not positive, or their sum is not 1.
     DataError
-        If a genre has fewer than three artists, or so many that stand in other genres as well that
+        If a genre has fewer than three artists, or so many that are in other genres as well that
         one of its parts would be empty.
     """
     known = any(r.artist is not None for r in corpus.recordings)
@@ -63,21 +62,21 @@ def holdout(
 def song_holdout(
     corpus: Corpus, *, seed: int = 0, shares: Mapping[str, float] = HOLDOUT_SHARES
 ) -> Split:
-    """As :func:`holdout`, with artists on both sides: an easier task, asked for by name.
+    """Draw as :func:`holdout`, but artists overlap: an easier task.
 
     Parameters
     ----------
     corpus : Corpus
     seed : int
     shares : dict of str to float
-        Of train, valid and test; positive, with sum 1.
+        The shares of train, valid and test; positive, with sum 1.
 
     Raises
     ------
     UsageError
-        If the shares are not such.
+        If the shares are not positive, or their sum is not 1.
     DataError
-        If a genre has fewer than three different recordings, or so many that stand in other genres
+        If a genre has fewer than three different recordings, or so many that are in other genres
         as well that one of its parts would be empty.
     """
     groups = _numbers([r.recording for r in corpus.recordings])
@@ -93,10 +92,10 @@ def artist_folds(
     repeats: int = 1,
     examined_too: bool = False,
 ) -> Split:
-    """Folds to choose a recipe with: no artist, and no recording, on two sides.
+    """Draw folds to choose a recipe with: no artist, and no recording, in two parts.
 
-    On GTZAN over the train and valid tracks of ``fault-filtered`` (639 of them), so that the
-    choice never sees its test part. Each fold's held-out recordings are its ``valid`` part; there
+    On GTZAN they cover the train and valid tracks of ``fault-filtered`` (639), so that the choice
+    never sees its test part. Each fold's held-out recordings are its ``valid`` part; there
     is no test part. Genres are balanced as far as artists allow (scikit-learn's
     ``StratifiedGroupKFold``); a recording of unknown artist is an artist of its own.
 
@@ -106,16 +105,16 @@ def artist_folds(
     n_folds : int
     seed : int
     repeats : int
-        Draw so many times, with seeds ``seed``, ``seed`` + 1, ...: ``n_folds`` folds each, one
+        Number of drawings, with seeds ``seed``, ``seed`` + 1, ...: ``n_folds`` folds each, one
         after the other (for the corrected resampled t of Nadeau and Bengio 2003).
     examined_too : bool
-        On GTZAN, over the tracks of the test part as well (929): ``artist-folds-all``, to compare
-        splits with. Whoever chooses by it has seen the test part.
+        On GTZAN, cover the test part as well (929): ``artist-folds-all``, to compare splits with.
+        A choice by it has seen the test part.
 
     Raises
     ------
     UsageError
-        If fewer than two folds, or no drawing, are asked for.
+        If fewer than two folds, or no drawing, is asked for.
     DataError
         If a genre has fewer artists than there are folds.
     """
@@ -129,38 +128,37 @@ def artist_folds(
 
 
 def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0, repeats: int = 1) -> Split:
-    """The stratified folds of the literature, copies of a recording kept together: a comparison.
+    """Draw the stratified folds of the literature, copies of a recording kept together.
 
-    Artists stand on both sides, so figures are those of a task that is easier than to hear the
-    genre of music by artists nobody has met. On GTZAN over the 929 usable tracks of
-    ``fault-filtered``. Each fold's held-out recordings are its ``valid`` part; there is no test
-    part.
+    For comparison only: artists overlap, so the task is easier than the genre of music by unknown
+    artists. On GTZAN they cover the 929 usable tracks of ``fault-filtered``. Each fold's held-out
+    recordings are its ``valid`` part; there is no test part.
 
     Parameters
     ----------
     corpus : Corpus
     n_folds, seed, repeats : int
-        As of :func:`artist_folds`.
+        As in :func:`artist_folds`.
 
     Raises
     ------
     UsageError
-        If fewer than two folds, or no drawing, are asked for.
+        If fewer than two folds, or no drawing, is asked for.
     DataError
         If a genre has fewer different recordings than there are folds.
     """
     chosen = listed(corpus, PARTS)
     groups = _numbers([r.recording for r in chosen])
     note = (
-        "For comparison with the literature only: artists stand on both sides of every fold, so a "
-        "model may know the artist rather than the genre."
+        "For comparison with the literature only: artists overlap in every fold, so a model may "
+        "know the artist rather than the genre."
     )
     split = Split(name="song-folds", folds=(), notes=(note,), repeats=repeats)
     return _folds(split, chosen, groups, of="different recordings", n=n_folds, seed=seed)
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Refuse what are not positive shares of train, valid and test with sum 1.
+    """Check that shares of train, valid and test are positive, with sum 1.
 
     Raises
     ------
@@ -174,7 +172,7 @@ def check_shares(shares: Mapping[str, float]) -> None:
 
 
 def listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
-    """Of GTZAN the tracks that these parts of ``fault-filtered`` name; of all else everything."""
+    """GTZAN's tracks in these parts of ``fault-filtered``; all recordings of another corpus."""
     if missing(corpus, "fault-filtered"):
         return list(corpus.recordings)
     lists = gtzan.published_split("fault-filtered")
@@ -191,7 +189,7 @@ def _folds(
     n: int,
     seed: int,
 ) -> Split:
-    """The split with folds of whole groups, genres balanced as far as groups allow."""
+    """Fill a split with folds of whole groups, genres balanced as far as groups allow."""
     name, repeats = split.name, split.repeats
     selection = require("sklearn.model_selection", extra="train", needed_for=f"The split '{name}'")
     if n < 2:
@@ -220,7 +218,7 @@ def _folds(
 
 
 def _regrouped(split: Split, seed: int) -> tuple[str, ...]:
-    """What a reader must know of folds that were drawn more than once."""
+    """The notes on folds that were drawn more than once."""
     n = split.repeats
     drawn = (
         f"The folds are drawn {n} times, with seeds {seed} to {seed + n - 1}: each recording is "
@@ -240,11 +238,11 @@ def _draw(
     shares: Mapping[str, float],
     of: str,
 ) -> Fold:
-    """Deal whole groups to train, valid and test, genre by genre as near to the shares as can be.
+    """Assign whole groups to train, valid and test, each genre as near to the shares as possible.
 
     Groups of several genres come first, while all these have room; then those with most files,
-    which so come to train, where the room is: a figure should not count one sound, or one artist,
-    many times.
+    which go to train, where the room is: a figure should not count one sound, or one artist, many
+    times.
     """
     check_shares(shares)
     members = [np.flatnonzero(groups == g).tolist() for g in range(int(groups.max()) + 1)]
@@ -257,7 +255,7 @@ def _draw(
     sides: dict[str, list[int]] = {part: [] for part in PARTS}
     empty = {genre: set(PARTS) for genre in room}
     for g in order:
-        # A genre whose groups are no more than its empty parts can spare none for another part.
+        # A genre with no more groups than empty parts needs one group for each of these.
         urgent = [genre for genre in sizes[g] if left[genre] <= len(empty[genre])]
         part = max(
             PARTS,
@@ -275,7 +273,7 @@ def _draw(
         if part in empty[genre]:
             raise DataError(
                 f"Genre '{genre}': no recording is left for its {part} part, because its "
-                f"{of} stand in other genres as well; {_ADVICE[of]}."
+                f"{of} are in other genres as well; {_ADVICE[of]}."
             )
     return Fold(**{p: tuple(sorted(corpus.recordings[i].id for i in w)) for p, w in sides.items()})
 
@@ -283,7 +281,7 @@ def _draw(
 def _room(
     sizes: Sequence[Mapping[str, int]], shares: Mapping[str, float], of: str
 ) -> tuple[dict[str, dict[str, int]], Counter[str]]:
-    """Different recordings that each part of each genre shall have; and each genre's groups."""
+    """The number of different recordings for each part of each genre; and each genre's groups."""
     left = Counter(itertools.chain.from_iterable(sizes))
     room: dict[str, dict[str, int]] = {}
     for genre, n_groups in sorted(left.items()):
@@ -299,7 +297,7 @@ def _room(
 
 
 def _sizes(recordings: Sequence[Recording]) -> dict[str, int]:
-    """Different recordings of each genre, genres in order."""
+    """The number of different recordings of each genre, genres in order."""
     different = {(r.genre, r.recording) for r in recordings}
     return dict(sorted(Counter(genre for genre, _ in different).items()))
 

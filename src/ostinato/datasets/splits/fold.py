@@ -1,31 +1,30 @@
-"""What a split is, and the checks that none escapes."""
+"""Folds and splits, and the checks that every split must pass."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.corpus import PARTS, Corpus
 from ostinato.errors import DataError
 
-PARTS = ("train", "valid", "test")
-
-#: What a split promises about artists who are known. ``apart``: none stands on two sides.
-#: ``mixed``: nothing; how many do is counted (:func:`shared_artists`), and every report says it.
 Artists = Literal["apart", "mixed"]
+"""What a split promises about known artists. ``apart``: none is in two parts. ``mixed``: nothing;
+the overlap is counted (:func:`shared_artists`) and in every report."""
+
 ARTISTS: tuple[Artists, ...] = get_args(Artists)
 
 
 class LeakError(DataError):
-    """The same recording, or an artist who was to be kept apart, would stand on two sides."""
+    """A recording, or an artist who is to be kept apart, is in two parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """Ids of the recordings of each part; ``test`` is empty where a split has no test part."""
+    """The ids of each part; ``test`` is empty where a split has no test part."""
 
     train: tuple[str, ...]
     valid: tuple[str, ...]
@@ -50,15 +49,15 @@ class Split:
     name : str
     folds : tuple of Fold
     notes : tuple of str
-        What a reader of the figures must know, a sentence each.
+        What readers of the figures must know, a sentence each.
     artists : {"apart", "mixed"}
-        What the split promises about artists who are known (:data:`Artists`).
+        What the split promises about known artists (:data:`Artists`).
     leaks : bool
-        Whether one recording may stand on two sides: a demonstration of what that does
-        (:mod:`ostinato.datasets.splits.segments`), and never a comparison of models.
+        Whether a recording may be in two parts: a demonstration of what that does
+        (:mod:`ostinato.datasets.splits.segments`), never a comparison of models.
     repeats : int
-        How many times the folds were drawn: the first ``len(folds) / repeats`` of them are the
-        first drawing, and so on. Each holds the same recordings out, every one once.
+        Number of times that the folds were drawn: the first ``len(folds) / repeats`` of them are
+        the first drawing, and so on. Each drawing holds the same recordings out, every one once.
     """
 
     name: str
@@ -74,20 +73,20 @@ class Split:
         return tuple(self.folds[k * size : (k + 1) * size] for k in range(self.repeats))
 
     def digest(self) -> str:
-        """Short SHA-256 of who stands where: part of a run's identity."""
+        """Short SHA-256 of the ids in every part: it is in a run's recipe."""
         sides = [[sorted(fold.part(part)) for part in PARTS] for fold in self.folds]
         return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:12]
 
 
 def check_split(corpus: Corpus, split: Split) -> Split:
-    """Check every fold of a split against what it promises, and give it back.
+    """Check every fold of a split against its promises, and return the split.
 
     Raises
     ------
     LeakError, DataError
         As :func:`check_fold`.
     DataError
-        If the folds are no ``repeats`` drawings of equally many folds, each of which holds the same
+        If the folds are not ``repeats`` drawings of equally many folds that hold the same
         recordings out.
     """
     for fold in split.folds:
@@ -101,7 +100,7 @@ def _check_repeats(split: Split) -> None:
     if repeats < 1 or n % repeats:
         raise DataError(f"Expected repeats that divide the {n} folds, got {repeats}.")
     if repeats == 1:
-        return  # whoever wrote the folds promised no drawing of all
+        return  # folds that were written by hand need not hold every recording out
     held_out = [sorted(i for fold in folds for i in fold.valid) for folds in split.drawings()]
     for k, ids in enumerate(held_out):
         if len(set(ids)) < len(ids) or ids != held_out[0]:
@@ -115,22 +114,21 @@ def _check_repeats(split: Split) -> None:
 def check_fold(
     corpus: Corpus, fold: Fold, *, artists: Artists = "mixed", leaks: bool = False
 ) -> None:
-    """Refuse a fold in which one recording stands on two sides, or that leaves nothing to learn.
+    """Refuse a fold that leaks a recording, or that leaves nothing to learn.
 
     Parameters
     ----------
     corpus : Corpus
     fold : Fold
     artists : {"apart", "mixed"}
-        Whether an artist on two sides is refused as well.
+        Whether an artist in two parts is refused as well.
     leaks : bool
-        Whether one recording on two sides is let pass, as a demonstration; the same row never is.
+        Whether a recording in two parts is allowed, as a demonstration; one row never is.
 
     Raises
     ------
     LeakError
-        Naming two ids that hold the same recording, or that are by one artist who must not stand
-        on both sides.
+        Naming two ids of one recording, or of one artist, that are in different parts.
     DataError
         If train or valid is empty, or a genre of the corpus is missing from train.
     """
@@ -169,12 +167,12 @@ def _check_artists(corpus: Corpus, fold: Fold) -> None:
                 raise LeakError(
                     f"'{other}' ({side}) and '{recording.id}' ({part}) are both by "
                     f"{recording.artist}: this split promises to keep artists apart; one in which "
-                    "artists stand on two sides must be asked for by name."
+                    "artists overlap must be asked for by name."
                 )
 
 
 def shared_artists(corpus: Corpus, fold: Fold) -> dict[str, int]:
-    """How many recordings of a later part have an artist who stands in an earlier part too.
+    """Count the recordings whose artist is in an earlier part as well.
 
     Returns
     -------
@@ -182,32 +180,33 @@ def shared_artists(corpus: Corpus, fold: Fold) -> dict[str, int]:
         ``{"valid": n, "test": n}``: recordings of valid whose artist is in train; recordings of
         test whose artist is in train or valid. Unknown artists are not counted.
     """
-    artists = {part: _artists(corpus, fold.part(part)) for part in PARTS}
-    known = {part: set(artists[part]) - {None} for part in PARTS}
-    return {
-        "valid": sum(a in known["train"] for a in artists["valid"]),
-        "test": sum(a in known["train"] | known["valid"] for a in artists["test"]),
-    }
+    return _overlap({part: _artists(corpus, fold.part(part)) for part in PARTS})
 
 
 def shared_recordings(corpus: Corpus, fold: Fold) -> dict[str, int]:
-    """How many rows of a later part are of a recording that stands in an earlier part too.
+    """Count the rows whose recording is in an earlier part as well, as :func:`shared_artists`.
 
-    0 for every split but one that leaks: what :func:`shared_artists` is for artists.
+    0 for every split but one that leaks.
     """
-    keys = {
-        part: [corpus.recordings[i].recording for i in corpus.positions(fold.part(part))]
-        for part in PARTS
-    }
-    learnt, chosen = set(keys["train"]), set(keys["valid"])
+    return _overlap(
+        {
+            part: [corpus.recordings[i].recording for i in corpus.positions(fold.part(part))]
+            for part in PARTS
+        }
+    )
+
+
+def _overlap(keys: Mapping[str, Sequence[str | None]]) -> dict[str, int]:
+    """Count the keys of valid and test that are known in an earlier part."""
+    train, chosen = set(keys["train"]) - {None}, set(keys["valid"]) - {None}
     return {
-        "valid": sum(key in learnt for key in keys["valid"]),
-        "test": sum(key in learnt or key in chosen for key in keys["test"]),
+        "valid": sum(key in train for key in keys["valid"]),
+        "test": sum(key in train | chosen for key in keys["test"]),
     }
 
 
 def artist_free(corpus: Corpus, fold: Fold) -> tuple[str, ...]:
-    """The test recordings by no artist who is known to be in train or valid, in their order.
+    """The test recordings whose artist is not known to be in train or valid, in their order.
 
     Recordings of unknown artists are among them.
     """
@@ -217,20 +216,20 @@ def artist_free(corpus: Corpus, fold: Fold) -> tuple[str, ...]:
 
 
 def unknown_artists(corpus: Corpus, ids: Iterable[str]) -> tuple[str, ...]:
-    """A note for a split that keeps artists apart: what it could not guard against, if anything."""
+    """A note for a split that keeps artists apart, if some are unknown."""
     artists = _artists(corpus, ids)
     n = artists.count(None)
     if not n:
         return ()
     if n == len(artists):
         return (
-            "No artist is known: only copies of one recording are kept together, and an artist "
-            "may stand on two sides.",
+            "No artist is known: only copies of one recording are kept together, and artists may "
+            "overlap.",
         )
     which = "1 recording is" if n == 1 else f"{n} recordings are"
     return (
-        f"{which} of unknown artist, each taken for an artist of its own: whether such an artist "
-        "stands on two sides cannot be said.",
+        f"{which} of unknown artist, each taken for an artist of its own: whether such artists "
+        "overlap is unknown.",
     )
 
 

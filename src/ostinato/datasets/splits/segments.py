@@ -1,13 +1,13 @@
-"""Recordings cut into pieces, each judged alone; and the split that leaks because of it.
+"""Recordings cut into pieces, each judged alone; and the split that leaks by it.
 
-Much of the literature on GTZAN cuts its tracks into pieces of a few seconds and deals the pieces to
-train and test at random. Pieces of one track then stand on both sides, and the figure says how well
-a model knows again what it has learnt. :func:`segment_random` is that split, as a demonstration:
-whoever asks for it must allow it by name (``allow_leak``), and every report of it says what it is.
+Much of the literature on GTZAN cuts its tracks into pieces of a few seconds and assigns the pieces
+to train and test at random. Pieces of one track are then in both parts, and the figure measures how
+well a model recognises what it has learnt. :func:`segment_random` is that split, as a
+demonstration: it must be allowed by name (``allow_leak``), and every report of it says what it is.
 
-Honest splits can be cut as well: made on whole recordings and checked, then cut, so that all pieces
-of a recording stand where it stood. Then the same models, on the same pieces, differ in nothing but
-who stands where.
+Honest splits can be cut as well: they are made of whole recordings and checked, then cut, so that
+all pieces of a recording stay in its part. The same models, on the same pieces, then differ in the
+split alone.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.corpus import PARTS, Corpus, Recording
 from ostinato.datasets.splits.drawn import listed
-from ostinato.datasets.splits.fold import PARTS, Fold, LeakError, Split
+from ostinato.datasets.splits.fold import Fold, LeakError, Split
 from ostinato.errors import DataError, UsageError
 from ostinato.features import Frames
 
 SEGMENT_RANDOM = "segment-random"
-#: Pieces of a recording where ``segment-random`` is asked for and no number is: 3 s of GTZAN's 30.
 N_SEGMENTS = 10
+"""Default number of pieces a recording in ``segment-random``: 3 s of GTZAN's 30."""
 
 REFUSAL = (
-    f"The split '{SEGMENT_RANDOM}' leaks: it cuts every recording into pieces and deals the pieces "
-    "at random, so that models are examined on recordings they have learnt, and its figure is no "
-    "accuracy on music nobody has heard; --allow-leak runs it as a demonstration, whose report "
-    "says so, and --split artist-folds is the honest comparison."
+    f"The split '{SEGMENT_RANDOM}' leaks: it cuts every recording into pieces and assigns them to "
+    "parts at random, so that models are examined on recordings they have learnt, and its figure "
+    "is no accuracy on unknown music; --allow-leak runs it as a demonstration, whose report says "
+    "so, and --split artist-folds is the honest comparison."
 )
 
 
 def refuse_leak() -> None:
-    """Say why a split of pieces at random is not run.
+    """Refuse a split of pieces at random.
 
     Raises
     ------
@@ -47,12 +47,12 @@ def refuse_leak() -> None:
 
 
 def segmented(corpus: Corpus, n: int) -> Corpus:
-    """Cut every recording into ``n`` pieces of equal length, each a row of its own.
+    """Cut every recording into ``n`` pieces of equal length, each a row.
 
     A piece's id is that of the recording with ``#0``, ``#1``, ... after it; its ``recording`` and
-    artist are those of the whole, so that every check of a split knows where it comes from. Frames
-    that are left over at the end are dropped. Copies are cut likewise: of one that is slower each
-    piece is as much longer, and holds the same music.
+    artist are those of the whole, for the checks of splits. Frames left over at the end are
+    dropped. Augmented copies are cut likewise: the pieces of a slower copy are longer, and hold the
+    same music.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def segmented(corpus: Corpus, n: int) -> Corpus:
 
 
 def _pieces(corpus: Corpus, frames: Sequence[Frames], n: int) -> tuple[Frames, ...]:
-    """Frames of every recording in ``n`` pieces of equal length."""
+    """The frames of every recording in ``n`` pieces of equal length."""
     pieces = []
     for recording, whole in zip(corpus.recordings, frames, strict=True):
         length = len(whole) // n
@@ -102,7 +102,7 @@ def segment_ids(ids: Sequence[str], n: int) -> tuple[str, ...]:
 
 
 def segmented_split(split: Split, n: int) -> Split:
-    """A split of whole recordings as one of their pieces: each piece stands where the whole did."""
+    """A split of whole recordings as one of their pieces, each in its recording's part."""
     folds = tuple(
         Fold(**{part: segment_ids(fold.part(part), n) for part in PARTS}) for fold in split.folds
     )
@@ -111,17 +111,17 @@ def segmented_split(split: Split, n: int) -> Split:
 
 
 def segment_random(corpus: Corpus, n: int, *, n_folds: int = 5, seed: int = 0) -> Split:
-    """Folds of pieces at random, pieces of one recording on both sides: it leaks.
+    """Draw folds of pieces at random, pieces of one recording in both parts: it leaks.
 
-    On GTZAN over the 929 usable tracks of ``fault-filtered``, as ``song-folds``. Each fold's
+    On GTZAN they cover the 929 usable tracks of ``fault-filtered``, as ``song-folds``. Each fold's
     held-out pieces are its ``valid`` part.
 
     Parameters
     ----------
     corpus : Corpus
-        Of whole recordings; the split is of the pieces that :func:`segmented` makes.
+        With whole recordings; the split is of the pieces that :func:`segmented` makes.
     n : int
-        Pieces of a recording.
+        Number of pieces a recording.
     n_folds : int
     seed : int
     """
@@ -136,30 +136,30 @@ def segment_random(corpus: Corpus, n: int, *, n_folds: int = 5, seed: int = 0) -
             Fold(train=tuple(ids[~is_valid].tolist()), valid=tuple(ids[is_valid].tolist()))
         )
     note = (
-        f"LEAKING, a demonstration: each recording is cut into {n} pieces and the pieces are dealt "
-        "at random, so that pieces of one recording stand on both sides."
+        f"LEAKING, a demonstration: each recording is cut into {n} pieces and the pieces are "
+        "assigned at random, so that pieces of one recording are in both parts."
     )
     return Split(name=SEGMENT_RANDOM, folds=tuple(folds), notes=(note,), leaks=True)
 
 
 def thinned(corpus: Corpus, split: Split, n: int, *, seed: int = 0) -> Split:
-    """The same split with ``n`` rows to learn from in every fold, drawn genre by genre.
+    """Reduce every train part of a split to ``n`` rows, drawn genre by genre.
 
-    Each genre keeps its share of the part. For figures under several splits to be compared, their
-    models must have learnt from as much.
+    Each genre keeps its share of the part. Figures under several splits are comparable only if
+    their models have learnt from as many rows.
 
     Parameters
     ----------
     corpus : Corpus
     split : Split
     n : int
-        Rows of each train part.
+        Number of rows of each train part.
     seed : int
 
     Raises
     ------
     DataError
-        If a train part is smaller than ``n``, or a genre would be left without a row.
+        If a train part is smaller than ``n``, or a genre would have no row.
     """
     genre = {r.id: r.genre for r in corpus.recordings}
     random = np.random.default_rng(seed)
@@ -167,8 +167,8 @@ def thinned(corpus: Corpus, split: Split, n: int, *, seed: int = 0) -> Split:
     for fold in split.folds:
         if len(fold.train) < n:
             raise DataError(
-                f"train_size: expected at most the {len(fold.train)} recordings that the split "
-                f"'{split.name}' has to learn from, got {n}."
+                f"train_size: expected at most the {len(fold.train)} recordings in train of the "
+                f"split '{split.name}', got {n}."
             )
         names: dict[str, list[str]] = {}
         for name in fold.train:
@@ -179,12 +179,12 @@ def thinned(corpus: Corpus, split: Split, n: int, *, seed: int = 0) -> Split:
         for g in by_remainder[: n - sum(sizes.values())]:
             sizes[g] += 1
         if not all(sizes.values()):
-            raise DataError(f"train_size: {n} recordings leave a genre with none to learn from.")
+            raise DataError(f"train_size: {n} recordings leave a genre with none in train.")
         kept = {
             name
             for g, own in sorted(names.items())
             for name in random.choice(own, sizes[g], replace=False).tolist()
         }
         folds.append(replace(fold, train=tuple(name for name in fold.train if name in kept)))
-    note = f"Of each train part {n} rows are learnt from, drawn genre by genre."
+    note = f"Each train part is reduced to {n} rows, drawn genre by genre."
     return replace(split, folds=tuple(folds), notes=(*split.notes, note))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ostinato.datasets.splits import PARTS
 from ostinato.errors import DataError
 from ostinato.evaluation.metrics import genre_metrics
 from ostinato.evaluation.significance import Interval
@@ -18,7 +19,6 @@ from ostinato.evaluation.significance import Interval
 Results = dict[str, Any]
 
 SCHEMA = 1
-PARTS = ("train", "valid", "test")
 #: Below this number of artists in a genre, bootstrap intervals are too narrow.
 FEW_ARTISTS = 10
 #: In a part of fewer recordings, one verdict more or less moves the accuracy by over a point, and

@@ -1,26 +1,26 @@
-"""GTZAN's published lists, and what is made of them."""
+"""Splits from GTZAN's published lists."""
 
 from __future__ import annotations
 
 import itertools
 
 from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.splits.fold import PARTS, Fold, Split, unknown_artists
+from ostinato.datasets.corpus import PARTS, Corpus
+from ostinato.datasets.splits.fold import Fold, Split, unknown_artists
 from ostinato.errors import DataError, UsageError
 
 PUBLISHED = ("fault-filtered",)
 
 
 def published(corpus: Corpus, name: str) -> Split:
-    """One of GTZAN's published splits, less the files that cannot be read.
+    """Make one of GTZAN's published splits, without the files that cannot be read.
 
     Raises
     ------
     UsageError
-        If the name is not of :data:`PUBLISHED`.
+        If the name is not in :data:`PUBLISHED`.
     DataError
-        If the corpus is not GTZAN, or lacks tracks that the lists name.
+        If the corpus is not GTZAN, or lacks tracks of the lists.
     """
     if name not in PUBLISHED:
         raise UsageError(f"Expected a published split of {', '.join(PUBLISHED)}; got '{name}'.")
@@ -29,11 +29,10 @@ def published(corpus: Corpus, name: str) -> Split:
 
 
 def strict(corpus: Corpus) -> Split:
-    """``fault-filtered`` with no artist on two sides, and the whole of its test part.
+    """Make ``fault-filtered`` with no artist in two parts, and the same test part.
 
-    Of train and valid the tracks are dropped whose artist is in the test part, and of valid those
-    whose artist is in train: 423 usable, 187 and 290 tracks are left. Figures are of the same test
-    part as those of ``fault-filtered``.
+    Tracks of train and valid whose artist is in test are dropped, and tracks of valid whose artist
+    is in train: 423 usable, 187 and 290 tracks are left.
 
     Raises
     ------
@@ -58,17 +57,17 @@ def strict(corpus: Corpus) -> Split:
 
 
 def missing(corpus: Corpus, name: str) -> list[str]:
-    """Ids of a published split that the corpus neither holds nor could read; all if not GTZAN."""
+    """Ids of a published split that the corpus neither holds nor has skipped; all if not GTZAN."""
     listed = set(itertools.chain.from_iterable(gtzan.published_split(name).values()))
     if corpus.name != "gtzan":
         return sorted(listed)
-    # Who has thrown the corrupt track away lacks nothing.
+    # A collection without the corrupt track lacks nothing.
     unreadable = {t.id for t in gtzan.tracks() if "corrupt" in t.faults}
     return sorted(listed - unreadable - set(corpus.ids) - {s.id for s in corpus.skipped})
 
 
 def _usable(corpus: Corpus, name: str, *, asked: str) -> tuple[Fold, tuple[str, ...]]:
-    """The lists of a published split, less what cannot be read, and a note of what that is."""
+    """The readable tracks of a published split, and a note of the others."""
     absent = missing(corpus, name)
     if absent:
         raise DataError(

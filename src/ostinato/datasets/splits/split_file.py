@@ -1,4 +1,4 @@
-"""A split as a plain file: tab-separated, to be read, kept beside figures, and used again.
+"""A split as a plain file: tab-separated, readable, kept beside figures, and used again.
 
 ::
 
@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ostinato.datasets.corpus import Corpus
-from ostinato.datasets.splits.fold import ARTISTS, PARTS, Fold, Split, check_split
+from ostinato.datasets.corpus import PARTS, Corpus
+from ostinato.datasets.splits.fold import ARTISTS, Fold, Split, check_split
 from ostinato.errors import DataError, UsageError
 from ostinato.storage import write_text
 
@@ -52,18 +52,18 @@ def save_split(split: Split, path: Path) -> None:
 def load_split(path: Path, corpus: Corpus) -> Split:
     """Read a split of a corpus from a file, and check it as any other.
 
-    The lines that begin with ``#`` may be absent: then the name is that of the file, and no known
-    artist may stand on two sides (``# artists: mixed`` allows it).
+    The lines that begin with ``#`` are optional: without them the name is the file's, and no known
+    artist may be in two parts (``# artists: mixed`` allows it).
 
     Raises
     ------
     UsageError
         If the file cannot be read.
     DataError
-        If it is no such table: an unknown recording or part, a recording twice in one fold; the
-        sentence names the line. Or if a fold leaves nothing to learn.
+        If it is no such table (an unknown recording or part, a recording twice in one fold): the
+        sentence names the line. If a fold leaves nothing to learn.
     LeakError
-        If one recording stands on two sides, or an artist who must not.
+        If a recording is in two parts, or an artist who must not be.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write the mark
@@ -83,7 +83,7 @@ def load_split(path: Path, corpus: Corpus) -> Split:
 
 
 def _facts(path: Path, lines: list[str]) -> Split:
-    """A split without folds yet. Lines that say something else are anybody's remarks."""
+    """A split without folds yet. Other lines are remarks, and ignored."""
     name, promise, repeats, notes = path.stem, "apart", "1", []
     for line in lines:
         key, _, value = (word.strip() for word in line.lstrip("#").partition(":"))
@@ -95,7 +95,7 @@ def _facts(path: Path, lines: list[str]) -> Split:
             repeats = value
         elif key == "note":
             notes.append(value)
-    # It becomes the name of a folder.
+    # The name becomes a folder's.
     if not re.fullmatch(r"\w[\w. -]*", name):
         raise DataError(
             f"The split {path}: expected a name of letters, digits, spaces, '.', '_' and '-', got "
@@ -137,7 +137,7 @@ def _folds(path: Path, table: str, n_before: int, corpus: Corpus) -> tuple[Fold,
             raise DataError(f"{at}: expected folds numbered 0, 1, ... in order, got '{number}'.")
         fold = int(number)
         if (name, fold) in seen:
-            raise DataError(f"{at}: '{name}' stands in fold {fold} a second time.")
+            raise DataError(f"{at}: '{name}' is in fold {fold} a second time.")
         seen.add((name, fold))
         if fold == len(folds):
             folds.append({p: [] for p in PARTS})
@@ -150,7 +150,7 @@ def _folds(path: Path, table: str, n_before: int, corpus: Corpus) -> tuple[Fold,
 
 
 def _rows(path: Path, table: str, n_before: int) -> Iterator[tuple[int, list[str]]]:
-    """Rows below the column names, each with the number of its (last) line in the file."""
+    """The rows below the column names, each with the number of its (last) line in the file."""
     reader = csv.reader(io.StringIO(table, newline=""), delimiter="\t", strict=True)
     try:
         header = next(reader, [])

@@ -1,0 +1,124 @@
+"""Splits by their names: what ``--split`` accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from ostinato.datasets.corpus import Corpus
+from ostinato.datasets.splits.drawn import (
+    HOLDOUT_SHARES,
+    artist_folds,
+    check_shares,
+    holdout,
+    song_folds,
+    song_holdout,
+)
+from ostinato.datasets.splits.fold import Split, check_split
+from ostinato.datasets.splits.published import missing, published, strict
+from ostinato.datasets.splits.segments import SEGMENT_RANDOM, refuse_leak
+from ostinato.datasets.splits.split_file import SUFFIX, load_split
+from ostinato.errors import UsageError
+
+_LISTS: dict[str, Callable[[Corpus], Split]] = {
+    "fault-filtered": lambda corpus: published(corpus, "fault-filtered"),
+    "strict": strict,
+}
+_HOLDOUTS: dict[str, Callable[..., Split]] = {"holdout": holdout, "song-holdout": song_holdout}
+_FOLDS: dict[str, Callable[..., Split]] = {
+    "artist-folds": artist_folds,
+    "artist-folds-all": partial(artist_folds, examined_too=True),
+    "song-folds": song_folds,
+}
+SPLITS = ("auto", *_LISTS, *_HOLDOUTS, *_FOLDS)
+"""The names of honest splits: ``segment-random``, which leaks, is not among them."""
+
+
+def check_settings(
+    name: str, *, shares: Mapping[str, float] = HOLDOUT_SHARES, repeats: int = 1
+) -> None:
+    """Check the settings of a split, as far as this is possible without a corpus.
+
+    Parameters
+    ----------
+    name : str
+        Of :data:`SPLITS`, ``segment-random``, or an existing file ``*.tsv``.
+    shares : dict of str to float
+        Other shares than 60/20/20 are for holdouts.
+    repeats : int
+        More than one is for folds that are drawn.
+
+    Raises
+    ------
+    UsageError
+    """
+    if name.endswith(SUFFIX):
+        if not Path(name).is_file():
+            raise UsageError(f"split: there is no file {name}.")
+    elif name not in (*SPLITS, SEGMENT_RANDOM):
+        raise UsageError(
+            f"split: expected one of {', '.join(SPLITS)}, or a file {SUFFIX}; got '{name}'."
+        )
+    check_shares(shares)
+    if dict(shares) != HOLDOUT_SHARES and name not in ("auto", *_HOLDOUTS):
+        raise UsageError(
+            f"shares: only {' and '.join(_HOLDOUTS)} take shares, but the split is '{name}'."
+        )
+    if repeats < 1:
+        raise UsageError(f"repeats: expected 1 or more, got {repeats}.")
+    if repeats > 1 and name not in _FOLDS:
+        raise UsageError(
+            f"repeats: only folds that are drawn, {', '.join(_FOLDS)}, can be drawn {repeats} "
+            f"times, but the split is '{name}'."
+        )
+
+
+def split_corpus(
+    corpus: Corpus,
+    name: str = "auto",
+    *,
+    seed: int = 0,
+    shares: Mapping[str, float] = HOLDOUT_SHARES,
+    repeats: int = 1,
+) -> Split:
+    """Split a corpus, and check that no recording leaks.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    name : str
+        One of :data:`SPLITS`, or the path of a saved split. ``auto`` is ``fault-filtered`` if
+        the corpus is GTZAN and lacks no readable track of those lists, else ``holdout``.
+    seed : int
+        The seed of splits that are drawn.
+    shares : dict of str to float
+        The sizes of ``holdout`` and ``song-holdout``.
+    repeats : int
+        Number of times that folds are drawn, with seeds ``seed``, ``seed`` + 1, ...
+
+    Raises
+    ------
+    UsageError
+        If there is no such split, or it takes no such shares or repeats.
+    DataError
+        If the corpus does not fit the split.
+    LeakError
+        If a recording is in two parts, or an artist whom the split keeps apart; always for
+        ``segment-random``, which :func:`segment_random` makes.
+    """
+    check_settings(name, shares=shares, repeats=repeats)
+    if name == SEGMENT_RANDOM:
+        refuse_leak()
+    if name.endswith(SUFFIX):
+        return load_split(Path(name), corpus)
+    if name == "auto":
+        name = "holdout" if missing(corpus, "fault-filtered") else "fault-filtered"
+        check_settings(name, shares=shares)
+    if name in _HOLDOUTS:
+        split = _HOLDOUTS[name](corpus, seed=seed, shares=shares)
+    elif name in _FOLDS:
+        split = _FOLDS[name](corpus, seed=seed, repeats=repeats)
+    else:
+        split = _LISTS[name](corpus)
+    return check_split(corpus, split)
