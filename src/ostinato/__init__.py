@@ -22,13 +22,13 @@ __all__ = [
     "classify",
 ]
 
-_OF_INFERENCE = ("Classifier", "Verdict", "classify")
+_LAZY = ("Classifier", "Verdict", "classify")
 
 
 def __getattr__(name: str) -> object:
-    """What listens is imported when it is asked for: the package itself takes no time."""
-    if name not in _OF_INFERENCE:
+    """Import the classifier when it is asked for: ``import ostinato`` itself takes no time."""
+    if name not in _LAZY:
         raise AttributeError(f"module 'ostinato' has no attribute '{name}'")
-    from ostinato.inference import classifier as inference
+    from ostinato.inference import classifier
 
-    return getattr(inference, name)
+    return getattr(classifier, name)

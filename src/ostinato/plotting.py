@@ -1,16 +1,18 @@
-"""A matplotlib figure with a title above it, in one style; and how it becomes a small PNG.
+"""The only canvas of matplotlib: figures with a title above them, in one style, as small PNGs.
 
 Drawn with matplotlib's objects on the Agg canvas: no window, no global state. Lengths are in
-inches, so that text has one size whatever the size of the figure.
+inches, so that text has the same size in every figure.
 """
 
 from __future__ import annotations
 
 import io
 import textwrap
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ostinato.errors import require
 from ostinato.storage import replacing
 
 if TYPE_CHECKING:
@@ -43,6 +45,24 @@ STYLE: dict[str, Any] = {
 }
 
 
+def style(needed_for: str) -> AbstractContextManager[None]:
+    """Have figures drawn in :data:`STYLE` in a ``with`` statement.
+
+    Parameters
+    ----------
+    needed_for : str
+        What is drawn, as the subject of a sentence.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    matplotlib = require("matplotlib", extra="plot", needed_for=needed_for)
+    settings: AbstractContextManager[None] = matplotlib.rc_context(STYLE)
+    return settings
+
+
 def titled(title: str, subtitle: str, *, width: float, height: float) -> Figure:
     """Make a figure with its title above a plot area of ``height``, which is left empty."""
     from matplotlib.figure import Figure
@@ -57,21 +77,21 @@ def titled(title: str, subtitle: str, *, width: float, height: float) -> Figure:
 
 
 def _wrapped(text: str, longest: int) -> list[str]:
-    """Lines of about one length: a last line of one word looks like a mistake."""
+    """Wrap into lines of about equal length: a last line of one word looks like a mistake."""
     n = len(textwrap.wrap(text, longest))
     evenly = (textwrap.wrap(text, width) for width in range(len(text) // max(n, 1) + 1, longest))
     return next((lines for lines in evenly if len(lines) == n), textwrap.wrap(text, longest))
 
 
 def place(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:
-    """Add axes at these distances from the lower left corner."""
+    """Add axes at these distances, in inches, from the lower left corner."""
     width, height = figure.get_size_inches()
     at = (left / width, bottom / height, (right - left) / width, (top - bottom) / height)
     return figure.add_axes(at)
 
 
 def keys(figure: Figure, left: float, top: float, **options: Any) -> None:
-    """Add a legend in a line, at these distances from the lower left corner."""
+    """Add a legend in one line, at these distances, in inches, from the lower left corner."""
     width, height = figure.get_size_inches()
     corner = (left / width, top / height)
     figure.legend(
@@ -95,13 +115,13 @@ def save(figure: Figure, path: Path) -> Path:
     WriteError
         If the file cannot be written.
     """
-    from PIL import Image  # matplotlib stands on it
+    from PIL import Image  # matplotlib depends on it
 
     raw = io.BytesIO()
     figure.savefig(raw, format="rgba", dpi=DPI)
     size = (int(figure.bbox.width), int(figure.bbox.height))
     image = Image.frombytes("RGBA", size, raw.getvalue()).convert("RGB")
-    # Such a figure has few colours: with a palette its file is three times smaller.
+    # The figures have few colours: a palette makes their files three times smaller.
     image = image.quantize(256, kmeans=1, dither=Image.Dither.NONE)
     with replacing(path) as temporary:
         image.save(temporary, format="png", optimize=True, dpi=(DPI, DPI))

@@ -1,4 +1,4 @@
-"""The verbs that listen: files in, verdicts out."""
+"""The verb ``classify``: name the genre of files."""
 
 from __future__ import annotations
 
@@ -51,44 +51,42 @@ def classify(
     top: Annotated[
         int | None,
         typer.Option(
-            help="How many genres to name. By default 2 in the table, all for programs.", min=1
+            help="Number of genres to name. By default 2 in the table, all otherwise.", min=1
         ),
     ] = None,
     thorough: Annotated[
         bool,
-        typer.Option(
-            "--thorough", help="Hear all of long files, not only excerpts spread over them."
-        ),
+        typer.Option("--thorough", help="Listen to all of long files, not only to excerpts."),
     ] = False,
     timeline: Annotated[
         bool,
         typer.Option(
-            "--timeline", help="Genre over time, of all of the file; not in csv. Is thorough."
+            "--timeline", help="Give the genre over time; not in csv. Implies --thorough."
         ),
     ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
             metavar="PNG|FOLDER",
-            help="Draw the timeline: one PNG, or a folder with one for each file. Is thorough.",
+            help="Draw the timeline: one PNG, or a folder with one a file. Implies --thorough.",
         ),
     ] = None,
     model: Annotated[
         str,
         typer.Option(
-            help="A model that ships with the package, musicnn (once fetched), or an ONNX file."
+            help="A model that ships (see ostinato models), musicnn once fetched, or an ONNX file."
         ),
     ] = "default",
     jobs: Annotated[
-        int | None, typer.Option(help="Files at a time. By default one a processor.", min=1)
+        int | None, typer.Option(help="Files at a time. By default, one a processor.", min=1)
     ] = None,
 ) -> None:
-    """Name the genre of music files, or say why not.
+    """Name the genre of music files, or say why there is none.
 
-    One line a file, as it is done. A model abstains where no genre is likely
-    enough, where a sound is silent, and where it is unlike the music that it
-    learned from. Files that cannot be used are listed at the end, and the
-    exit status is 1.
+    Prints a line a file, as soon as it is done. A model abstains if no genre is
+    likely enough, if the sound is silent, or if it is unlike the music that the
+    model learned from. Files that cannot be used are listed at the end, and the
+    exit status is then 1.
 
     Examples:
 
@@ -130,7 +128,7 @@ def classify(
 def _show(
     results: Iterable[tuple[str, Verdict | OstinatoError]], n_files: int, show: Printer
 ) -> list[OstinatoError]:
-    """Print each verdict as it comes; gives the errors."""
+    """Print each verdict as it comes; return the errors."""
     broken: list[OstinatoError] = []
     started = time.perf_counter()
     with progress("files") as step:
@@ -206,7 +204,7 @@ def _print_csv(path: str, verdict: Verdict, top: int | None) -> None:
 
 
 def _print_line(path: str, verdict: Verdict, top: int, timeline: bool) -> None:
-    """``jazz       62 %   blues 21 %   song.mp3``, or the reason why there is no genre."""
+    """Print ``jazz  62%  blues 21%  song.mp3``, or the reason why there is no genre."""
     best, *others = verdict.ranked[:top] or [("", 0.0)]
     guesses = ", ".join(f"{genre} {p:.0%}" for genre, p in others)
     if verdict.genre is None:

@@ -44,7 +44,7 @@ def listen(
     model: Annotated[
         str,
         typer.Option(
-            help="A model that ships with the package, musicnn (once fetched), or an ONNX file."
+            help="A model that ships (see ostinato models), musicnn once fetched, or an ONNX file."
         ),
     ] = "default",
 ) -> None:

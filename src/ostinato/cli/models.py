@@ -1,4 +1,4 @@
-"""The verb that lists the models that come with the package."""
+"""The verb ``models``: list the models that ship with the package."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def models(
         str, typer.Option("--format", help="table for people; json for programs.")
     ] = "table",
 ) -> None:
-    """List the models that ship, how good they are, and on what they were trained.
+    """List the models that ship, their accuracy, and the data they were trained on.
 
-    Any of them is a --model of ostinato classify and ostinato listen. All that
-    is said stands in their files: ostinato export writes it.
+    Any of them can be the --model of ostinato classify and ostinato listen. All
+    of this is read from the models' files; ostinato export writes it there.
 
     Examples:
 
@@ -44,7 +44,7 @@ def models(
 
 
 def _shown(found: list[dict[str, Any]]) -> list[RenderableType]:
-    """A table of all models, then what there is to say of each."""
+    """Format a table of all models, then sentences about each."""
     from rich.box import SIMPLE_HEAD
     from rich.padding import Padding
     from rich.table import Table
@@ -92,11 +92,11 @@ def _sentences(model: dict[str, Any]) -> list[str]:
         f"{len(model['genres'])} genres: {', '.join(model['genres'])}.",
     ]
     if accuracy is not None:
-        protocol = accuracy["protocol"].replace(" %", "%")  # or a line may end between the two
+        protocol = accuracy["protocol"].replace(" %", "%")  # else a line may break between the two
         said.append(f"Accuracy on {accuracy['n']:,} recordings: {protocol}.")
-    answers = "Answers whatever the probability"
+    answers = "Answers at any probability"
     if threshold is not None:
-        answers = f"Answers from a probability of {threshold:.0%} on"
+        answers = f"Answers from a probability of {threshold:.0%}"
         if model["precision"] is not None:
             answers += f", chosen so that {model['precision']:.0%} of answers are right"
     return [*said, f"{answers}; temperature {model['temperature']:.2f}."]

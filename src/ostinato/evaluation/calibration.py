@@ -1,18 +1,19 @@
-"""Is a probability of 0.8 right eight times in ten.
+"""Calibration: whether a probability of 0.8 is right eight times in ten.
 
 - Proper scores: negative log-likelihood in nats; Brier score (Brier 1950) in its original form, the
   sum over genres of squared errors, from 0 to 2.
 - Expected calibration error (Naeini, Cooper and Hauskrecht 2015) of the confidence, which is the
-  probability of the verdict, over bins of equal mass. It is never 0 at finite n, so beside it
-  stands the range that a perfectly calibrated model with the same confidences would give
+  probability of the verdict, over bins of equal mass. It is never 0 at finite n, so it is given
+  with the range that a perfectly calibrated model with the same confidences would give
   (consistency resampling, Broecker and Smith 2007).
-- Temperature (Guo et al. 2017): log-probabilities divided by T and normalised again. It is fitted
-  on verdicts on recordings that the model has not learned from, those of the held-out folds.
+- Temperature (Guo et al. 2017): log-probabilities divided by T and normalised again
+  (:mod:`ostinato.evaluation.probabilities`). It is fitted on recordings that the model did not
+  learn from, those of the held-out folds.
 
 Conventions: bins are cut at quantiles of the confidence, as scikit-learn's ``calibration_curve``
-cuts them, and equal confidences are never parted; of equal probabilities the first genre is the
-verdict. Ranges and intervals here take tracks for independent, which makes them too narrow where
-artists have several.
+cuts them, and equal confidences share a bin; of equal probabilities the first genre is the
+verdict. Ranges and intervals here assume independent tracks, which makes them too narrow if artists
+have several.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from ostinato.evaluation.probabilities import SMALLEST, apply_temperature
 from ostinato.evaluation.significance import Interval, TrackInterval, wilson
 
 N_BINS = 10
-#: Where a temperature is looked for. One at a bound means that none fits: every verdict was right
-#: (the low one) or probabilities say nothing about the truth (the high one).
+#: Bounds of a fitted temperature. One at a bound means that none fits: every verdict was right (the
+#: low bound) or probabilities say nothing about the truth (the high one).
 TEMPERATURES = (0.05, 20.0)
 
 _CELLS = 1 << 21  # of one block of draws: 16 MB
@@ -48,7 +49,7 @@ class Bin:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Of one part.
+    """Calibration of one part.
 
     Attributes
     ----------
@@ -59,7 +60,7 @@ class Calibration:
     ece : float
         From 0 to 1.
     ece_if_calibrated : Interval
-        What it would be for a perfectly calibrated model with the same confidences.
+        The ECE of a perfectly calibrated model with the same confidences.
     reliability : tuple of Bin
         By rising confidence.
     """
@@ -71,12 +72,12 @@ class Calibration:
     reliability: tuple[Bin, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         return asdict(self)
 
 
 def validate(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
-    """Refuse what are no labels and probabilities.
+    """Refuse arrays that are not labels and probabilities.
 
     Parameters
     ----------
@@ -158,9 +159,9 @@ def reliability(
     correct, confidences : array [shape=(n_recordings,)]
         As :func:`verdicts` returns them.
     n_bins : int
-        Of equal mass; fewer come back where confidences are equal.
+        Number of bins of equal mass; there are fewer if confidences are equal.
     level : float
-        Of each point's Wilson interval, in (0, 1).
+        Level of each point's Wilson interval, in (0, 1).
 
     Raises
     ------
@@ -204,11 +205,11 @@ def ece_if_calibrated(
     ----------
     confidences : array [shape=(n_recordings,)]
     n_bins : int
-        As for the ECE that it stands beside.
+        As for the ECE that it is compared with.
     level : float
-        Of the range, in (0, 1).
+        Level of the range, in (0, 1).
     n_draws : int
-        Simulations, at least 1. In each a verdict is right with the probability that it states.
+        Number of simulations, at least 1. In each, a verdict is right with its own probability.
     seed : int
         The same seed gives the same range.
 
@@ -253,8 +254,8 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float64
     ----------
     labels : int array [shape=(n_recordings,)]
     probabilities : array [shape=(n_recordings, n_genres)]
-        Out-of-fold: verdicts on recordings the model has not learned from. On training recordings
-        it would come out as far too low.
+        Out-of-fold: of recordings that the model did not learn from. On training recordings the
+        temperature would be far too low.
 
     Raises
     ------
@@ -281,7 +282,7 @@ def evaluate(
     n_draws: int = 2000,
     seed: int = 0,
 ) -> Calibration:
-    """All of one part.
+    """Evaluate the calibration of one part.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 The bootstrap is that of ``significance``: artists within genre and seeds are drawn together, the
 confusion matrix of every draw is added up from those of its artists, and every metric is computed
-from it (Efron and Tibshirani 1993). Wilson's interval of the accuracy stands beside it.
+from it (Efron and Tibshirani 1993). Wilson's interval of the accuracy is given too.
 
 Conventions are those of ``metrics``: macro means are over the genres that occur, a precision with
 nothing to divide by is 0. The number of artists of a genre is part of the result, since below ten
@@ -33,7 +33,7 @@ from ostinato.evaluation.significance import (
 
 @dataclass(frozen=True, kw_only=True)
 class GenreIntervals:
-    """Of one genre: support is its number of recordings, artists that of its artists."""
+    """A genre's metrics, with its numbers of recordings (support) and artists."""
 
     precision: Interval
     recall: Interval
@@ -54,14 +54,14 @@ class MetricIntervals:
     per_genre: dict[str, GenreIntervals]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         return asdict(self)
 
 
 def validate(
     labels: NDArray[np.int64], verdicts: NDArray[np.int64], clusters: Clusters, *, n_genres: int
 ) -> None:
-    """Refuse labels, verdicts and clusters that are not of the same recordings and genres.
+    """Refuse labels, verdicts and clusters of different recordings or genres.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def evaluate(
     verdicts : int array [shape=(n_seeds, n_recordings)]
         Indices into ``genres``; one row a seed, or one row of the ensemble.
     clusters : Clusters
-        Of the same recordings: genres that they were made with are ``labels``.
+        The artists of the same recordings, within the genres of ``labels``.
     genres : tuple of str
     level, n_draws, seed
         As in :func:`~ostinato.evaluation.significance.bootstrap`.

@@ -19,7 +19,7 @@ from ostinato.evaluation.probabilities import SMALLEST
 
 @dataclass(frozen=True, kw_only=True)
 class GenreMetrics:
-    """Of one genre: precision, recall and F1 in [0, 1]; support is its number of recordings."""
+    """A genre's precision, recall and F1 in [0, 1]; support is its number of recordings."""
 
     precision: float
     recall: float
@@ -29,7 +29,7 @@ class GenreMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """Of one part.
+    """The metrics of one part.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Metrics:
     confusion: list[list[int]]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         return asdict(self)
 
 
@@ -120,7 +120,7 @@ def genre_metrics(confusion: NDArray[np.int64], genres: tuple[str, ...]) -> dict
 def validate(
     labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, n_genres: int
 ) -> None:
-    """Refuse what cannot be evaluated.
+    """Refuse labels and probabilities that cannot be evaluated.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def validate(
 def evaluate(
     labels: NDArray[np.int64], probabilities: NDArray[np.float64], genres: tuple[str, ...]
 ) -> Metrics:
-    """All metrics of one part.
+    """Compute all metrics of one part.
 
     Parameters
     ----------

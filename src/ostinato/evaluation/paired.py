@@ -1,4 +1,4 @@
-"""Do two models differ: tests on the same recordings.
+"""Whether two models differ: tests on the same recordings.
 
 The null hypothesis is that the two models are exchangeable on every artist: which of the two gave
 which verdicts could be swapped, artist by artist, for all tracks of the artist at once.
@@ -6,8 +6,8 @@ which verdicts could be swapped, artist by artist, for all tracks of the artist 
 - :func:`sign_flip`: permutation test on the sums of differences by artist (Fisher 1935; clusters
   as in Gail et al. 1996), with its null distribution counted out exactly, as Pagano and Tritchler
   (1983, JASA 78) do: no draws, no seed. It is the test to read.
-- :func:`mcnemar`: the exact form (McNemar 1947) on single verdicts. It takes tracks
-  for independent, and where artists have several tracks it finds differences that are none.
+- :func:`mcnemar`: the exact form (McNemar 1947) on single verdicts. It assumes
+  independent tracks, and if artists have several it finds differences that do not exist.
 - :func:`corrected_t`: for repeated cross-validation (Nadeau and Bengio 2003, Machine Learning 52),
   whose folds share their training recordings.
 - :func:`holm`: several pairs of models are several chances to be fooled (Holm 1979).
@@ -110,7 +110,7 @@ class Comparison:
     mcnemar: McNemar | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         return asdict(self)
 
 
@@ -215,11 +215,11 @@ def corrected_t(
     Parameters
     ----------
     differences : float array [shape=(n_folds x n_repetitions,)]
-        Of each fold of each repetition, seeds averaged within it: seeds are no folds.
+        One for each fold of each repetition, averaged over seeds: seeds are not folds.
     n_train, n_test : float
         Recordings to learn from and to be examined on, means over the folds.
     level : float
-        Of the interval, in (0, 1).
+        Level of the interval, in (0, 1).
 
     Raises
     ------
@@ -227,7 +227,7 @@ def corrected_t(
         If ``level`` or a number of recordings is out of its range.
     DataError
         If there are fewer than two differences, or all are the same and not 0, which leaves no
-        spread to measure them by.
+        spread to judge them by.
     """
     if not 0 < level < 1 or n_train <= 0 or n_test <= 0:
         raise UsageError(

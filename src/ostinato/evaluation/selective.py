@@ -1,12 +1,12 @@
-"""What it buys to abstain: risk against coverage, and the threshold for a wished precision.
+"""Abstaining: risk against coverage, and the threshold for a target precision.
 
 A recording is answered when its confidence, the probability of its verdict, is at or above a
 threshold; the coverage is the share that is answered, the risk the error rate among these. The
 curve and the area under it are those of Geifman and El-Yaniv (2017, Selective classification for
 deep neural networks).
 
-Conventions: of equal confidences all or none are answered. Intervals here take tracks for
-independent, which makes them too narrow where artists have several.
+Conventions: of equal confidences all or none are answered. Intervals here assume independent
+tracks, which makes them too narrow if artists have several.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RiskCoverage:
     aurc: float
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         return {
             "threshold": self.threshold.tolist(),
             "coverage": self.coverage.tolist(),
@@ -62,24 +62,24 @@ class Threshold:
     precision: TrackInterval
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Selection:
-    """Of one part: its curve, and the threshold for each wished precision, None if unreachable."""
+    """A part's curve, and its threshold for each target precision, None if unreachable."""
 
     curve: RiskCoverage
     thresholds: dict[float, Threshold | None]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON: a list of thresholds, each with the precision wished."""
+        """Plain values, for JSON: a list of thresholds, each with its target precision."""
         return {
             "curve": self.curve.to_dict(),
             "thresholds": [
-                {"wished": wished, "found": found and found.to_dict()}
-                for wished, found in self.thresholds.items()
+                {"wished": target, "found": found and found.to_dict()}
+                for target, found in self.thresholds.items()
             ],
         }
 
@@ -119,27 +119,26 @@ def threshold_for(
     n_least: int = 20,
     level: float = 0.95,
 ) -> Threshold | None:
-    """Threshold that answers most while enough of the answers are right.
+    """Find the threshold that answers most while enough of the answers are right.
 
-    On other recordings the wish is an even bet, missed as often as kept: wish for more than is
-    needed, or look at the low end of the interval, and examine the threshold on recordings that
-    did not choose it.
+    On other recordings the target is missed as often as it is met: aim higher than needed, or use
+    the low end of the interval, and examine the threshold on recordings that did not choose it.
 
     Parameters
     ----------
     correct, confidences : array [shape=(n_recordings,)]
         As :func:`~ostinato.evaluation.calibration.verdicts` returns them, out-of-fold.
     precision : float
-        Wished share of right answers, in (0, 1].
+        Target share of right answers, in (0, 1].
     n_least : int
         A threshold that answers fewer recordings is not considered: a handful is right by luck.
     level : float
-        Of the Wilson interval of the precision, in (0, 1).
+        Level of the Wilson interval of the precision, in (0, 1).
 
     Returns
     -------
     Threshold or None
-        None where no threshold reaches the wished precision.
+        None if no threshold reaches the target precision.
 
     Raises
     ------
@@ -177,14 +176,14 @@ def evaluate(
     n_least: int = 20,
     level: float = 0.95,
 ) -> Selection:
-    """All of one part.
+    """Evaluate abstaining in one part.
 
     Parameters
     ----------
     labels : int array [shape=(n_recordings,)]
     probabilities : array [shape=(n_recordings, n_genres)]
     precisions : sequence of float
-        Wished shares of right answers, in (0, 1].
+        Target shares of right answers, in (0, 1].
     n_least, level
         As in :func:`threshold_for`.
 
@@ -199,9 +198,9 @@ def evaluate(
     return Selection(
         curve=risk_coverage(correct, confidences),
         thresholds={
-            wished: threshold_for(
-                correct, confidences, precision=wished, n_least=n_least, level=level
+            target: threshold_for(
+                correct, confidences, precision=target, n_least=n_least, level=level
             )
-            for wished in precisions
+            for target in precisions
         },
     )

@@ -1,10 +1,10 @@
-"""How far a figure could have fallen otherwise: bootstrap intervals by artist.
+"""How far chance could have moved a figure: bootstrap intervals by artist.
 
 Tracks of one artist succeed and fail together, so tracks are not independent draws. The bootstrap
 here (Efron and Tibshirani 1993; cluster form: Davison and Hinkley 1997, section 3.8) draws artists
 with replacement within each genre, and, for a mean over seeds, seeds as well. A plain resample of
-tracks gives intervals that are too narrow; so does the interval of Wilson (1927), which is here to
-stand beside it and says what it assumes.
+tracks gives intervals that are too narrow; so does the interval of Wilson (1927), which is given
+beside it and says what it assumes.
 
 In a genre with one artist nothing varies, and below ten artists intervals are too narrow: whoever
 prints an interval prints the number of artists beside it. The same holds for seeds: drawing k of
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ostinato.errors import DataError, UsageError
 
-#: Printed beside every figure that does not know of artists.
+#: Printed beside every figure that ignores artists.
 INDEPENDENT = "assumes independent tracks"
 
 _CELLS = 1 << 21  # of one block of draws: 16 MB
@@ -43,13 +43,13 @@ class Interval:
     high: float
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Plain values, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class TrackInterval(Interval):
-    """An interval that takes tracks for independent, and says so wherever it is printed."""
+    """An interval that assumes independent tracks, and says so wherever it is printed."""
 
     assumes: str = INDEPENDENT
 
@@ -182,7 +182,7 @@ def wilson(share: float, n: int, *, level: float = 0.95) -> TrackInterval:
     n : int
         Number of tracks, at least 1.
     level : float
-        Of the interval, in (0, 1).
+        Level of the interval, in (0, 1).
 
     Raises
     ------
@@ -215,11 +215,11 @@ def bootstrap(
     terms : sequence of Term
         At least one; those of one model over the same seeds.
     level : float
-        Of the interval, in (0, 1).
+        Level of the interval, in (0, 1).
     n_draws : int
-        Of the bootstrap; at least 1.
+        Number of draws, at least 1.
     seed : int
-        Of the bootstrap: the same seed gives the same interval.
+        The same seed gives the same interval.
 
     Returns
     -------

@@ -1,0 +1,8 @@
+"""A model file and a sound give a verdict.
+
+The public names, ``Classifier``, ``Verdict`` and ``classify``, are those of :mod:`ostinato`. The
+modules: ``classifier`` is the road from sound to verdict, ``sampling`` chooses excerpts of a long
+sound, ``verdict`` pools them, ``live`` is for sound that does not end, ``timeline`` draws;
+``registry`` knows which models there are; ``model_file``, ``model_info`` and ``onnx_check`` read
+and check one; ``musicnn`` and ``musicnn_wheel`` make the model that is fetched.
+"""

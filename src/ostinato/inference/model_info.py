@@ -1,8 +1,7 @@
-"""The metadata that travels with every trained model.
+"""The metadata of a trained model, kept in its file.
 
-A model without it is a heap of numbers: which genres its outputs are, which frames it was taught
-on, how long its windows are. Whoever loads weights reads this first, and refuses frames of another
-spec.
+It says which genres the outputs are, which frames the model takes, and how long its windows are.
+Whoever loads weights reads this first, and refuses frames of another spec.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from ostinato.storage import write_text
 SCHEMA = 1
 TAKES_FRAMES, TAKES_WAVEFORM = "frames", "waveform"
 
-# Files of before the other fields were there are read with their defaults.
+# Older files lack the other fields, which then have their defaults.
 _NEEDED = {"family", "settings", "genres", "spec", "window_frames", "window_hop"}
 
-# Of feature settings, far above any use.
+# Largest feature settings that a file may ask for, far above any use.
 _MOST = {
     "sample_rate_hz": 384_000, "n_fft": 1 << 16, "hop_samples": 1 << 20, "n_mels": 1 << 12,
     "n_coefficients": 1 << 12, "excerpt_seconds": 600, "top_db": 1000, "width": 1 << 16,
@@ -32,38 +31,37 @@ _MOST = {
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What a trained model is.
+    """The metadata of a trained model.
 
     Attributes
     ----------
     family : str
-        Name of the model family, e.g. ``"residual-lstm"``.
+        The model family's name, e.g. ``"residual-lstm"``.
     settings : dict
-        Settings of the family.
+        The family's settings.
     genres : tuple of str
-        Outputs, in order; at least one, each once.
+        The outputs, in order; at least one, each once.
     spec : FeatureSpec
-        Frames that it takes.
+        The frames that the model takes.
     window_frames, window_hop : int
-        How a track is cut, in frames; at least 1.
+        Length and hop of the windows, in frames; at least 1.
     temperature : float
         Divides the logarithms of a track's probabilities; positive.
     provenance : dict
         Data, split, seed, version: plain values.
     name, version, licence : str
-        Of the model; empty where they were not given.
+        The model's; empty if they were not given.
     threshold : float or None
-        Below this probability, after the temperature, there is no verdict; None: there always is.
+        Below this probability, after the temperature, the model abstains; None: it never does.
     precision : float or None
-        The share of right verdicts that ``threshold`` was chosen for.
+        The share of right verdicts for which ``threshold`` was chosen.
     novelty_threshold : float or None
-        Above this distance from what the model learned from there is no verdict; None: the model
-        does not measure it.
+        Above this distance from what the model learned from, it abstains; None: it measures none.
     accuracy : dict
         Empty, or ``mean``, ``low`` and ``high`` (95 %) in [0, 1], ``n`` recordings, and
         ``protocol``: how it was measured, in words.
     takes : {"frames", "waveform"}
-        What the graph of an ONNX file is given: windows of frames, or excerpts of sound.
+        What the graph of an ONNX file takes: windows of frames, or excerpts of sound.
 
     Raises
     ------
@@ -89,7 +87,7 @@ class ModelInfo:
     takes: str = TAKES_FRAMES
 
     def __post_init__(self) -> None:
-        # What a file holds comes in here unchecked: nothing is of its declared type until seen.
+        # Values from a file come in unchecked: none is known to have its declared type.
         genres, novelty, accuracy = self.genres, self.novelty_threshold, self.accuracy
         named = isinstance(genres, tuple) and all(isinstance(genre, str) for genre in genres)
         temperate = _is_number(self.temperature) and self.temperature > 0
@@ -119,17 +117,17 @@ class ModelInfo:
                 raise DataError(f"Model metadata '{name}': expected {expected}, got {got!r}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, with the schema's number."""
+        """Plain values, with the schema's number."""
         values = asdict(self) | {"genres": list(self.genres), "spec": self.spec.to_dict()}
         return {"schema": SCHEMA, **values}
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
+        """Write it as JSON."""
         write_text(path, json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> ModelInfo:
-        """Read what :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote.
 
         Raises
         ------
@@ -147,18 +145,18 @@ class ModelInfo:
         return cls.from_json(text, source=str(path))
 
     def to_json(self) -> str:
-        """As :meth:`save` writes it, in one line."""
+        """The JSON of :meth:`save`, in one line."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> ModelInfo:
-        """Read what :meth:`to_json` or :meth:`save` made.
+        """Read JSON that :meth:`to_json` or :meth:`save` made.
 
         Parameters
         ----------
         text : str
         source : str
-            The file that it is from, for the errors.
+            The file's name, for the errors.
 
         Raises
         ------
@@ -173,7 +171,7 @@ class ModelInfo:
         if schema != SCHEMA or isinstance(schema, bool):
             raise DataError(
                 f"{source}: expected model metadata of schema {SCHEMA}, got {schema}; it was "
-                "written by another version of Ostinato, or is no model's."
+                "written by another version of Ostinato, or is not a model's."
             )
         names = {f.name for f in fields(cls)}
         missing = sorted(_NEEDED - values.keys())
@@ -182,17 +180,17 @@ class ModelInfo:
             fault = "lacks" if missing else "holds the unknown field"
             raise DataError(f"{source}: the metadata of this model {fault} '{wrong[0]}'.")
         try:
-            if isinstance(values["genres"], list):  # a lone name would become its letters
+            if isinstance(values["genres"], list):  # a single name would become its letters
                 values["genres"] = tuple(values["genres"])
             if isinstance(values["spec"], dict):
                 values["spec"] = _spec(values["spec"])
             return cls(**values)
-        except (DataError, UsageError) as error:  # a damaged file is no wrong call
+        except (DataError, UsageError) as error:  # the file is damaged, the call is right
             raise DataError(f"{source}: {error}") from error
 
 
 def _spec(values: dict[str, Any]) -> FeatureSpec:
-    """Feature settings that a stranger wrote: none may ask for more memory than there is."""
+    """Read feature settings from a stranger's file: none may ask for more memory than there is."""
     for name, most in _MOST.items():
         value = values.get(name)
         if isinstance(value, int | float) and value > most:

@@ -1,10 +1,9 @@
-"""What an ONNX file may hold, looked at before ONNX Runtime is let near it.
+"""Check the bytes of an ONNX file before ONNX Runtime loads it.
 
-Private to :mod:`ostinato.inference.model_file`. An ONNX file is a Protocol Buffers message. A few of its
-fields could do harm, or could not be checked once the graph is loaded: tensors that name another
-file to be read, operators from outside the standard, functions, training code, and loops, which
-need not end. So the message is walked, which takes milliseconds: its fields are skipped by their
-lengths, nothing is unpacked.
+An ONNX file is a Protocol Buffers message. A few of its fields could do harm, or could not be
+checked once the graph is loaded: tensors that are read from another file, operators outside the
+standard, functions, training code, and loops, which need not end. Walking the message takes
+milliseconds: fields are skipped by their lengths, nothing is unpacked.
 
 References
 ----------
@@ -19,7 +18,7 @@ from ostinato.errors import DataError
 
 _MOST_FIELDS = 1_000_000
 
-# Message -> field -> the message that it holds. What is not named here is skipped.
+# Message -> field -> the message that it holds. Fields that are not named here are skipped.
 _INSIDE: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "opset"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -47,19 +46,19 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def check_onnx_bytes(content: bytes, *, source: str) -> None:
-    """Refuse a file that is no ONNX graph, or one that holds what no genre model needs.
+    """Refuse a file that is no ONNX graph, or holds something that no genre model needs.
 
     Parameters
     ----------
     content : bytes
-        Of the whole file.
+        The whole file.
     source : str
-        Its name, for the errors.
+        The file's name, for the errors.
 
     Raises
     ------
     DataError
-        In one sentence: what is wrong with it.
+        With one sentence: what is wrong with the file.
     """
     view = memoryview(content)
     waiting: list[tuple[str, memoryview]] = [("model", view)]
@@ -90,7 +89,7 @@ def check_onnx_bytes(content: bytes, *, source: str) -> None:
         )
 
 
-class _Odd(Exception):  # noqa: N818, not an error of its own: what is odd, for the sentence
+class _Odd(Exception):  # noqa: N818, carries what is odd into the error's sentence
     pass
 
 
@@ -108,7 +107,7 @@ def _check_field(kind: str, field: int, value: int | memoryview) -> None:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
-    """Number, wire type and value of every field; ValueError or IndexError if it is damaged."""
+    """Give number, wire type and value of every field; ValueError or IndexError if damaged."""
     at, end = 0, len(message)
     while at < end:
         key, at = _varint(message, at)
@@ -132,7 +131,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number in groups of seven bits, and where it ends."""
+    """Read a number in groups of seven bits; give it and where it ends."""
     value = shift = 0
     while True:
         byte = message[at]

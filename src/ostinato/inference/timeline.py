@@ -1,8 +1,8 @@
-"""The picture of a verdict: which genre when, and how likely each genre is over time.
+"""Draw the timeline of a verdict: the genre, and the probability of each genre, over time.
 
-A ribbon says the verdict of every part; below it, the probabilities of the genres lie on one
-another, steps as wide as the excerpts that were heard. Where no genre is likely enough, both are
-hatched; where the sound is silent, both are empty.
+A ribbon shows the verdict of every part; below it, the probabilities of the genres are stacked, in
+steps as wide as the excerpts. Where no genre is likely enough, both are hatched; where the sound is
+silent, both are empty.
 
 Axes: N stretches, G genres.
 """
@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import UsageError, joined, require
+from ostinato.errors import UsageError, joined
 from ostinato.inference.verdict import Segment, Stretch, Verdict, clock
-from ostinato.plotting import INK, SOFT, STYLE, place, save, short, titled
+from ostinato.plotting import INK, SOFT, place, save, short, style, titled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 9.8, 3.9
 _RIBBON, _FOOT, _LEFT, _RIGHT = 0.34, 0.5, 0.6, 2.05
 
-#: So many genres have a colour in a picture; the probabilities of the others are added up.
+#: Genres that have a colour in a picture; the probabilities of the others are added up.
 MOST_SHOWN = 9
-#: A genre that never leads is shown from this mean probability on.
+#: A genre that never leads is shown if its mean probability is at least this.
 LEAST_SHARE = 0.03
 OTHERS, NO_VERDICT, SILENCE = "other genres", "no verdict", "silent"
 
@@ -55,9 +55,9 @@ def draw_timeline(verdict: Verdict, path: Path, *, name: str) -> Path:
     ----------
     verdict : Verdict
     path : Path
-        Of the picture; its folder is made.
+        The picture; its folder is made.
     name : str
-        What was heard, for the line below the title.
+        The sound's name, for the line below the title.
 
     Raises
     ------
@@ -66,33 +66,32 @@ def draw_timeline(verdict: Verdict, path: Path, *, name: str) -> Path:
     WriteError
         If the file cannot be written.
     """
-    matplotlib = require("matplotlib", extra="plot", needed_for="The picture of a timeline")
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        # A file's name may hold letters that the font lacks: a box is drawn in their place.
+    with style("The picture of a timeline"), warnings.catch_warnings():
+        # A file's name may hold letters that the font lacks: they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         return save(timeline(verdict, name), path)
 
 
 class Pictures:
-    """Where the pictures of many files go: one PNG, or a folder with one for each file.
+    """Draws the pictures of many files: one PNG, or a folder with one for each file.
 
     Parameters
     ----------
     to : Path
-        A PNG by its ending, or a folder, which is made.
+        A PNG, by its suffix, or a folder, which is made.
     n_files : int
-        Files that will be heard.
+        Number of files that will be drawn.
 
     Raises
     ------
     UsageError
-        If several files shall become one PNG.
+        If several files are to become one PNG.
     MissingExtraError
         If matplotlib is not installed.
     """
 
     def __init__(self, to: Path, *, n_files: int) -> None:
-        require("matplotlib", extra="plot", needed_for="The picture of a timeline")
+        style("The picture of a timeline")  # says now, not after a long file, what is missing
         self._is_file = to.suffix.lower() == ".png" and not to.is_dir()
         if self._is_file and n_files > 1:
             raise UsageError(
@@ -102,7 +101,7 @@ class Pictures:
         self._taken: set[str] = set()
 
     def add(self, verdict: Verdict, name: str) -> Path:
-        """Draw one more file, and give where.
+        """Draw one more file; return the picture's path.
 
         Files of one name, from different folders, are numbered: ``song.mp3.png``,
         ``song.mp3-2.png``.
@@ -151,7 +150,7 @@ def timeline(verdict: Verdict, name: str) -> Figure:
 
 def _title(verdict: Verdict, segments: Sequence[Segment]) -> str:
     if not segments:
-        return f"No verdict: {verdict.abstained or 'nothing was heard'}"
+        return f"No verdict: {verdict.abstained or 'there is no sound'}"
     lasting: dict[str, float] = {}
     for start_s, end_s, genre, _ in segments:
         said = NO_VERDICT if genre is None else short(genre)
@@ -178,7 +177,7 @@ def _subtitle(verdict: Verdict, name: str) -> str:
     return " ".join(said)
 
 
-# ---------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------- data
 
 
 def genre_colours(verdict: Verdict) -> dict[str, str]:
@@ -193,7 +192,7 @@ def genre_colours(verdict: Verdict) -> dict[str, str]:
     leads = set(probabilities.argmax(axis=1).tolist())
     order = np.argsort(-means, kind="stable").tolist()
     worthy = [g for g in order if g in leads or means[g] >= LEAST_SHARE]
-    # Where there is no room for all, those that lead go first.
+    # If there is no room for all, those that lead go first.
     kept = set(sorted(worthy, key=lambda g: (g not in leads, -means[g]))[:MOST_SHOWN])
     shown = [g for g in worthy if g in kept]
     fixed = len(verdict.genres) <= len(COLOURS)
@@ -221,7 +220,7 @@ def _means(stretches: Sequence[Stretch]) -> NDArray[np.float64]:
 
 
 def _unbroken(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> Iterator[slice]:
-    """Runs of stretches without silence between them."""
+    """Runs of stretches without a gap between them."""
     breaks = np.flatnonzero(starts[1:] - ends[:-1] > 1e-3) + 1
     bounds = [0, *breaks.tolist(), len(starts)]
     for first, last in pairwise(bounds):
@@ -307,6 +306,6 @@ def _ticks(end_s: float) -> list[float]:
 
 
 def _ink_on(colour: str) -> str:
-    """Dark or white, whichever is read on this colour."""
+    """Dark or white, whichever is legible on this colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 150 else "white"
