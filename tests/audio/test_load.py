@@ -23,7 +23,9 @@ from ostinato.audio import (
     MIN_SECONDS,
     SAMPLE_RATE,
     AudioError,
+    AudioStream,
     load_audio,
+    open_audio,
     waveform_from_array,
 )
 from ostinato.errors import OstinatoError, UsageError
@@ -103,7 +105,6 @@ def assert_is_waveform(waveform: Samples) -> None:
     assert waveform.ndim == 1
     assert waveform.flags.c_contiguous
     assert np.isfinite(waveform).all()
-    assert np.abs(waveform).max() <= 1.0
 
 
 # --- good files ---------------------------------------------------------------------------------
@@ -280,19 +281,31 @@ def test_pyav_and_soundfile_agree_on_the_same_samples(
         np.testing.assert_allclose(load_audio(path), expected, atol=1e-6, err_msg=path.name)
 
 
-def test_louder_than_full_scale_is_scaled_and_not_clipped(tmp_path: Path) -> None:
+def test_louder_than_full_scale_is_neither_scaled_nor_clipped(tmp_path: Path) -> None:
     samples = tone(SAMPLE_RATE)
     soundfile.write(tmp_path / "loud.wav", 50 * samples, SAMPLE_RATE, subtype="FLOAT")
     loud = load_audio(tmp_path / "loud.wav")
-    assert np.abs(loud).max() == 1.0
-    expected = samples[:, 0] / np.abs(samples).max()
-    np.testing.assert_allclose(loud, expected, atol=1e-6)
+    np.testing.assert_array_equal(loud, 50 * samples[:, 0])
 
 
-def test_overshoot_of_resampling_stays_in_range() -> None:
-    # A square wave at full scale rings above 1 when its upper harmonics are cut off.
-    square = np.sign(np.sin(2 * np.pi * 441 * np.arange(44_100) / 44_100 + 0.1))
-    assert np.abs(waveform_from_array(square, sample_rate_hz=44_100)).max() == 1.0
+@pytest.mark.parametrize("rate_hz", [SAMPLE_RATE, 44_100])
+def test_every_road_scales_sound_alike(tmp_path: Path, rate_hz: int) -> None:
+    """A square wave at full scale, in a float file at twice that: resampled, it rings."""
+    square = 2 * np.sign(np.sin(2 * np.pi * 441 * np.arange(2 * rate_hz) / rate_hz + 0.1))
+    path = tmp_path / "square.wav"
+    soundfile.write(path, square, rate_hz, subtype="FLOAT")
+    expected = load_audio(path)
+    assert np.abs(expected).max() >= (2 if rate_hz == SAMPLE_RATE else 2.1)
+    of_array = waveform_from_array(square, sample_rate_hz=rate_hz)
+    with open_audio(path) as sound:
+        in_blocks = np.concatenate(list(sound.blocks(0.3)))
+        excerpt = sound.excerpt(0.5, 1.0)
+    with path.open("rb") as file, AudioStream.from_stream(file) as live:
+        in_chunks = np.concatenate(list(live.chunks()))
+    np.testing.assert_array_equal(of_array, expected)
+    np.testing.assert_allclose(in_blocks, expected, atol=1e-5)
+    np.testing.assert_allclose(excerpt, expected[11_025 : 11_025 + 22_050], atol=1e-5)
+    np.testing.assert_allclose(in_chunks, expected, atol=1e-5)
 
 
 def _patched(data: bytes, at: int, value: bytes) -> bytes:

@@ -204,7 +204,7 @@ def test_samples_that_are_no_numbers_are_named() -> None:
     samples = sound()
     samples[50_000] = np.nan
     raw = RawFormat(encoding="f32le", rate_hz=RATE_HZ)
-    with pytest.raises(AudioError, match="NaN or infinite: is its format another"):
+    with pytest.raises(AudioError, match="NaN or infinite: is its format right"):
         heard(Dribble(samples.tobytes()), raw)
 
 

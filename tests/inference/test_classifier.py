@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +128,18 @@ class TestArithmetic:
     def test_a_short_sound_is_heard_whole_either_way(self) -> None:
         given = {"waveform": music(80), "sample_rate_hz": RATE_HZ}
         assert toy().classify(**given) == toy().classify(**given, thorough=True)
+
+
+class TestScaling:
+    @pytest.mark.parametrize("scaling", ["standardise", "log-compress"])
+    def test_a_file_and_its_samples_give_one_verdict(self, tmp_path: Path, scaling: Any) -> None:
+        """Beyond full scale too, and for frames that depend on the level of the sound."""
+        spec = replace(SPEC, kind="log-mel", n_mels=4, scaling=scaling)
+        classifier = toy(toy_info(spec=spec))
+        loud = 7 * music(5)
+        of_file = classifier.classify(write(tmp_path / "loud.wav", loud))
+        of_samples = classifier.classify(waveform=loud, sample_rate_hz=RATE_HZ)
+        assert of_file == of_samples
 
 
 class TestExcerpts:

@@ -1,7 +1,7 @@
-"""A sound file -> mono blocks as decoded, in order; which decoder reads it, and what it states.
+"""Decode a sound file into mono blocks, in order, and read the length that it states.
 
-Private to :mod:`ostinato.audio.load`, which says what is read and what is refused, and to
-:mod:`ostinato.audio.file`. Nothing here holds a whole file: a block is given as soon as it is decoded.
+:mod:`ostinato.audio.load` says what is read and what is refused. Nothing here holds a whole file: a
+block is given as soon as it is decoded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MOST_IDLE_S = 8.0
-"""A decoder that gives no sample for so many seconds is given up."""
+"""Seconds without a sample after which a decoder is given up."""
 
 # First bytes of WAV (three kinds), AIFF, AU and FLAC.
 SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"fLaC")
@@ -70,7 +70,7 @@ class Decoding:
     Attributes
     ----------
     rate_hz : int
-        Of the blocks, known from the first on.
+        Rate of the blocks, known from the first on.
     stated_s : float or None
         Length that the file states, if it does, in seconds; known after the last block.
 
@@ -245,7 +245,7 @@ def ffmpeg_errors(name: str) -> Iterator[None]:
     except av.error.ExitError as error:  # the interrupt that a time limit stands for
         raise AudioError(name, _NO_PROGRESS) from error
     except (av.FFmpegError, OSError) as error:
-        reason = "it is of no sound format that can be read, or badly damaged"
+        reason = "it has no sound format that can be read, or is badly damaged"
         raise AudioError(name, f"{reason} ({error.strerror})") from error
 
 
@@ -273,7 +273,7 @@ def decoded_packets(
     """
     import av
 
-    heard_at = time.monotonic()
+    decoded_at = time.monotonic()
     for packet in container.demux(stream):
         frames: list[AudioFrame] = []
         trouble = ""
@@ -283,11 +283,11 @@ def decoded_packets(
             trouble = str(error.strerror)
         now = time.monotonic()
         if frames:
-            heard_at = now
-        elif now - heard_at > MOST_IDLE_S:
+            decoded_at = now
+        elif now - decoded_at > MOST_IDLE_S:
             raise AudioError(name, _NO_PROGRESS)
         yield frames, trouble
-        heard_at += time.monotonic() - now  # what the caller did meanwhile is not counted
+        decoded_at += time.monotonic() - now  # what the caller did meanwhile is not counted
 
 
 # FFmpeg's names of samples, without the "p" where each channel has a plane of its own.

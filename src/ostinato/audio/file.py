@@ -1,20 +1,14 @@
 """A sound too long to hold: any stretch of it by seeking, or all of it block by block.
 
-The same formats, the same decoders and the same mono sound at 22 050 Hz as
-:func:`ostinato.audio.load.load_audio`, which reads whole files, but in memory that does not grow with
-the length of the sound::
+The formats, decoders and scaling are those of :func:`ostinato.audio.load.load_audio`, but memory
+does not grow with the length of the sound::
 
     with open_audio("set.mp3") as sound:
         chorus = sound.excerpt(start_s=61.5, seconds=30.0)
         for block in sound.blocks(seconds=10.0):
             ...
 
-Blocks, put together, are ``load_audio``'s waveform, and an excerpt is a stretch of it, except that
-**nothing is divided by its peak**: the peak of a whole sound is known at its end only, and a factor
-of each block's own would make the loud ones quieter than their neighbours. Where the peak of the
-whole is at most 1 there is no difference; where it is more (float files, overshoot of lossy codecs
-and of resampling) samples beyond 1 stay as they are, and all are ``load_audio``'s times one factor
-that is the same for the whole sound. Frames do not depend on scale.
+Blocks, put together, are ``load_audio``'s waveform, and an excerpt is a stretch of it.
 
 What ``load_audio`` refuses is refused here when it is found: that it is no sound file, when it is
 opened; a NaN, at the latest with the block that holds it; that it is cut short, shorter than 0.5 s,
@@ -140,8 +134,7 @@ class AudioFile:
         Returns
         -------
         float32 array [shape=(n_samples,)]
-            Mono, not divided by its peak; shorter where the sound ends, empty where it ended
-            before. It may be silent.
+            Mono; shorter where the sound ends, empty where it ended before. It may be silent.
 
         Raises
         ------
@@ -184,12 +177,12 @@ class AudioFile:
         Yields
         ------
         float32 array [shape=(n_samples,)]
-            Mono, not divided by its peak.
+            Mono.
 
         Raises
         ------
         AudioError
-            What :func:`ostinato.audio.load.load_audio` refuses, at the latest before the last block.
+            What ``load_audio`` refuses, at the latest before the last block.
         UsageError
             If ``seconds`` is not positive, or no number.
         """

@@ -10,8 +10,9 @@ Every waveform is
 
 - mono: the mean of all channels;
 - at 22 050 Hz, resampled by soxr at high quality;
-- in [-1, 1]: where the peak is higher (float files, overshoot of lossy codecs and of resampling)
-  the whole waveform is divided by it. Frames do not depend on scale; clipping would change them;
+- scaled so that full scale is 1.0, and by nothing else: samples beyond [-1, 1] (float files,
+  overshoot of lossy codecs and of resampling) stay as they are. A division by the peak is not
+  possible where sound is read in parts, and clipping would change frames;
 - sound: at least 0.5 s of finite samples that are not all the same.
 
 A file that breaks off is used if at least 90 % of what it states can be read: a missing last frame
@@ -78,7 +79,7 @@ def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RAT
     Returns
     -------
     float32 array [shape=(n_samples,)]
-        Mono, contiguous, in [-1, 1].
+        Mono, contiguous, full scale 1.0.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def waveform_from_array(
     Returns
     -------
     float32 array [shape=(n_samples,)]
-        Mono, contiguous, in [-1, 1]; never the array that was passed in.
+        Mono, contiguous, full scale 1.0; never the array that was passed in.
 
     Raises
     ------
@@ -149,14 +150,13 @@ def _check_target_rate(rate_hz: int) -> None:
 
 
 def _finish(name: str, mono: Waveform, *, rate_hz: int, target_hz: int) -> Waveform:
-    """Check that mono samples are sound; resample them and keep them within [-1, 1]."""
+    """Check that mono samples are sound, and resample them."""
     check_rate(name, rate_hz)
     extremes = Extremes(name)
     extremes.hear(mono)
     extremes.check_sound(rate_hz)  # before resampling, which would put a ripple at both ends
-    mono = _within_range(mono)
     if rate_hz != target_hz:
-        mono = _within_range(soxr.resample(mono, rate_hz, target_hz, quality="HQ"))
+        mono = soxr.resample(mono, rate_hz, target_hz, quality="HQ")
     return np.ascontiguousarray(mono)
 
 
@@ -192,9 +192,3 @@ class Extremes:
         if self._low == self._high:
             reason = f"it holds no sound, all samples of its mono mix are {self._low:g}"
             raise SilentAudioError(self._name, reason)
-
-
-def _within_range(mono: Waveform) -> Waveform:
-    """Divide by the peak where it is above 1."""
-    peak = max(mono.max(), -mono.min())
-    return mono / peak if peak > 1 else mono

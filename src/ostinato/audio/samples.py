@@ -1,7 +1,4 @@
-"""What all who read sound share: samples as floats in one channel, and what is refused.
-
-Private to :mod:`ostinato.audio.load`, :mod:`ostinato.audio.file` and :mod:`ostinato.audio.stream`.
-"""
+"""Samples as floats in one channel, and the checks that every road from sound shares."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ MIN_READABLE = 0.9
 """The part of a file that must be readable: of the stated length, and of its packets."""
 
 Waveform: TypeAlias = NDArray[np.float32]
-"""Mono samples in [-1, 1] [shape=(n_samples,)]."""
+"""Mono samples, full scale 1.0, not clipped [shape=(n_samples,)]."""
 
 UNKNOWN_BYTES = 0x7F00_0000
 """Sizes from here on mean "not known when the header was written".
@@ -74,7 +71,10 @@ FULL_SCALE = {"u1": 2.0**7, "i1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
 
 
 def as_float(samples: NDArray[np.generic]) -> Waveform:
-    """Scale samples of any type to float32 with full scale 1.0 [same shape]."""
+    """Scale samples of any type to float32 with full scale 1.0 [same shape].
+
+    The only scaling that sound gets, whether it comes from a file, an array or a stream.
+    """
     scaled = samples.astype(np.float32, copy=False)
     if samples.dtype.kind == "f":
         return scaled

@@ -1,4 +1,4 @@
-"""Sound that never ends: samples or WAV from a byte stream, or the microphone, as they come.
+"""Sound without an end: samples or WAV from a byte stream, or the microphone, as they arrive.
 
     arecord -t wav -f cd | ...        ffmpeg -i URL -f wav - | ...
 
@@ -12,8 +12,7 @@ thread is used: while a chunk is worked on, the pipe or the sound card's buffer 
             recent.add(chunk)
             ...
 
-Samples are not divided by a peak, since a stream has none that is known (see
-:mod:`ostinato.audio.file`). Silence is not an error here.
+Silence is not an error here.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ ENCODINGS: Final = ("s16le", "f32le")
 """Samples that a stream without a header may hold, as FFmpeg names them."""
 
 RECENT_S: Final = 30.0
-"""How much :class:`Recent` keeps, in seconds: an excerpt."""
+"""Length of what :class:`Recent` keeps, in seconds: an excerpt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ class RawFormat:
 
 
 class AudioStream:
-    """Sound as it comes; use it in a ``with`` statement, or close it.
+    """Sound as it arrives; use it in a ``with`` statement, or close it.
 
     Made by :meth:`from_stream` or :meth:`microphone`.
 
@@ -85,9 +84,9 @@ class AudioStream:
     name : str
         What errors call it: ``"<stdin>"``, ``"<microphone>"``.
     rate_hz : int
-        Of what comes in, in Hz.
+        Rate of the samples that arrive, in Hz.
     sample_rate_hz : int
-        Of the chunks, in Hz.
+        Rate of the chunks, in Hz.
     interrupted : bool
         Whether Ctrl-C ended it.
     """
@@ -118,7 +117,7 @@ class AudioStream:
         *,
         sample_rate_hz: int = SAMPLE_RATE,
     ) -> AudioStream:
-        """Hear a byte stream; its header is read at once.
+        """Open a byte stream; its header is read at once.
 
         Parameters
         ----------
@@ -151,7 +150,7 @@ class AudioStream:
     def microphone(
         cls, device: int | str | None = None, *, sample_rate_hz: int = SAMPLE_RATE
     ) -> AudioStream:
-        """Hear a microphone, with the package sounddevice (extra ``live``).
+        """Open a microphone, with the package sounddevice (extra ``live``).
 
         Parameters
         ----------
@@ -207,13 +206,13 @@ class AudioStream:
         self.close()
 
     def close(self) -> None:
-        """Let the microphone go; a stream stays open."""
+        """Close the microphone; a stream stays open."""
         if self._close is not None:
             self._close()
             self._close = None
 
     def chunks(self) -> Iterator[Waveform]:
-        """Give sound as it arrives, to the end of the stream or to Ctrl-C.
+        """Yield sound as it arrives, to the end of the stream or to Ctrl-C.
 
         Ctrl-C while it waits for sound ends it as the end of a stream does, so that a last verdict
         can be given, and sets ``interrupted``.
@@ -231,16 +230,16 @@ class AudioStream:
         resampler: soxr.ResampleStream | None = None
         if self.rate_hz != self.sample_rate_hz:
             resampler = soxr.ResampleStream(self.rate_hz, self.sample_rate_hz, 1, quality="HQ")
-        heard = False
+        is_empty = True
         while (part := self._next()) is not None:
             if not np.isfinite(part).all():
-                reason = "it holds samples that are NaN or infinite: is its format another"
+                reason = "it holds samples that are NaN or infinite: is its format right"
                 raise AudioError(self.name, reason)
-            heard = True
+            is_empty = False
             chunk = resampler.resample_chunk(part) if resampler else part
             if chunk.size:
                 yield chunk
-        if not heard and not self.interrupted:
+        if is_empty and not self.interrupted:
             raise AudioError(self.name, "it ended before its first sample")
         if resampler is not None:
             rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
@@ -261,14 +260,14 @@ class Recent:
     Parameters
     ----------
     seconds : float
-        How much is kept.
+        Length of what is kept.
     sample_rate_hz : int
-        Of the chunks, in Hz.
+        Rate of the chunks, in Hz.
 
     Attributes
     ----------
     heard_s : float
-        How much was added since the beginning, in seconds.
+        Length of all that was added, in seconds.
     """
 
     def __init__(self, seconds: float = RECENT_S, *, sample_rate_hz: int = SAMPLE_RATE) -> None:
@@ -281,7 +280,7 @@ class Recent:
 
     @property
     def heard_s(self) -> float:
-        """How much was added since the beginning, in seconds."""
+        """Length of all that was added, in seconds."""
         return self._n_heard / self.sample_rate_hz
 
     def add(self, chunk: Waveform) -> None:

@@ -1,7 +1,4 @@
-"""Bytes -> mono samples, as they arrive: WAV headers of streams, and samples of every width.
-
-Private to :mod:`ostinato.audio.stream`.
-"""
+"""Turn bytes into mono samples as they arrive: WAV headers, and samples of every width."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from ostinato.audio.samples import (
 MOST_CHANNELS = 64
 
 READ_S = 0.1
-"""At most so much is asked for at once, in seconds."""
+"""Seconds of sound that are asked for at once, at most."""
 
 _MOST_HEADER_BYTES = 1 << 20
 _BYTES_24 = 3
