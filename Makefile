@@ -1,17 +1,28 @@
 # Two commands on a fresh machine: `make study`, `make test`. Both build .venv first.
+# `make check` is for the inner loop: lint, types and the tests that are fast and need no PyTorch.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: study test lint bench format clean
+# Test processes: one per core. Each has one thread (OMP_NUM_THREADS).
+WORKERS ?= auto
+# Files that import neither PyTorch nor librosa: importing them alone takes longer than these tests.
+FAST := tests/test_*.py tests/audio tests/cli/test_fetch.py tests/cli/test_models.py \
+	tests/datasets/splits/test_asked.py tests/datasets/splits/test_drawn.py tests/datasets/test_corpus.py \
+	tests/datasets/test_mel_npz.py tests/datasets/test_table.py tests/evaluation tests/features tests/inference
+
+.PHONY: study test check lint bench format clean
 
 study: $(VENV)/train.done
 	$(BIN)/ostinato study studies/gtzan.toml --out runs/gtzan
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
+
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(FAST)
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff format --check .
