@@ -1,16 +1,15 @@
-"""What the listening wing is held to: the same verdict from audio, soon, in little memory.
+"""Benchmark of classification: the same verdict from audio as from frames, speed and memory.
 
 Run from the root of the repository, with the package and librosa installed (``.[dev]``)::
 
     python benchmarks/listening.py
     python benchmarks/listening.py --shared ../shared/data --music ~/music --music /usr/share/games
 
-Printed is one table: figure, measured, target, met or not. What a person waits for is timed on one
-thread in **processor time** (user and system), which other programs on the machine disturb less
-than the clock; the time by the clock stands beside it where it is a fresh process that is timed.
-Cases that are compared take turns, and a ratio is the median over rounds of the ratio within a
-round. Accuracy is not measured here; parity and agreement are, with the weights
-``default-filtered``, which have learned from the filtered training part alone.
+It prints one table: figure, measured, target, met or not. Times are **processor time** (user and
+system) on one thread, which other programs on the machine disturb less than wall time; for a fresh
+process, wall time is given too. Cases that are compared take turns, and a ratio is the median over
+rounds of the ratio within a round. Accuracy is not measured here; parity and agreement are, with
+the weights ``default-filtered``, which learned from the filtered training part alone.
 
 parity
     Verdicts on whole GTZAN tracks, from their audio and from the frames that ship.
@@ -20,15 +19,15 @@ start
 network
     The model's graph on the windows of 30 s, one thread.
 pipeline
-    A folder of mp3s heard whole, warm, against PyAV decoding them and doing nothing else.
+    A folder of mp3s classified whole, warm, against PyAV that only decodes them.
 quick
-    The quick way against hearing all, on songs of 4 minutes; and how often both say the same, on
-    recordings longer than 2 minutes.
+    The quick way against all of a song of 4 minutes; and how often both agree, on recordings
+    longer than 2 minutes.
 memory
-    Largest resident memory of a process that classifies an mp3, by its length.
+    Peak resident memory of a process that classifies an mp3, by its length.
 
-Music is looped from the library of ``--shared``; without it, and for what else is not there, the
-figure is left out, and the table says so. The exit status is 0 whether targets are met or not.
+Music is looped from the library of ``--shared``; figures whose data are missing are left out, and
+the table says so. The exit status is 0 whether targets are met or not.
 """
 # ruff: noqa: E402 (the number of threads must be set before the libraries are imported)
 
@@ -108,7 +107,7 @@ class Row(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """What a fresh process used, and said."""
+    """Time and memory of a fresh process, and its output."""
 
     processor_s: float
     clock_s: float
@@ -117,7 +116,7 @@ class Spent(NamedTuple):
 
 
 def fresh(*command: str) -> Spent:
-    """Run Python in a process of its own."""
+    """Run Python in its own process."""
     begun = [sys.executable, "-c", LAUNCH, sys.executable, *command]
     result = subprocess.run(begun, capture_output=True, text=True, check=False)
     if result.returncode:
@@ -140,7 +139,7 @@ def take_turns(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, np
 
 
 def source_music(library: Path) -> np.ndarray:
-    """Music at 44.1 kHz: 40 s of each of some recordings, or notes where there is no library."""
+    """Music at 44.1 kHz: 40 s of each of some recordings, or notes if there is no library."""
     if library.is_dir():
         names = [path for path in find_audio([library]).paths if path.suffix == ".mp3"]
         parts = [load_audio(path, sample_rate_hz=RATE)[: 40 * RATE] for path in names[:N_SONGS]]
@@ -175,7 +174,7 @@ def write_song(
 
 
 def decode(path: Path) -> int:
-    """Decode a file, and do nothing with it."""
+    """Decode a file, and discard it."""
     with av.open(str(path)) as container:
         return sum(frame.samples for frame in container.decode(audio=0))
 
@@ -184,7 +183,7 @@ def decode(path: Path) -> int:
 
 
 def parity(classifier: Classifier, folder: Path) -> list[Row]:
-    """Audio against the frames that ship."""
+    """Compare verdicts from audio with those from the frames that ship."""
     spec = classifier.info.spec
     kind: Any = spec.kind
     corpus = load_gtzan(n_coefficients=spec.n_coefficients, kind=kind)
@@ -211,7 +210,7 @@ def parity(classifier: Classifier, folder: Path) -> list[Row]:
 
 
 def network(classifier: Classifier) -> list[Row]:
-    """The graph alone, on the windows of an excerpt: frames are there, nothing is decoded."""
+    """Time the graph alone, on the windows of an excerpt."""
     info = classifier.info
     n_frames = round(info.spec.excerpt_seconds / info.spec.hop_seconds)
     frames = np.random.default_rng(0).normal(size=(n_frames, info.spec.n_features))
@@ -225,7 +224,7 @@ def network(classifier: Classifier) -> list[Row]:
 
 
 def start(song: Path, rounds: int) -> list[Row]:
-    """Fresh processes."""
+    """Time fresh processes."""
     imports = [float(fresh("-c", IMPORT).output) for _ in range(2 * rounds + 1)]
     ours, whole, peer = [], [], []
     verb = ("-m", "ostinato", "classify", str(song))
@@ -257,7 +256,7 @@ def start(song: Path, rounds: int) -> list[Row]:
 
 
 def pipeline(classifier: Classifier, songs: Sequence[Path], rounds: int) -> list[Row]:
-    """A folder, warm, heard whole."""
+    """Time a folder, warm, classified whole."""
     times = take_turns(
         {
             "heard": lambda: list(classifier.classify_many(songs, jobs=1, thorough=True)),

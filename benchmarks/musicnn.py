@@ -1,11 +1,10 @@
-"""Whether musicnn, as ``ostinato fetch musicnn`` makes it, gives the tags that were published.
+"""Compare the tags of musicnn, as ``ostinato fetch musicnn`` makes it, with published ones.
 
     python benchmarks/musicnn.py [--data ../shared/data] [--model FILE.onnx]
 
-Whole tracks of GTZAN are heard as Ostinato hears them, and what the network says of each patch is
-compared with the tag sequences that others computed with the original: correlation over all tags
-and patches of a track, and the mean and the largest difference of a likelihood. They used another
-resampler. Then the time that 30 s of sound take, on one thread.
+The tags of whole GTZAN tracks are compared with tag sequences that others computed with the original
+network and another resampler: correlation over all tags and patches of a track, and the mean and
+largest difference of a likelihood. Then the time for 30 s of sound, on one thread.
 
 The sequences are two files ``*taggram.npz`` in ``musicnn`` below ``--data``, the tracks
 ``gtzan/audio/full/*.flac``.
@@ -32,11 +31,11 @@ from ostinato.inference.musicnn import NAME, PATCH_HOP, SPEC, WINDOW_FRAMES
 from ostinato.inference.registry import fetched_path
 
 ROOTS = "tag roots"
-SECOND = 10  # the row of tags with which the second window of a track begins
+SECOND = 10  # the second window of a track begins with this row of tags
 
 
 def tagger(model: Path) -> Any:
-    """A session of the fetched model that gives its tags as well."""
+    """Open the fetched model so that it gives its tags as well."""
     graph = onnx.load(model)
     value = onnx.helper.make_tensor_value_info(ROOTS, onnx.TensorProto.FLOAT, None)
     graph.graph.output.append(value)
@@ -48,7 +47,7 @@ def tagger(model: Path) -> Any:
 
 
 def tags_of(session: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Likelihoods of the tags of 28 patches of a track [shape=(28, 50)]."""
+    """Compute the tags' likelihoods in 28 patches of a track [shape=(28, 50)]."""
     windows = np.stack(
         [image[first : first + WINDOW_FRAMES] for first in (0, SECOND * PATCH_HOP)]
     )  # (2, T, M)
@@ -57,7 +56,7 @@ def tags_of(session: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def compared(data: Path, session: Any) -> Iterator[tuple[str, float, float, float]]:
-    """Track, correlation, mean and largest difference, of each track that both know."""
+    """Give track, correlation, mean and largest difference for each track that both have."""
     corpus = load_tag_npz(data / "musicnn")
     published = dict(zip(corpus.ids, corpus.frames, strict=True))
     for path in sorted((data / "gtzan" / "audio" / "full").glob("*.flac")):
