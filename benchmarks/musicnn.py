@@ -2,9 +2,9 @@
 
     python benchmarks/musicnn.py [--data ../shared/data] [--model FILE.onnx]
 
-The tags of whole GTZAN tracks are compared with tag sequences that others computed with the original
-network and another resampler: correlation over all tags and patches of a track, and the mean and
-largest difference of a likelihood. Then the time for 30 s of sound, on one thread.
+The tags of whole GTZAN tracks are compared with tag sequences that others computed with the
+original network and another resampler: correlation over all tags and patches of a track, and the
+mean and largest difference of a likelihood. Then the time for 30 s of sound, on one thread.
 
 The sequences are two files ``*taggram.npz`` in ``musicnn`` below ``--data``, the tracks
 ``gtzan/audio/full/*.flac``.

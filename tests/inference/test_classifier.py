@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -354,7 +355,7 @@ class TestMany:
 
         def open_audio(path, *, sample_rate_hz):
             both.wait()
-            return hearing.SoundInMemory(music(1), sample_rate_hz)
+            return nullcontext(hearing.SoundInMemory(music(1), sample_rate_hz))
 
         monkeypatch.setattr(inference, "open_audio", open_audio)
         results = [r for _, r in toy().classify_many(["a", "b"], jobs=2)]

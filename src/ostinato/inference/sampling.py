@@ -7,7 +7,7 @@ excerpts, and more if the first ones leave the genre open; the thorough way take
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 
@@ -34,12 +34,6 @@ class Sound(Protocol):
     @property
     def seconds(self) -> float | None:
         """Its stated length; None if it states none."""
-
-    def __enter__(self) -> Self:
-        """Open it until the end of the ``with`` statement."""
-
-    def __exit__(self, *details: object) -> None:
-        """Close it."""
 
     def excerpt(self, start_s: float, seconds: float) -> Waveform:
         """Read a stretch; a shorter one at the end of the sound."""
@@ -134,12 +128,6 @@ class SoundInMemory:
     def __init__(self, waveform: Waveform, sample_rate_hz: int) -> None:
         self._waveform = waveform
         self._rate_hz = sample_rate_hz
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
 
     @property
     def seconds(self) -> float:
