@@ -392,7 +392,7 @@ def test_a_worker_that_was_killed_is_told_in_words(tmp_path, monkeypatch) -> Non
         raise BrokenProcessPool("killed")
 
     monkeypatch.setattr(study, "execute", killed)
-    with pytest.raises(OstinatoError, match=r"memory ran out: .* fewer --jobs"):
+    with pytest.raises(OstinatoError, match=r"memory ran out: .* fewer jobs"):
         run(tmp_path)
 
 

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
-
+from ostinato import parallel
 from ostinato.datasets import Corpus, FrameCache, load_corpus
 from ostinato.datasets.splits import (
     N_SEGMENTS,
@@ -32,7 +28,7 @@ from ostinato.datasets.splits import (
     split_corpus,
     thinned,
 )
-from ostinato.errors import OstinatoError, UsageError
+from ostinato.errors import UsageError
 from ostinato.storage import write_text
 from ostinato.study.config import StudyConfig
 from ostinato.study.ledger import (
@@ -46,7 +42,6 @@ from ostinato.study.ledger import (
 from ostinato.study.results import collect, predictions_csv
 from ostinato.study.training_run import (
     PREDICTIONS,
-    RUN,
     Recipe,
     Task,
     corpus_digest,
@@ -55,7 +50,6 @@ from ostinato.study.training_run import (
     read_predictions,
     read_run,
 )  # fmt: skip
-from ostinato.training.curves import CURVES
 
 SPLIT = "split.tsv"
 
@@ -157,7 +151,7 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
             seed=seed,
             fold=k,
             parts=fold,
-            # Absolute: joblib's workers may have been started in another folder.
+            # Absolute: worker processes may have been started in another folder.
             folder=folder.absolute() / "models" / name / f"seed{seed}-fold{k}",
         )
         for name in config.models
@@ -208,6 +202,7 @@ def run_study(
     progress: Progress | None = None,
     report: bool = True,
     accelerator: str = "cpu",
+    backend: str = "processes",
 ) -> StudyResult:
     """Train what is not finished, judge, and write the study's folder.
 
@@ -218,11 +213,14 @@ def run_study(
         Runs side by side, one process and one thread each; None is one a core. Figures do not
         depend on it.
     progress : callable or None
-        Called about twice a second with (epochs done, epochs in all, names of the runs at work).
+        Called after each epoch with (epochs done, epochs in all, names of the runs at work).
     report : bool
         Whether to draw figures and the page (needs the extra ``plot``).
     accelerator : str
-        Of Lightning.
+        Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
+    backend : str
+        Where runs are trained, as in :func:`ostinato.parallel.run`: in processes, or on the Dask
+        cluster of a scheduler's address, whose workers see the study's folder.
 
     Raises
     ------
@@ -234,8 +232,7 @@ def run_study(
     write_text(folder / "config.toml", config.to_toml())
     save_split(split, folder / SPLIT)
     looked = read_ledger(folder.absolute().parent / LEDGER)  # a damaged one is told before training
-    with _watching(plan.tasks, waiting, config.training.epochs, progress):
-        _train(waiting, corpus, jobs or joblib.cpu_count(), accelerator)
+    _train(plan, waiting, progress, n_jobs=jobs, accelerator=accelerator, backend=backend)
     records = _by_model(config, plan.tasks, lambda task: read_run(task.folder))
     verdicts = _by_model(
         config,
@@ -263,19 +260,53 @@ def _enter(plan: Plan, results: dict[str, Any], looked: list[dict[str, str]]) ->
     return {"file": LEDGER, "test_part": part, "earlier_recipes": n_earlier}
 
 
-def _train(waiting: Sequence[Task], corpus: Corpus, jobs: int, accelerator: str) -> None:
-    parallel = joblib.Parallel(n_jobs=min(jobs, max(len(waiting), 1)))
-    calls = [joblib.delayed(execute)(task, corpus, accelerator=accelerator) for task in waiting]
-    try:
-        with warnings.catch_warnings():
-            # loky replaces a worker whose memory has grown, and says so; nothing is lost by it.
-            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-            parallel(calls)
-    except BrokenProcessPool as error:
-        raise OstinatoError(
-            "A process that trained a model was killed, most likely because memory ran out: what "
-            "was done is kept, so run the same again with fewer --jobs."
-        ) from error
+def _train(
+    plan: Plan,
+    waiting: Sequence[Task],
+    progress: Progress | None,
+    *,
+    n_jobs: int | None,
+    accelerator: str,
+    backend: str,
+) -> None:
+    """Train the waiting tasks side by side, and report the epochs that are done."""
+    epochs = plan.config.training.epochs
+    finished = (len(plan.tasks) - len(waiting)) * epochs
+    done = [0] * len(waiting)  # epochs of each
+
+    def tell(position: int, n_epochs: int) -> None:
+        done[position] = max(done[position], n_epochs)
+        show()
+
+    def show() -> None:
+        if progress:
+            at_work = [task.name for task, n in zip(waiting, done, strict=True) if 0 < n < epochs]
+            progress(finished + sum(done), len(plan.tasks) * epochs, ", ".join(at_work))
+
+    show()
+    run = partial(_execute, execute, corpus=plan.corpus, accelerator=accelerator)
+    with parallel.run(
+        run,
+        [(task,) for task in waiting],
+        doing="trained a model",
+        n_jobs=n_jobs,
+        backend=backend,
+        progress=tell,
+    ) as results:
+        for position, _ in results:
+            done[position] = epochs  # a run that is solved for, or was judged only, has no epochs
+    show()
+
+
+def _execute(
+    run: Callable[..., None],
+    task: Task,
+    *,
+    corpus: Corpus,
+    accelerator: str,
+    report: Callable[[int], None],
+) -> None:
+    run(task, corpus, accelerator=accelerator, on_epoch=report)
 
 
 def write_report(results: dict[str, Any], folder: Path) -> Path:
@@ -326,44 +357,3 @@ def _by_model(
     for task in tasks:
         table[task.recipe.family][task.seed].append(read(task))
     return table
-
-
-@contextmanager
-def _watching(
-    tasks: Sequence[Task], waiting: Sequence[Task], epochs: int, progress: Progress | None
-) -> Iterator[None]:
-    """Tell progress from the curves that the runs write, whichever process or machine does them."""
-    if progress is None:
-        yield
-        return
-    total = len(tasks) * epochs
-    finished = (len(tasks) - len(waiting)) * epochs
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.5):
-            report_once()
-
-    def report_once() -> None:
-        done = {task: _epochs_done(task, epochs) for task in waiting}
-        at_work = [task.name for task, n in done.items() if 0 < n < epochs]
-        progress(finished + sum(done.values()), total, ", ".join(at_work))
-
-    report_once()
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-        report_once()
-
-
-def _epochs_done(task: Task, epochs: int) -> int:
-    if (task.folder / RUN).exists():  # a model that is solved for has no epochs
-        return epochs
-    try:
-        return max((task.folder / CURVES).read_text(encoding="utf-8").count("\n") - 1, 0)
-    except FileNotFoundError:
-        return 0
