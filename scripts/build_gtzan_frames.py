@@ -14,7 +14,7 @@ import argparse
 import io
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ostinato.datasets.gtzan import GENRES, decode_frames
-from ostinato.features.frames import FeatureSpec, frames_at
+from ostinato.features import FeatureSpec, frames, mfcc_from_log_mel, standardise
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DEFAULT_SOURCE = REPOSITORY.parent / "shared" / "data" / "gtzan"
@@ -48,7 +48,7 @@ def image_to_mfcc(image: NDArray[np.uint8], n_coefficients: int) -> NDArray[np.f
     """Return standardised MFCC [shape=(n_frames, n_coefficients)] of one image.
 
     The image [shape=(n_mels, n_frames)] is dB up to an unknown scale and offset. Standardised over
-    all its cells it is not: what `ostinato.features.frames` does to real audio. The same arithmetic is
+    all its cells it is not: what `ostinato.features` does to real audio. The same arithmetic is
     done here in float64, so that the rounding to 8 bits is the same on every machine.
     """
     cells = image.T.astype(np.float64)
@@ -125,6 +125,23 @@ def source_centres(n_frames: int, n_columns: int) -> NDArray[np.int64]:
     """
     columns = np.arange(n_columns)
     return HOP_OF_SOURCE * ((columns + 0.5) * n_frames / (n_columns + 0.5)).astype(np.int64)
+
+
+def frames_at(
+    waveform: NDArray[np.float32], centres: NDArray[np.int64], spec: FeatureSpec
+) -> NDArray[np.float32]:
+    """Compute frames at given multiples of 512 samples, in place of every ``spec.hop_samples``.
+
+    The floor and the standardising refer to the frames asked for.
+    """
+    every = replace(
+        spec, kind="log-mel", scaling="none", top_db=1e3, hop_samples=HOP_OF_SOURCE, center=True
+    )
+    log_mel = frames(waveform, every)[centres // HOP_OF_SOURCE]
+    log_mel = np.maximum(log_mel, log_mel.max() - np.float32(spec.top_db))
+    if spec.scaling == "standardise":
+        log_mel = standardise(log_mel)
+    return mfcc_from_log_mel(log_mel, spec.n_coefficients) if spec.kind == "mfcc" else log_mel
 
 
 def decibels_per_unit(source: Path, n_columns: int) -> dict[str, float]:

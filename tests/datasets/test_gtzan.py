@@ -20,14 +20,14 @@ import scipy.fft
 from ostinato.audio import load_audio
 from ostinato.datasets import Corpus, gtzan
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import (
+from ostinato.features import (
     FeatureSpec,
     frames,
-    frames_at,
     log_mel_from_mfcc,
     mfcc_from_log_mel,
     standardise,
 )
+from scripts.build_gtzan_frames import frames_at
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY / "src" / "ostinato" / "datasets" / "data"

@@ -13,7 +13,8 @@ from ostinato.audio import load_audio
 from ostinato.datasets.gtzan import load_gtzan, tracks
 from ostinato.datasets.mel_npz import load_mel_npz
 from ostinato.errors import DataError, UsageError
-from ostinato.features.frames import FeatureSpec, frames_at
+from ostinato.features import FeatureSpec
+from scripts.build_gtzan_frames import frames_at
 
 MEL = FeatureSpec(kind="log-mel")
 IDS = ("blues.00003", "rock.00099", "jazz.00007")

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from ostinato.errors import OstinatoError, UsageError
-from ostinato.features.frames import (
+from ostinato.features import (
     FeatureError,
     FeatureSpec,
     excerpts,
     frames,
-    frames_at,
     mfcc_from_log_mel,
     standardise,
 )
@@ -65,15 +64,6 @@ def test_excerpts_refuses_stereo() -> None:
         excerpts(np.zeros((44100, 2), np.float32), FeatureSpec())
 
 
-@pytest.mark.parametrize(
-    "centres",
-    [np.array([], int), np.array([[0]]), np.array([0.5]), np.array([-1]), np.array([66151])],
-)
-def test_frames_at_refuses_other_places(centres: Any) -> None:
-    with pytest.raises(UsageError, match="Frame centres: expected"):
-        frames_at(NOISE, centres, FeatureSpec())
-
-
 @pytest.mark.parametrize("image", [np.zeros((3, 4), np.float32), np.full((3, 4), np.nan)])
 def test_standardise_refuses_an_image_without_content(image: Any) -> None:
     with pytest.raises(FeatureError, match="constant"):
@@ -122,9 +112,8 @@ def test_a_wrong_setting_is_refused_by_name(wrong: dict[str, Any], sentence: str
 
 def test_frames_that_a_network_gives_are_not_computed_here() -> None:
     spec = FeatureSpec(kind="external", name="tags", width=50)
-    for compute in (lambda: frames(NOISE, spec), lambda: frames_at(NOISE, np.array([0]), spec)):
-        with pytest.raises(UsageError, match="got 'tags', which another network gives"):
-            compute()
+    with pytest.raises(UsageError, match="got 'tags', which another network gives"):
+        frames(NOISE, spec)
 
 
 def test_only_mel_bands_are_compressed() -> None:

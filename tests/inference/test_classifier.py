@@ -21,13 +21,13 @@ from ostinato import features
 from ostinato.audio import AudioError, SilentAudioError, load_audio, waveform_from_array
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.features import FeatureSpec
+from ostinato.features import FeatureSpec, streamed_excerpts
 from ostinato.inference import classifier as inference
 from ostinato.inference import sampling as hearing
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.model_file import read_graph
 from ostinato.inference.model_info import ModelInfo
-from ostinato.inference.sampling import closer_starts, is_silent, quick_starts, streamed_excerpts
+from ostinato.inference.sampling import closer_starts, is_silent, quick_starts
 from ostinato.inference.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
 from tests.helpers.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
 from tests.helpers.programs import run

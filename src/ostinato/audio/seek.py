@@ -1,7 +1,7 @@
 """Decode any stretch of a sound file by seeking to it: mono, at the file's own rate.
 
-Positions are counted in samples as :mod:`ostinato.audio.decode` gives them, from its first. libsndfile seeks to the sample. FFmpeg seeks to a packet, and knows a
-time for it, so
+Positions are counted in samples as :mod:`ostinato.audio.decode` gives them, from its first.
+libsndfile seeks to the sample. FFmpeg seeks to a packet, and knows a time for it, so
 
 - decoding starts 1 s early: MP3 borrows bits from frames before, Opus and AAC start from nothing
   and are the same as in one pass after a few frames only;

@@ -31,8 +31,8 @@ from ostinato.features import (
     Frames,
     log_mel_from_mfcc,
     mfcc_from_log_mel,
+    standardise,
 )
-from ostinato.features.frames import standardise
 
 ARRAYS = ("mel", "track_id", "genre")
 

@@ -1,24 +1,14 @@
 """A waveform becomes frames and windows."""
 
-from ostinato.features.frames import (
-    COMPRESSION,
-    EXCERPT_TOLERANCE,
-    FeatureError,
-    Frames,
-    Waveform,
-    excerpts,
-    frames,
-    log_mel_from_mfcc,
-    mel_filterbank,
-    mfcc_from_log_mel,
-    standardise,
-)
+from ostinato.features.arrays import FeatureError, Frames, Waveform
+from ostinato.features.excerpts import excerpts, streamed_excerpts
+from ostinato.features.frames import COMPRESSION, frames, mel_filterbank
+from ostinato.features.mfcc import log_mel_from_mfcc, mfcc_from_log_mel, standardise
 from ostinato.features.spec import FeatureSpec
 from ostinato.features.windows import cut, window_starts
 
 __all__ = [
     "COMPRESSION",
-    "EXCERPT_TOLERANCE",
     "FeatureError",
     "FeatureSpec",
     "Frames",
@@ -30,5 +20,6 @@ __all__ = [
     "mel_filterbank",
     "mfcc_from_log_mel",
     "standardise",
+    "streamed_excerpts",
     "window_starts",
 ]

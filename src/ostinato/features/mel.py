@@ -1,19 +1,15 @@
 """The inner loop of the features: samples in frames -> power in mel bands.
 
-Private to :mod:`ostinato.features.frames`, which documents the conventions. What makes it fast, measured
-in ``benchmarks/features.py``: a block of frames stays in the processor's second cache from window
-to mel band; SciPy's transform works on several frames at once where NumPy's works on one; and the
-mel bands are summed by dense products over the few bins that 16 neighbouring bands touch.
+Two things make it fast, measured in ``benchmarks/features.py``: a block of frames stays in the
+processor's second cache from window to mel band, and the mel bands are summed by dense products
+over the few bins that 16 neighbouring bands touch. NumPy's transform is used, since the import of
+``scipy.fft`` takes longer than the frames of several minutes of sound.
 """
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import math
-from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -23,38 +19,6 @@ _BLOCK_FRAMES = 64
 _GROUP_BANDS = 16
 
 _Real: TypeAlias = NDArray[np.floating]
-_RealFFT: TypeAlias = Callable[[NDArray[np.float32], NDArray[np.complex64]], object]
-
-
-def _find_rfft() -> _RealFFT:
-    """``scipy.fft.rfft`` along the last axis, into a given array.
-
-    ``import scipy.fft`` takes twice as long as NumPy: it brings scipy.special, numpy.testing and
-    numpy.f2py along, and a first MFCC would spend half its time on them. The transform itself is
-    one compiled module, which is loaded alone from its file. It is private to SciPy, so where it is
-    not found the public function is imported instead. The figures are the same: it is
-    the code behind that function, which takes no array to write to and so costs a copy.
-    """
-    scipy = importlib.util.find_spec("scipy")  # finds it, imports nothing
-    for folder in (scipy.submodule_search_locations or ()) if scipy else ():
-        compiled = importlib.machinery.PathFinder.find_spec(
-            "pypocketfft", [str(Path(folder, "fft", "_pocketfft"))]
-        )
-        if compiled is None or compiled.loader is None:
-            continue
-        try:
-            module = importlib.util.module_from_spec(compiled)
-            compiled.loader.exec_module(module)
-        except ImportError:  # its shared libraries are only found by SciPy's own set-up
-            continue
-        # axes, forward, unscaled, where to, one thread: but for the fourth, as scipy.fft does
-        return lambda block, out: module.r2c(block, (-1,), True, 0, out, 1)
-    from scipy.fft import rfft
-
-    return lambda block, out: np.copyto(out, rfft(block))
-
-
-rfft_into = _find_rfft()
 
 
 @lru_cache(maxsize=16)
@@ -154,7 +118,7 @@ def mel_power(framed: NDArray[np.float32], groups: tuple[Bands, ...]) -> NDArray
         block[:] = framed[rows]  # copy, then multiply in place: faster than one multiply out of it
         block *= window
         spectrum = spectra[: len(block)]
-        rfft_into(block, spectrum)
+        np.fft.rfft(block, out=spectrum)
         parts = spectrum.view(np.float32)  # (block, 2 * n_bins)
         np.square(parts, out=parts)
         for group in groups:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import DataError
-from ostinato.features.frames import Frames
+from ostinato.features.arrays import Frames
 
 
 def window_starts(n_frames: int, *, length: int, hop: int) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from ostinato import features
 from ostinato.audio import SilentAudioError, Waveform, open_audio, waveform_from_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import softmax
-from ostinato.features import Frames, cut
+from ostinato.features import Frames, cut, streamed_excerpts
 from ostinato.inference.many import in_order
 from ostinato.inference.model_file import ModelGraph
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
@@ -41,7 +41,6 @@ from ostinato.inference.sampling import (
     cut_out,
     is_silent,
     quick_starts,
-    streamed_excerpts,
 )
 from ostinato.inference.verdict import SILENT, UNLIKE, Heard, Verdict, pooled
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ostinato.features import EXCERPT_TOLERANCE, FeatureSpec, Waveform
+from ostinato.features import Waveform
 
 QUICK_OVER_S = 90.0
 """Of a longer sound, only excerpts spread over it are taken, unless all of it is asked for."""
@@ -79,40 +79,6 @@ def _n_excerpts(seconds: float) -> int:
 def _middles(seconds: float, n: int) -> list[float]:
     starts: list[float] = ((np.arange(n) + 0.5) / n * seconds - QUICK_SECONDS / 2).tolist()
     return starts
-
-
-def streamed_excerpts(
-    blocks: Iterable[Waveform], spec: FeatureSpec
-) -> Iterator[tuple[float, Waveform]]:
-    """The excerpts of :func:`ostinato.features.frames.excerpts`, of a sound that comes in blocks.
-
-    No more than two excerpts and a block are in memory.
-
-    Parameters
-    ----------
-    blocks : iterable of float32 array [shape=(n_samples,)]
-        Of any lengths.
-    spec : FeatureSpec
-
-    Yields
-    ------
-    start_s : float
-    excerpt : float32 array [shape=(n_samples,)]
-    """
-    length = spec.excerpt_samples
-    longest = length + int(EXCERPT_TOLERANCE * length)
-    first = 0
-    before = rest = np.zeros(0, dtype=np.float32)
-    for block in blocks:
-        rest = np.concatenate([rest, block])
-        while rest.size > longest:
-            before, rest = rest[:length], rest[length:]
-            yield first / spec.sample_rate_hz, before
-            first += length
-    if before.size and rest.size < length:
-        first -= length - rest.size
-        rest = np.concatenate([before[rest.size :], rest])
-    yield first / spec.sample_rate_hz, rest
 
 
 class SoundInMemory:
