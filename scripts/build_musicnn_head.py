@@ -1,17 +1,17 @@
-"""Build the head of ``--model musicnn`` that ships: tags of musicnn in, logits of genres out.
+"""Build the head of ``--model musicnn``, which ships: from tags of musicnn to logits of genres.
 
     python scripts/build_musicnn_head.py --data FOLDER [--test]
 
 ``FOLDER`` holds the files of tag sequences (:mod:`ostinato.datasets.tag_npz`). The recipe is that
 of ``studies/accuracy/musicnn.toml``. Its seeds are trained
 
-- on the folds of artists, for temperature and threshold: of the mean of the seeds' verdicts on
-  held-out tracks;
-- on all 442 tracks, the train part of the fault-filtered split: their mean is the head. With
-  ``--test`` it is examined on the split's 290 test tracks, once, when the recipe is chosen; the
-  figure is entered into ``--ledger``.
+- on folds by artist: temperature and threshold are chosen on the mean of the seeds' probabilities
+  of held-out tracks;
+- on all 442 tracks, the training part of the fault-filtered split: the mean of these models is the
+  head. With ``--test`` it is examined on the split's 290 test tracks, once, after the recipe was
+  chosen; the figure goes into ``--ledger``.
 
-The network may have met any of these songs in the Million Song Dataset: every figure is
+The network may have learned any of these songs from the Million Song Dataset: every figure is
 "pretrained, overlap unknown". Figures for the card are written beside the head, as
 ``musicnn-head.json``. Studies are kept below ``--work``.
 """
@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def described(info: ModelInfo, figures: dict[str, Any], *, n_seeds: int) -> ModelInfo:
-    """Metadata of the head: those of one of its members, with what was found out of all."""
+    """Metadata of the head: those of one member, with the figures of all."""
     part = "fault-filtered test" if "fault-filtered test" in figures else "artist-folds"
     protocol = {
         "fault-filtered test": "GTZAN, split fault-filtered, test part",
@@ -161,7 +161,7 @@ def parsed() -> argparse.Namespace:
 def out_of_fold(
     plan: Plan, corpus: Corpus
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], list[str | None]]:
-    """Labels (N,), probabilities (seed, N, G) and artists of the tracks that folds hold out."""
+    """Labels (N,), probabilities (seed, N, G) and artists of the held-out tracks of all folds."""
     of_seeds: dict[int, list[NDArray[np.float64]]] = {}
     for task in plan.tasks:
         said = read_predictions(task.folder / PREDICTIONS, task.parts, corpus.genres)
@@ -177,7 +177,7 @@ def judged(
     artists: list[str | None],
     temperature: float,
 ) -> dict[str, Any]:
-    """Accuracy of the mean verdict, mean over the seeds, and calibration before and after."""
+    """Accuracy of the mean of the seeds and of single seeds; calibration before and after."""
     clusters = Clusters.by_artist(labels, artists)
     together = probabilities.mean(axis=0)
     right = probabilities.argmax(axis=2) == labels  # (seed, N)
@@ -200,7 +200,7 @@ def judged(
 
 
 def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path) -> dict[str, Any]:
-    """Figures on the test part, and a row in the ledger: that of single trainings, their mean."""
+    """Examine the test part; enter the mean accuracy of single seeds into the ledger."""
     test = tasks[0].parts.test
     where = corpus.positions(test)
     said = np.stack(
@@ -233,7 +233,7 @@ def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path
 
 
 def held_out_distances(plan: Plan, corpus: Corpus) -> NDArray[np.float64]:
-    """How far tracks lie from what was learned from other artists [shape=(N,)]."""
+    """Distances of tracks from the training tracks of other artists [shape=(N,)]."""
     tasks = [task for task in plan.tasks if task.seed == 0]
     info = models.load(tasks[0].folder)[1]
     return np.concatenate(

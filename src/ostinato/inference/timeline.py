@@ -153,13 +153,13 @@ def _title(verdict: Verdict, segments: Sequence[Segment]) -> str:
         return f"No verdict: {verdict.abstained or 'there is no sound'}"
     lasting: dict[str, float] = {}
     for start_s, end_s, genre, _ in segments:
-        said = NO_VERDICT if genre is None else short(genre)
-        lasting[said] = lasting.get(said, 0.0) + end_s - start_s
-    ranked = sorted(lasting, key=lambda said: -lasting[said])
+        name = NO_VERDICT if genre is None else short(genre)
+        lasting[name] = lasting.get(name, 0.0) + end_s - start_s
+    ranked = sorted(lasting, key=lambda name: -lasting[name])
     if len(ranked) == 1:
         return _capital(f"{ranked[0]} throughout")
-    shares = [f"{lasting[said] / sum(lasting.values()):.0%}" for said in ranked]
-    parts = [f"{said} {share}" for said, share in zip(ranked[1:4], shares[1:4], strict=True)]
+    shares = [f"{lasting[name] / sum(lasting.values()):.0%}" for name in ranked]
+    parts = [f"{name} {share}" for name, share in zip(ranked[1:4], shares[1:4], strict=True)]
     return _capital(f"{ranked[0]} {shares[0]} of the time, {joined(parts)}")
 
 
