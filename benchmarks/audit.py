@@ -53,7 +53,7 @@ from numpy.random import Generator
 
 from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
 from ostinato.datasets import Corpus, FrameCache, Recording
-from ostinato.datasets.audit.audit import audit, audit_folder
+from ostinato.datasets.audit import audit_corpus, audit_folder
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.features import Frames
 
@@ -114,7 +114,7 @@ def measure(n: int) -> dict[str, Any]:
                     spec=load_gtzan().spec)  # fmt: skip
     frames.sounding = True
     begin = time.perf_counter()
-    result = audit(corpus)
+    result = audit_corpus(corpus)
     seconds = time.perf_counter() - begin - frames.seconds
     planted = {(i - 1, i) for i in range(COPY_EVERY - 1, n, COPY_EVERY)}
     found = {(int(pair.a), int(pair.b)) for pair in result.pairs}

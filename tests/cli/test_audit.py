@@ -28,7 +28,7 @@ def test_a_table_for_people(call) -> None:
     assert status == 0
     assert "metal.00058" in out
     assert "999 recordings compared: 14 exact pairs" in out
-    assert "0 pairs stand on two sides of the split 'fault-filtered'." in out
+    assert "0 pairs leak across the split 'fault-filtered'." in out
 
 
 def test_a_folder(call, tmp_path) -> None:

@@ -556,3 +556,24 @@ def test_the_index_is_plain_text(cache: FrameCache, sounds: list[Path]) -> None:
     path, size, mtime_ns, sha256 = json.loads(line.partition(" ")[2])
     assert (path, size, mtime_ns) == (str(sounds[0]), status.st_size, status.st_mtime_ns)
     assert entries(cache.folder)[0].stem == sha256
+
+
+def test_clipping_is_measured_in_the_decoding_that_gives_the_frames(
+    cache: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames are those without it, bit for bit; the share is kept beside them."""
+    noise = np.random.default_rng(0).uniform(-2, 2, RATE_HZ).clip(-1, 1)
+    noise[::2] /= 4
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, noise, 2 * RATE_HZ)
+    os.utime(path, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    (plain,) = compute_frames([path], spec=SPEC, cache=FrameCache(tmp_path / "other"), n_jobs=1)
+    (measured,) = compute_frames([path], spec=SPEC, cache=cache, n_jobs=1, clipping=True)
+    assert found(plain).clipped is None
+    share = found(measured).clipped
+    assert share is not None
+    assert share == pytest.approx(np.mean(np.abs(noise) == 1), abs=0.01)
+    np.testing.assert_array_equal(found(plain).frames, found(measured).frames)
+    monkeypatch.setattr(compute_module, "decode_audio", None)
+    (again,) = compute_frames([path], spec=SPEC, cache=FrameCache(cache.folder), clipping=True)
+    assert found(again).clipped == np.float32(share)

@@ -334,7 +334,7 @@ class TestScript:
             assert made_hash == hashlib.sha256((DATA / "gtzan_mfcc.npz").read_bytes()).hexdigest()
 
     def test_mfcc_are_those_of_the_library(self, script: ModuleType) -> None:
-        """The script's float64 arithmetic is that of ostinato.features.frames, and scale falls out."""
+        """The float64 arithmetic is that of ostinato.features, and scale falls out."""
         rng = np.random.default_rng(0)
         image = rng.integers(0, 256, size=(128, 387), dtype=np.uint8)
         here = mfcc_from_log_mel(standardise(0.3 * image.T.astype(np.float32) - 60), 32)

@@ -91,11 +91,21 @@ def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RAT
         If ``sample_rate_hz`` is not a rate.
     """
     _check_target_rate(sample_rate_hz)
+    mono, rate_hz = decode_audio(path)
+    return _finish(os.fspath(path), mono, rate_hz=rate_hz, target_hz=sample_rate_hz)
+
+
+def decode_audio(path: str | os.PathLike[str]) -> tuple[Waveform, int]:
+    """Decode a sound file: the mono mix at the file's own rate, and that rate in Hz.
+
+    The samples are those of the file: not resampled, not scaled, not checked. Errors are those of
+    :func:`load_audio` that concern the file.
+    """
     name = os.fspath(path)
     decoding = Decoding(Path(name), name)
     mono = np.concatenate(list(decoding))
     check_complete(name, read_s=mono.size / decoding.rate_hz, stated_s=decoding.stated_s)
-    return _finish(name, mono, rate_hz=decoding.rate_hz, target_hz=sample_rate_hz)
+    return mono, decoding.rate_hz
 
 
 def waveform_from_array(

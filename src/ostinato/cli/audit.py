@@ -50,21 +50,21 @@ def audit(
 
       ostinato audit ~/music --format json > pairs.json
     """
+    from ostinato.cli.audit_view import print_audit
     from ostinato.datasets import FrameCache
-    from ostinato.datasets.audit import audit as auditing
-    from ostinato.datasets.audit.view import print_audit
+    from ostinato.datasets.audit import NEAR, audit_corpus, audit_folder
     from ostinato.datasets.gtzan import load_gtzan
     from ostinato.datasets.splits import split_corpus
 
     check_format(format_)
-    least = auditing.NEAR if threshold is None else threshold
+    least = NEAR if threshold is None else threshold
     with progress("files") as step:
         if data == "gtzan":
             corpus = load_gtzan()
             sides = split_corpus(corpus, split) if split else None
-            result = auditing.audit(corpus, split=sides, threshold=least, progress=step)
+            result = audit_corpus(corpus, split=sides, threshold=least, progress=step)
         else:
-            result = auditing.audit_folder(
+            result = audit_folder(
                 Path(data), cache=FrameCache(cache), split=split, threshold=least, n_jobs=jobs,
                 progress=step,
             )  # fmt: skip

@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from ostinato import parallel
-from ostinato.audio import AudioError, Waveform, load_audio
+from ostinato.audio import AudioError, Waveform, load_audio, waveform_from_array
+from ostinato.audio.load import decode_audio
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
 
 UNREADABLE = (AudioError, FeatureError, OSError, MemoryError)
 """Errors that concern one file, and stop no other."""
+
+_FULL_SCALE = 0.999
+_CLIPPED = "clipped"  # suffix of the cache's entry with the share of clipped samples
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,14 @@ class FileFrames:
     sha256 : str
         The hash of the file's bytes, in hexadecimal.
     frames : float32 array [shape=(n_frames, n_features)]
+    clipped : float or None
+        Share of the file's samples at full scale, in its mono mix: samples of which one channel is
+        clipped, or two in opposite senses, do not count. None if it was not asked for.
     """
 
     sha256: str
     frames: Frames
+    clipped: float | None = None
 
 
 def compute_frames(
@@ -40,6 +48,7 @@ def compute_frames(
     *,
     spec: FeatureSpec,
     cache: FrameCache,
+    clipping: bool = False,
     n_jobs: int | None = None,
     done: Callable[[int], None] | None = None,
 ) -> list[FileFrames | str]:
@@ -58,6 +67,8 @@ def compute_frames(
     paths : sequence of Path
     spec : FeatureSpec
     cache : FrameCache
+    clipping : bool
+        Whether to measure clipping as well, while files are decoded; the cache keeps it.
     n_jobs : int, optional
         Number of processes; by default one a processor core.
     done : callable, optional
@@ -86,13 +97,13 @@ def compute_frames(
 
     waiting: list[int] = []
     for position, path in enumerate(paths):
-        known = _from_cache(path, spec, cache)
+        known = _from_cache(path, spec, cache, clipping)
         if known is None:
             waiting.append(position)
         else:
             finish(position, known)
     # Absolute: worker processes are reused, and may have been started in another folder.
-    compute = partial(_compute, spec=spec, folder=cache.folder.absolute())
+    compute = partial(_compute, spec=spec, folder=cache.folder.absolute(), clipping=clipping)
     calls = [(paths[position].absolute(),) for position in waiting]
     with parallel.run(compute, calls, n_jobs=n_jobs, doing="computed frames") as coming:
         for i, result in coming:
@@ -103,6 +114,9 @@ def compute_frames(
             found = result.found
             if not result.is_stored:
                 cache.store(found.sha256, spec, found.frames)
+                if found.clipped is not None:
+                    share = np.array([[found.clipped]], dtype=np.float32)
+                    cache.store(found.sha256, spec, share, suffix=_CLIPPED)
             cache.remember_hash(
                 paths[position], size=result.size, mtime_ns=result.mtime_ns, sha256=found.sha256
             )
@@ -151,18 +165,28 @@ class _Computed:
     is_stored: bool
 
 
-def _from_cache(path: Path, spec: FeatureSpec, cache: FrameCache) -> FileFrames | None:
+def _from_cache(
+    path: Path, spec: FeatureSpec, cache: FrameCache, clipping: bool
+) -> FileFrames | None:
     """The frames of a file that has not changed since it was last read, without opening it."""
     try:
         status = path.stat()
     except OSError:
         return None  # the worker that opens the file reports the reason
     sha256 = cache.known_hash(path, size=status.st_size, mtime_ns=status.st_mtime_ns)
-    stored = cache.load(sha256, spec) if sha256 else None
-    return FileFrames(sha256, stored) if sha256 and stored is not None else None
+    return _stored(sha256, spec, cache, clipping) if sha256 else None
 
 
-def _compute(path: Path, *, spec: FeatureSpec, folder: Path) -> _Computed | str:
+def _stored(sha256: str, spec: FeatureSpec, cache: FrameCache, clipping: bool) -> FileFrames | None:
+    """What the cache holds of the file with these bytes, if that is all that was asked for."""
+    stored = cache.load(sha256, spec)
+    share = cache.load(sha256, spec, suffix=_CLIPPED) if clipping and stored is not None else None
+    if stored is None or (clipping and share is None):
+        return None
+    return FileFrames(sha256, stored, None if share is None else float(share[0, 0]))
+
+
+def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> _Computed | str:
     """The frames of a file, or why it has none. Runs in a worker, and writes nothing."""
     try:
         before = path.stat()
@@ -170,15 +194,25 @@ def _compute(path: Path, *, spec: FeatureSpec, folder: Path) -> _Computed | str:
             return "It is not a regular file."
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        stored = FrameCache(folder).load(sha256, spec)  # there if the file was moved, or copied
-        computed = stored
-        if computed is None:
-            sound = load_audio(path, sample_rate_hz=spec.sample_rate_hz)
-            computed = frames_of(excerpts(sound, spec), spec)
+        # There if the file was moved, or copied.
+        stored = _stored(sha256, spec, FrameCache(folder), clipping)
+        found = stored
+        if found is None:
+            sound, clipped = _load(path, spec.sample_rate_hz, clipping)
+            found = FileFrames(sha256, frames_of(excerpts(sound, spec), spec), clipped)
         after = path.stat()
     except UNREADABLE as error:
         return reason(error)
     size, mtime_ns = before.st_size, before.st_mtime_ns
     if (after.st_size, after.st_mtime_ns) != (size, mtime_ns):
         return "It changed while it was being read."
-    return _Computed(FileFrames(sha256, computed), size, mtime_ns, stored is not None)
+    return _Computed(found, size, mtime_ns, stored is not None)
+
+
+def _load(path: Path, rate_hz: int, clipping: bool) -> tuple[Waveform, float | None]:
+    """The waveform of a file, and the share of its samples at full scale, from one decoding."""
+    if not clipping:
+        return load_audio(path, sample_rate_hz=rate_hz), None
+    mono, own_rate_hz = decode_audio(path)
+    waveform = waveform_from_array(mono, sample_rate_hz=own_rate_hz, target_sample_rate_hz=rate_hz)
+    return waveform, float(np.mean(np.abs(mono) >= _FULL_SCALE))

@@ -14,16 +14,16 @@ import soxr
 
 from ostinato.audio import SAMPLE_RATE, Waveform, load_audio
 from ostinato.datasets import Corpus, FrameCache, Recording, Skipped, load_corpus
-from ostinato.datasets.audit import fingerprint as _fingerprint
-from ostinato.datasets.audit.audit import (
+from ostinato.datasets.audit import (
     NEAR,
     SPEC,
     AuditResult,
     Pair,
-    audit,
+    audit_corpus,
     audit_folder,
-    straddling,
+    find_leaks,
 )
+from ostinato.datasets.audit import fingerprint as _fingerprint
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.splits import Fold, Split, split_corpus
 from ostinato.errors import DataError, UsageError
@@ -77,7 +77,7 @@ def gtzan() -> Corpus:
 
 @pytest.fixture(scope="module")
 def found(gtzan: Corpus) -> AuditResult:
-    return audit(gtzan)
+    return audit_corpus(gtzan)
 
 
 class TestGtzan:
@@ -123,8 +123,8 @@ class TestGtzan:
     def test_the_published_split_keeps_pairs_together_and_a_random_one_does_not(
         self, gtzan: Corpus, found: AuditResult
     ) -> None:
-        assert straddling(found.pairs, split_corpus(gtzan, "fault-filtered")) == ()
-        across = straddling(found.pairs, split_corpus(gtzan, "song-holdout"))
+        assert find_leaks(found.pairs, split_corpus(gtzan, "fault-filtered")) == ()
+        across = find_leaks(found.pairs, split_corpus(gtzan, "song-holdout"))
         kinds = {(p.a, p.b): p.kind for p in found.pairs}
         assert across
         assert {kinds[s.a, s.b] for s in across} == {"near"}  # a split cannot part exact ones
@@ -138,51 +138,51 @@ class TestFrames:
 
     def test_offset_says_where_in_a_the_beginning_of_b_is_heard(self, gtzan: Corpus) -> None:
         whole = gtzan.frames[0]
-        (pair,) = audit(corpus_of(whole, whole[50:])).pairs
+        (pair,) = audit_corpus(corpus_of(whole, whole[50:])).pairs
         assert pair.kind == "near"
         assert pair.similarity > 0.99
         assert pair.offset_s == pytest.approx(50 * SPEC.hop_seconds, abs=0.01)
-        (pair,) = audit(corpus_of(whole[50:], whole)).pairs
+        (pair,) = audit_corpus(corpus_of(whole[50:], whole)).pairs
         assert pair.offset_s == pytest.approx(-50 * SPEC.hop_seconds, abs=0.01)
 
     def test_half_a_frame_between_is_survived(self) -> None:
         """Frames of a copy seldom stand where those of the original do."""
         sound = music(1)
         half = SPEC.hop_samples * 21 // 2
-        (pair,) = audit(corpus_of(frames(sound, SPEC), frames(sound[half:], SPEC))).pairs
+        (pair,) = audit_corpus(corpus_of(frames(sound, SPEC), frames(sound[half:], SPEC))).pairs
         assert pair.offset_s == pytest.approx(half / SAMPLE_RATE, abs=SPEC.hop_seconds / 2)
 
     def test_gain_and_colour_do_not_matter(self, gtzan: Corpus) -> None:
         """Standardised otherwise, and a filter on it: a factor, and an offset a coefficient."""
         whole = gtzan.frames[0]
         tilt = np.linspace(2, -2, whole.shape[1], dtype=np.float32)
-        (pair,) = audit(corpus_of(whole, 0.8 * whole + tilt)).pairs
+        (pair,) = audit_corpus(corpus_of(whole, 0.8 * whole + tilt)).pairs
         assert pair.similarity > 0.99
 
     def test_three_copies_are_three_pairs(self, gtzan: Corpus) -> None:
-        result = audit(corpus_of(*[gtzan.frames[0]] * 3))
+        result = audit_corpus(corpus_of(*[gtzan.frames[0]] * 3))
         assert ids(result.pairs, "exact") == {("0", "1"), ("0", "2"), ("1", "2")}
 
     def test_the_order_of_entries_does_not_matter(self, gtzan: Corpus) -> None:
         corpus = corpus_of(*(gtzan.frames[i][t:] for t in (0, 30) for i in range(5)))
         backwards = corpus_of(*reversed(corpus.frames))
-        there = {(int(p.a), int(p.b)): p.similarity for p in audit(corpus).pairs}
-        back = {(9 - int(p.b), 9 - int(p.a)): p.similarity for p in audit(backwards).pairs}
+        there = {(int(p.a), int(p.b)): p.similarity for p in audit_corpus(corpus).pairs}
+        back = {(9 - int(p.b), 9 - int(p.a)): p.similarity for p in audit_corpus(backwards).pairs}
         assert there.keys() == back.keys() == {(i, i + 5) for i in range(5)}
         for pair, similarity in there.items():
             assert back[pair] == pytest.approx(similarity, abs=0.05)
 
     def test_a_threshold_of_one_leaves_only_exact_pairs(self, gtzan: Corpus) -> None:
         part = corpus_of(gtzan.frames[0], gtzan.frames[0], gtzan.frames[0][20:] * 1.1)
-        assert {p.kind for p in audit(part).pairs} == {"exact", "near"}
-        assert {p.kind for p in audit(part, threshold=1.0).pairs} == {"exact"}
+        assert {p.kind for p in audit_corpus(part).pairs} == {"exact", "near"}
+        assert {p.kind for p in audit_corpus(part, threshold=1.0).pairs} == {"exact"}
 
     def test_frames_of_excerpts_of_another_length_will_do(self, gtzan: Corpus) -> None:
         short = FeatureSpec(excerpt_seconds=10.0)
-        assert audit(corpus_of(gtzan.frames[0], spec=short)).pairs == ()
+        assert audit_corpus(corpus_of(gtzan.frames[0], spec=short)).pairs == ()
 
     def test_few_frames_are_said_to_be_too_few(self, gtzan: Corpus) -> None:
-        result = audit(corpus_of(gtzan.frames[0][:39], gtzan.frames[0]))
+        result = audit_corpus(corpus_of(gtzan.frames[0][:39], gtzan.frames[0]))
         assert result.pairs == ()
         assert [(f.id, "short" in f.problem) for f in result.files] == [("0", True)]
 
@@ -195,7 +195,9 @@ class TestFrames:
             spec=gtzan.spec,
             skipped=(Skipped("broken.mp3", "It is empty."),),
         )
-        assert audit(corpus).to_dict()["files"] == [{"id": "broken.mp3", "problem": "It is empty."}]
+        assert audit_corpus(corpus).to_dict()["files"] == [
+            {"id": "broken.mp3", "problem": "It is empty."}
+        ]
 
 
 class TestIndex:
@@ -322,9 +324,9 @@ class TestFolder:
         result = listen(folder, split="holdout")
         assert result.split == "holdout"
         assert len(result.pairs) == 12
-        assert result.straddling
+        assert result.leaks
         assert {e.genre for e in result.entries} == {"a", "b"}
-        for s in result.straddling:
+        for s in result.leaks:
             assert (s.a, s.b) in ids(result.pairs)
             assert s.a_part != s.b_part
 
@@ -349,7 +351,7 @@ class TestFolder:
         assert known["song 5"] == ("b", "by 1", "T5")
         sides = split_corpus(load_corpus(table, spec=SPEC, cache=FrameCache(tmp_path / "cache")))
         again = listen(table, split="holdout")
-        assert (again.split, again.straddling) == ("holdout", straddling(result.pairs, sides))
+        assert (again.split, again.leaks) == ("holdout", find_leaks(result.pairs, sides))
 
     def test_a_table_that_is_wrong_is_refused(self, tmp_path, listen) -> None:
         (tmp_path / "mine.csv").write_text("path,artist\na.wav,Ada\n")
@@ -399,7 +401,7 @@ class TestRealMusic:
         track = sorted((shared_data / "gtzan" / "audio" / "full").glob("*.flac"))[20]
         heard = frames(load_audio(track), SPEC)
         shipped = gtzan.frames[int(gtzan.positions([track.stem])[0])]
-        (pair,) = audit(corpus_of(heard, shipped)).pairs
+        (pair,) = audit_corpus(corpus_of(heard, shipped)).pairs
         assert pair.similarity > 0.8
         assert abs(pair.offset_s) < 0.1
 
@@ -410,7 +412,7 @@ class TestStraddling:
         absent = Pair(a="a", b="z", kind="near", similarity=0.9, offset_s=0.0)
         together = Fold(train=("a", "b"), valid=("c",))
         apart = Fold(train=("a", "c"), valid=("b",))
-        across = straddling([pair, absent], Split(name="s", folds=(together, apart)))
+        across = find_leaks([pair, absent], Split(name="s", folds=(together, apart)))
         assert [(s.fold, s.a_part, s.b_part) for s in across] == [(1, "train", "valid")]
 
 
@@ -418,13 +420,13 @@ class TestBadInput:
     @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5, float("nan")])
     def test_a_threshold_that_is_none(self, gtzan, threshold, tmp_path) -> None:
         with pytest.raises(UsageError, match="threshold above 0, at most 1"):
-            audit(gtzan, threshold=threshold)
+            audit_corpus(gtzan, threshold=threshold)
         with pytest.raises(UsageError, match="threshold"):
             audit_folder(tmp_path, cache=FrameCache(tmp_path), threshold=threshold)
 
     def test_other_frames_are_refused(self) -> None:
         with pytest.raises(UsageError, match=r"40 MFCC from 128 mel bands, every 77.5 ms.* got 13"):
-            audit(load_gtzan(n_coefficients=13))
+            audit_corpus(load_gtzan(n_coefficients=13))
 
     def test_no_folder_and_no_audio(self, tmp_path, listen) -> None:
         with pytest.raises(UsageError, match="does not exist"):

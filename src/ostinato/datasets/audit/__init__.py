@@ -1,0 +1,25 @@
+"""Duplicates in a collection, found from the sound itself, and files without music."""
+
+from ostinato.datasets.audit.find import (
+    NEAR,
+    SPEC,
+    AuditResult,
+    Leak,
+    Pair,
+    Problem,
+    audit_corpus,
+    audit_folder,
+    find_leaks,
+)
+
+__all__ = [
+    "NEAR",
+    "SPEC",
+    "AuditResult",
+    "Leak",
+    "Pair",
+    "Problem",
+    "audit_corpus",
+    "audit_folder",
+    "find_leaks",
+]

@@ -1,6 +1,6 @@
 """Fingerprints of sound: which entries of a collection may hold the same recording, and how alike.
 
-Private to :mod:`ostinato.datasets.audit.audit`, which documents the method for its users.
+Private to :mod:`ostinato.datasets.audit.find`, which documents the method for its users.
 
 A **fingerprint** stands at each frame. The image of the 40 frames (3.1 s) from there on is
 multiplied with 5 smooth waves in time and 8 in frequency, and each product leaves its sign: one

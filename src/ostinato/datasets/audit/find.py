@@ -1,8 +1,8 @@
-"""The same recording twice in a collection, found from the sound itself, and files that are none.
+"""Duplicate recordings in a collection, found from the sound itself, and files without music.
 
-Copies of one recording on two sides of a split make a figure that measures memory. Tables name some
-of them; the sound tells of the others. :func:`audit` takes a corpus with its frames,
-:func:`audit_folder` a directory of audio, with or without genres, or a table of it. Both give an
+Copies of one recording in two parts of a split leak: the figure measures memory. Tables name some
+copies; the sound reveals the others. :func:`audit_corpus` takes a corpus with its frames,
+:func:`audit_folder` a folder of audio, with or without genres, or a table. Both give an
 :class:`AuditResult`:
 
 exact
@@ -16,7 +16,8 @@ near
 Method: binary fingerprints in an index, after Haitsma and Kalker [1]_ with the wider patterns of
 Ke et al. [2]_, then a correlation of log-mel images up to 7.2 kHz, smoothed by 16 cepstral
 coefficients, each in units of its deviation, over blocks of 5 s. The threshold was set on one half
-of the planted copies of ``benchmarks/audit.py`` and is reported on the other: ``docs/guide/audit.md``.
+of the planted copies of ``benchmarks/audit.py`` and is reported on the other:
+``docs/guide/audit.md``.
 
 What it does not find: another performance of the same piece (a cover), a copy of which less than
 5 s are shared, a speed or pitch changed by much more than 2 %, sound of less than 3.2 s.
@@ -39,7 +40,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ostinato.datasets.audit.files import clipping, files_below
+from ostinato.datasets.audit.files import files_below
 from ostinato.datasets.audit.fingerprint import WINDOW_FRAMES, Index
 from ostinato.datasets.compute import FileFrames, compute_frames
 from ostinato.datasets.corpus import Corpus, Recording
@@ -53,37 +54,40 @@ NEAR = 0.5
 """Similarity from which a pair is reported."""
 
 SPEC = FeatureSpec(excerpt_seconds=36_000.0)
-"""Frames the audit listens to: those of the package, but of a whole file at once (up to 10 h), so
-that frame i stands at i times 77.5 ms whatever the length."""
+"""The audit's frames: the package's, but of a whole file at once (up to 10 h), so that frame i is
+at i times 77.5 ms whatever the length."""
+
+MOST_CLIPPED = 0.001
+"""Share of samples at full scale from which a file is reported as clipped."""
 
 MOST_SILENT = 0.5
-"""Share of frames without sound from which a file is called silent."""
+"""Share of silent frames from which a file is reported as silent."""
 
 LEAST_VARIATION = 0.2
-"""Variation over time, in deviations, under which a file is called a constant sound. That of the
+"""Variation over time, in deviations, below which a file is reported as constant. That of the
 999 tracks of GTZAN is 0.45 to 1.8; that of a sine less than 0.001, as an mp3 as well."""
 
 Progress = Callable[[int, int, str], None]
 """Called with entries done, entries in all, and the id of the one just done."""
 
-_BATCH = 256  # files whose frames are held at once
+_BATCH = 256  # files whose frames are in memory at once
 _SILENCE = 0.1  # sum of squares of a frame's coefficients but the first: all bands at one level
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two entries that hold the same sound.
+    """Two entries with the same sound.
 
     Attributes
     ----------
     a, b : str
-        Their ids.
+        The ids.
     kind : {"exact", "near"}
     similarity : float
         1 for an exact pair; else from the threshold to 1.
     offset_s : float
-        Where in ``a`` the beginning of ``b`` is heard, in seconds: what is heard at t in ``a`` is
-        heard at t - offset_s in ``b``. To half a frame (39 ms), where the speed is the same.
+        Time in ``a`` at which ``b`` begins, in seconds: time t in ``a`` is t - offset_s in ``b``.
+        Exact to half a frame (39 ms), if both have the same speed.
     """
 
     a: str
@@ -94,8 +98,8 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Straddling:
-    """A pair that stands on two sides of a split: in which fold, and in which parts of it."""
+class Leak:
+    """A pair whose entries are in two parts of a fold of a split."""
 
     a: str
     b: str
@@ -106,7 +110,7 @@ class Straddling:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """An entry that holds something else than music, or that cannot be read: why, in a sentence."""
+    """An entry without music, or that cannot be read, and why (one sentence)."""
 
     id: str
     problem: str
@@ -114,21 +118,21 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditResult:
-    """What an audit found.
+    """The findings of an audit.
 
     Attributes
     ----------
     name : str
         ``"gtzan"``, or the folder or table.
     entries : tuple of Recording
-        All that was compared, with genre (``""`` if unknown), artist and title.
+        All that were compared, with genre (``""`` if unknown), artist and title.
     pairs : tuple of Pair
         Exact ones first, then by similarity.
     files : tuple of Problem
     split : str or None
-        The split that was asked about.
-    straddling : tuple of Straddling
-        The pairs that stand on two sides of it.
+        The name of the split that was checked.
+    leaks : tuple of Leak
+        The pairs that leak across it.
     """
 
     name: str
@@ -136,11 +140,11 @@ class AuditResult:
     pairs: tuple[Pair, ...]
     files: tuple[Problem, ...] = ()
     split: str | None = None
-    straddling: tuple[Straddling, ...] = ()
+    leaks: tuple[Leak, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: ``name``, ``n_entries``, ``pairs``, ``files`` and ``split``."""
-        split = {"name": self.split, "straddling": [asdict(s) for s in self.straddling]}
+        split = {"name": self.split, "straddling": [asdict(leak) for leak in self.leaks]}
         return {
             "name": self.name,
             "n_entries": len(self.entries),
@@ -150,14 +154,14 @@ class AuditResult:
         }
 
 
-def audit(
+def audit_corpus(
     corpus: Corpus,
     *,
     split: Split | None = None,
     threshold: float = NEAR,
     progress: Progress | None = None,
 ) -> AuditResult:
-    """Find the recordings of a corpus that hold the same sound, from their frames.
+    """Find the recordings of a corpus with the same sound, from their frames.
 
     Time grows with n log n, memory with n, but for pairs that are really alike; 12 kB and about
     0.5 ms are spent on each 30 s.
@@ -165,9 +169,9 @@ def audit(
     Parameters
     ----------
     corpus : Corpus
-        Its frames may be computed as they are asked for: each is read once.
+        Its frames may be computed on demand: each is read once.
     split : Split, optional
-        Tell which pairs straddle it.
+        Find the pairs that leak across it.
     threshold : float
         Similarity from which a pair is reported, above 0 and at most 1.
     progress : callable, optional
@@ -185,16 +189,16 @@ def audit(
     _check_threshold(threshold)
     if replace(corpus.spec, excerpt_seconds=SPEC.excerpt_seconds) != SPEC:
         raise UsageError(
-            f"Corpus '{corpus.name}': the audit listens to {SPEC.describe()}, as the package "
-            f"computes them by default, got {corpus.spec.describe()}."
+            f"Corpus '{corpus.name}': expected {SPEC.describe()}, the package's default frames, "
+            f"got {corpus.spec.describe()}."
         )
-    listened = _Listened()
+    entries_so_far = _Entries()
     for done, (recording, frames) in enumerate(zip(corpus.recordings, corpus.frames, strict=True)):
-        listened.add(recording, frames)
+        entries_so_far.add(recording, frames)
         if progress:
             progress(done + 1, len(corpus), recording.id)
     skipped = [Problem(id=s.id, problem=s.reason) for s in corpus.skipped]
-    return listened.result(corpus.name, skipped, split=split, threshold=threshold)
+    return entries_so_far.result(corpus.name, skipped, split=split, threshold=threshold)
 
 
 def audit_folder(
@@ -206,22 +210,22 @@ def audit_folder(
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
-    """Find the audio files below a folder that hold the same sound, and those that hold none.
+    """Find the audio files below a folder with the same sound, and those without music.
 
-    Genres are not needed. Where the folder is laid out as a collection, its genres, and the artists
-    and titles of GTZAN, are told with the pairs; so is what a table says.
+    Genres are not needed. Where the folder is laid out as a collection, or is a table, genres,
+    artists and titles are reported with the pairs.
 
     Parameters
     ----------
     folder : Path
-        Or a table (see :mod:`ostinato.datasets.table`), whose files are heard.
+        Or a table (:mod:`ostinato.datasets.table`).
     cache : FrameCache
-        Frames are kept there; files already heard for an audit are not heard again.
+        Frames are kept there: a second audit computes none again.
     split : str, optional
         Name of a split (:data:`ostinato.datasets.splits.SPLITS`) of the collection, or a file.
     threshold : float
     n_jobs : int, optional
-        How many processes listen; one a processor core by default.
+        Number of processes; by default one a processor core.
     progress : callable, optional
 
     Returns
@@ -239,11 +243,11 @@ def audit_folder(
         If the cache cannot be read or written.
     """
     _check_threshold(threshold)
-    # First, and from the same cache: what cannot be split is said before hours of listening.
+    # First, and from the same cache: an error of the split comes before hours of computing.
     sides = _split_of(folder, split, cache, n_jobs, progress) if split else None
     entries, closed = files_below(folder)
     problems = [Problem(id=c.id, problem=c.reason) for c in closed]
-    listened = _Listened()
+    entries_so_far = _Entries()
     n_done = itertools.count(1)
     for first in range(0, len(entries), _BATCH):
         batch = entries[first : first + _BATCH]
@@ -253,36 +257,34 @@ def audit_folder(
             if progress:
                 progress(next(n_done), len(entries), batch[position].id)
 
-        results = compute_frames(paths, spec=SPEC, cache=cache, n_jobs=n_jobs, done=done)
-        readable: list[tuple[Recording, Path]] = []
-        for entry, path, result in zip(batch, paths, results, strict=True):
+        results = compute_frames(
+            paths, spec=SPEC, cache=cache, clipping=True, n_jobs=n_jobs, done=done
+        )
+        for entry, result in zip(batch, results, strict=True):
             if isinstance(result, FileFrames):
-                listened.add(entry, result.frames)
-                readable.append((entry, path))
+                entries_so_far.add(entry, result.frames)
+                if result.clipped is not None and result.clipped >= MOST_CLIPPED:
+                    share = f"{100 * result.clipped:.1f} %"
+                    sentence = f"Clipped: {share} of its samples are at full scale."
+                    problems.append(Problem(id=entry.id, problem=sentence))
             else:
                 problems.append(Problem(id=entry.id, problem=result))
-        clipped = clipping([path for _, path in readable], n_jobs=n_jobs)
-        problems += [
-            Problem(id=entry.id, problem=sentence)
-            for (entry, _), sentence in zip(readable, clipped, strict=True)
-            if sentence
-        ]
-    return listened.result(str(folder), problems, split=sides, threshold=threshold)
+    return entries_so_far.result(str(folder), problems, split=sides, threshold=threshold)
 
 
-def straddling(pairs: Iterable[Pair], split: Split) -> tuple[Straddling, ...]:
-    """Those of the pairs that stand on two sides of a split, in each fold where they do."""
+def find_leaks(pairs: Iterable[Pair], split: Split) -> tuple[Leak, ...]:
+    """Find the pairs whose entries are in two parts of a split, in each fold where they are."""
     found = []
     sides = [{i: p for p in PARTS for i in fold.part(p)} for fold in split.folds]
     for pair, (k, part) in itertools.product(pairs, enumerate(sides)):
         a_part, b_part = part.get(pair.a), part.get(pair.b)
         if a_part and b_part and a_part != b_part:
-            found.append(Straddling(a=pair.a, b=pair.b, fold=k, a_part=a_part, b_part=b_part))
+            found.append(Leak(a=pair.a, b=pair.b, fold=k, a_part=a_part, b_part=b_part))
     return tuple(found)
 
 
-class _Listened:
-    """Entries taken in so far, their fingerprints, and what is wrong with them."""
+class _Entries:
+    """The entries so far, their fingerprints and problems."""
 
     def __init__(self) -> None:
         self.index = Index()
@@ -316,7 +318,7 @@ class _Listened:
             pairs=pairs,
             files=tuple(sorted((*problems, *self.problems), key=lambda p: p.id)),
             split=split.name if split else None,
-            straddling=straddling(pairs, split) if split else (),
+            leaks=find_leaks(pairs, split) if split else (),
         )
 
     def _exact(self) -> Iterator[Pair]:
@@ -350,6 +352,6 @@ def _check_threshold(threshold: float) -> None:
 def _split_of(
     folder: Path, name: str, cache: FrameCache, n_jobs: int | None, progress: Progress | None
 ) -> Split:
-    check_settings(name)  # before anything is heard
+    check_settings(name)  # before any file is read
     corpus = load_corpus(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
     return split_corpus(corpus, name)

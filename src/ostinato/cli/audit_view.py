@@ -1,6 +1,6 @@
-"""What an audit found, for people: a table of pairs, one of files, and a sentence or two.
+"""The findings of an audit for people: a table of pairs, one of files, and a sentence or two.
 
-Private to the command line; programs read :meth:`ostinato.datasets.audit.audit.AuditResult.to_dict`.
+Programs read :meth:`ostinato.datasets.audit.AuditResult.to_dict`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ostinato.datasets.audit.audit import AuditResult
+from ostinato.datasets.audit import AuditResult
 from ostinato.datasets.corpus import Recording
 
 _WIDEST_ID, _NARROWEST_NAME, _GAP = 24, 10, 3  # columns, in a terminal too narrow for all
@@ -38,7 +38,7 @@ def print_audit(result: AuditResult, console: Console) -> None:
 
 
 def summary(result: AuditResult) -> list[str]:
-    """What was found, a sentence each."""
+    """The findings in a sentence or two."""
     exact = sum(pair.kind == "exact" for pair in result.pairs)
     near = len(result.pairs) - exact
     sentences = [
@@ -46,10 +46,10 @@ def summary(result: AuditResult) -> list[str]:
         f"{_counted(near, 'near pair')}, {_counted(len(result.files), 'file')} with a problem."
     ]
     if result.split:
-        n = len({(s.a, s.b) for s in result.straddling})
-        stand = "stands" if n == 1 else "stand"
+        n = len({(leak.a, leak.b) for leak in result.leaks})
         sentences.append(
-            f"{_counted(n, 'pair')} {stand} on two sides of the split '{result.split}'"
+            f"{_counted(n, 'pair')} {'leaks' if n == 1 else 'leak'} across the split "
+            f"'{result.split}'"
             + (": a figure examined on it measures memory as well." if n else ".")
         )
     return sentences
@@ -58,8 +58,8 @@ def summary(result: AuditResult) -> list[str]:
 def _pairs(result: AuditResult, console_width: int) -> Table:
     entries = {entry.id: entry for entry in result.entries}
     sides: dict[tuple[str, str], list[str]] = {}
-    folds = len({s.fold for s in result.straddling}) > 1
-    for s in result.straddling:
+    folds = len({s.fold for s in result.leaks}) > 1
+    for s in result.leaks:
         where = f"{s.a_part} / {s.b_part}" + (f" (fold {s.fold})" if folds else "")
         sides.setdefault((s.a, s.b), []).append(where)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
@@ -70,8 +70,8 @@ def _pairs(result: AuditResult, console_width: int) -> Table:
     table.add_column("Kind", min_width=5)
     table.add_column("Alike", justify="right", min_width=5)
     table.add_column("Offset", justify="right", min_width=8)
-    if result.straddling:
-        table.add_column("Straddles", min_width=13)
+    if result.leaks:
+        table.add_column("Leaks", min_width=13)
     taken = 2 * width + sum(c.min_width or 0 for c in table.columns[2:])
     left = console_width - taken - _GAP * (len(table.columns) + 1)
     known = left >= _NARROWEST_NAME and any(_known_as(entry) for entry in result.entries)
@@ -79,7 +79,7 @@ def _pairs(result: AuditResult, console_width: int) -> Table:
         table.add_column("Known as", no_wrap=True, overflow="ellipsis", max_width=left)
     for pair in result.pairs:
         cells = [pair.a, pair.b, pair.kind, f"{pair.similarity:.3f}", f"{pair.offset_s:.2f} s"]
-        if result.straddling:
+        if result.leaks:
             cells.append(", ".join(sides.get((pair.a, pair.b), ())))
         if known:
             a, b = _known_as(entries[pair.a]), _known_as(entries[pair.b])
