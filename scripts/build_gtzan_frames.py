@@ -47,9 +47,9 @@ class Coded:
 def image_to_mfcc(image: NDArray[np.uint8], n_coefficients: int) -> NDArray[np.float64]:
     """Return standardised MFCC [shape=(n_frames, n_coefficients)] of one image.
 
-    The image [shape=(n_mels, n_frames)] is dB up to an unknown scale and offset. Standardised over
-    all its cells it is not: what `ostinato.features` does to real audio. The same arithmetic is
-    done here in float64, so that the rounding to 8 bits is the same on every machine.
+    The image [shape=(n_mels, n_frames)] is in dB up to an unknown scale and offset, which
+    standardising over all its cells removes, as `ostinato.features.frames` does to real audio. Here
+    it is done in float64, so that the rounding to 8 bits is the same on every machine.
     """
     cells = image.T.astype(np.float64)
     cells -= cells.mean()

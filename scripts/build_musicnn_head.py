@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
@@ -36,7 +35,6 @@ from ostinato.evaluation import apply_temperature, calibration, selective
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.inference.model_info import ModelInfo
 from ostinato.inference.registry import WEIGHTS
-from ostinato.models.ensemble import MeanOfModels
 from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
@@ -50,6 +48,7 @@ from ostinato.study.training_run import (
     read_predictions,
     read_run,
 )
+from ostinato.training.finish import Confidence, finish, fit_confidence, write
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = ROOT / "studies" / "accuracy" / "musicnn.toml"
@@ -69,20 +68,15 @@ def main() -> None:
     plan = plan_study(config, corpus, options.work / "folds")
     run_study(plan, jobs=options.jobs, report=False)
     labels, held_out, artists = out_of_fold(plan, corpus)
-    together = held_out.mean(axis=0)
-    temperature = calibration.fit_temperature(labels, together)
-    scaled = apply_temperature(together, temperature)
-    chosen = selective.threshold_for(
-        *calibration.verdicts(labels, scaled), precision=options.precision
-    )
+    confidence = fit_confidence(labels, held_out.mean(axis=0), precision=options.precision)
+    temperature = confidence.temperature
     figures: dict[str, Any] = {
         "protocol": OVERLAP,
         "artist-folds": judged(labels, held_out, artists, temperature),
         "temperature": temperature,
-        "threshold": None if chosen is None else chosen.threshold,
+        "threshold": confidence.threshold,
         "precision": options.precision,
-        "answered": None if chosen is None else chosen.coverage,
-        "novelty_threshold": export.novelty_threshold(held_out_distances(plan, corpus)),
+        "answered": answered(held_out.mean(axis=0), confidence),
     }
     parts = Fold(train=train, valid=train[::20], test=test if options.test else ())
     tasks = [
@@ -103,19 +97,32 @@ def main() -> None:
             execute(task, corpus)
     if options.test:
         figures["fault-filtered test"] = examined(tasks, corpus, temperature, options.ledger)
-    trained = [models.load(task.folder) for task in tasks]
-    info = described(trained[0][1], figures, n_seeds=len(tasks))
-    path = options.to / f"{NAME}.onnx"
-    difference = export.write(
-        MeanOfModels([model for model, _ in trained]).eval(),
-        export.fit_novelty(corpus, train, info),
-        info,
-        path,
-        windows=export.some_windows(corpus, info),
+    model, info = export.loaded(tasks)
+    finished = finish(
+        model,
+        described(info, figures, n_seeds=len(tasks)),
+        corpus,
+        train=train,
+        held_out=tuple(task.parts for task in plan.tasks if task.seed == 0),
+        confidence=confidence,
     )
-    figures |= {"bytes": path.stat().st_size, "largest_difference_from_pytorch": difference}
+    path = options.to / f"{NAME}.onnx"
+    difference = write(finished, path)
+    figures |= {
+        "novelty_threshold": finished.info.novelty_threshold,
+        "bytes": path.stat().st_size,
+        "largest_difference_from_pytorch": difference,
+    }
     write_text(options.to / f"{NAME}.json", json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
+
+
+def answered(probabilities: NDArray[np.float64], confidence: Confidence) -> float | None:
+    """Share of tracks that get a verdict; None where no threshold was found."""
+    if confidence.threshold is None:
+        return None
+    scaled = apply_temperature(probabilities, confidence.temperature)
+    return float((scaled.max(axis=1) >= confidence.threshold).mean())
 
 
 def described(info: ModelInfo, figures: dict[str, Any], *, n_seeds: int) -> ModelInfo:
@@ -131,10 +138,6 @@ def described(info: ModelInfo, figures: dict[str, Any], *, n_seeds: int) -> Mode
         name=NAME,
         version="1",
         licence="MIT",
-        temperature=figures["temperature"],
-        threshold=figures["threshold"],
-        precision=None if figures["threshold"] is None else figures["precision"],
-        novelty_threshold=figures["novelty_threshold"],
         accuracy={key: found[key] for key in ("mean", "low", "high")}
         | {"n": figures[part]["n"], "protocol": f"{protocol}; {OVERLAP}; 95 %, by artist"},
         provenance=info.provenance
@@ -230,20 +233,6 @@ def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path
     append(ledger, [row])
     risk = selective.risk_coverage(right, confident)
     return found | {"recall": recall, "aurc": risk.aurc}
-
-
-def held_out_distances(plan: Plan, corpus: Corpus) -> NDArray[np.float64]:
-    """Distances of tracks from the training tracks of other artists [shape=(N,)]."""
-    tasks = [task for task in plan.tasks if task.seed == 0]
-    info = models.load(tasks[0].folder)[1]
-    return np.concatenate(
-        [
-            export.track_distances(
-                export.fit_novelty(corpus, task.parts.train, info), corpus, task.parts.valid, info
-            )
-            for task in tasks
-        ]
-    )
 
 
 def _digest(ids: tuple[str, ...]) -> str:

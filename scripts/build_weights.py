@@ -1,6 +1,6 @@
 """Build the weights that ship, as ONNX files, from the frames that ship.
 
-    python scripts/build_weights.py      (half an hour on two cores, and goes on where it stopped)
+    python scripts/build_weights.py      (half an hour on two cores; resumed if interrupted)
 
 - ``default-filtered.onnx`` learned from the train part of the fault-filtered split. Whatever is
   said of accuracy, calibration and abstaining is said of it.
@@ -36,13 +36,13 @@ from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration
 from ostinato.evaluation.significance import wilson
-from ostinato.inference.model_info import ModelInfo
-from ostinato.models.ensemble import MeanDistanceOfPieces, MeanOfPieces
+from ostinato.models.ensemble import MeanOfPieces
 from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
 from ostinato.study.study import Plan, load_data, plan_study, run_study
 from ostinato.study.training_run import PREDICTIONS, Task, execute, is_finished, read_predictions
+from ostinato.training.finish import KNOWN, PRECISION, FinishedModel, finish, write
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STUDIES = REPOSITORY / "studies"
@@ -51,7 +51,7 @@ MOST_BYTES = 5_000_000
 WINDOW_FRAMES = 387
 """30 s, a track of GTZAN. The networks hear pieces of it, as a study cuts them, so that the file
 gives a study's verdicts."""
-NOVELTY_WINDOW = {"window_frames": 258, "window_hop": 129}
+NOVELTY_WINDOW = (258, 129)
 """20 s: on 5.6 s alone speech passes for music; on 30 s there are too few windows to learn from."""
 
 
@@ -80,10 +80,8 @@ def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[st
     examined = run_study(part, jobs=options.jobs, report=False).results
 
     everything = trained_on_all(part.tasks, corpus, options.work / "all", options.jobs)
-    folds_of_a_seed = tuple(task for task in plan.tasks if task.seed == 0)
-    info = replace(models.load(part.tasks[0].folder)[1], **NOVELTY_WINDOW)
-    distances = held_out_distances(corpus, folds_of_a_seed, info)
-    novelty_threshold = export.novelty_threshold(distances)
+    held_out = tuple(task.parts for task in plan.tasks if task.seed == 0)
+    confidence = export.confidence_of(chosen, family, precision=options.precision, ensemble=True)
     for name, tasks, learned in (
         ("default-filtered", part.tasks, "fault-filtered, its train part"),
         ("default", everything, "all tracks"),
@@ -91,17 +89,27 @@ def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[st
         model, info = export.loaded(tasks)
         pieces = {"length": info.window_frames, "hop": info.window_hop}
         model = MeanOfPieces(model, window_frames=WINDOW_FRAMES, **pieces).eval()
-        provenance = info.provenance | {"pieces": pieces}
-        whole = {"window_frames": WINDOW_FRAMES, "window_hop": WINDOW_FRAMES}
-        info = replace(info, provenance=provenance, **whole)
-        info = export.with_figures(
-            info, chosen, precision=options.precision, name=name, ensemble=True
+        # The other file has learned the test tracks.
+        judged = examined if options.test and name == "default-filtered" else chosen
+        info = replace(
+            info,
+            name=name,
+            window_frames=WINDOW_FRAMES,
+            window_hop=WINDOW_FRAMES,
+            accuracy=export.measured_accuracy(judged, family, ensemble=True),
+            provenance=info.provenance | {"pieces": pieces, "split": learned},
         )
-        if options.test and name == "default-filtered":  # the other one has learned those tracks
-            accuracy = export.measured_accuracy(examined, family, ensemble=True)
-            info = replace(info, accuracy=accuracy)
-        info = replace(info, novelty_threshold=novelty_threshold)
-        files[name] = written(model, info, corpus, tasks[0], learned, options)
+        finished = finish(
+            model,
+            replace(info, version=options.version, licence=options.licence),
+            corpus,
+            train=tasks[0].parts.train,
+            held_out=held_out,
+            confidence=confidence,
+            novelty_window=NOVELTY_WINDOW,
+        )
+        files[name] = written(finished, options.to)
+    distances = finished.distances
     card = of_the_card(chosen, examined if options.test else None, family, distances)
     if options.test:
         temperature, threshold = (
@@ -141,43 +149,23 @@ def build_teaching(options: argparse.Namespace, files: dict[str, Any]) -> None:
         if task.seed == 0:
             model, info = models.load(task.folder)
             name = task.recipe.family
-            info = export.with_figures(info, results, precision=options.precision, name=name)
-            distances = held_out_distances(corpus, (task,), info)
-            info = replace(info, novelty_threshold=export.novelty_threshold(distances))
-            learned = "fault-filtered, its train part"
-            files[name] = written(model, info, corpus, task, learned, options)
-
-
-def written(
-    model: models.GenreModel,
-    info: ModelInfo,
-    corpus: Corpus,
-    task: Task,
-    learned: str,
-    options: argparse.Namespace,
-) -> dict[str, Any]:
-    """Write one file; gives what there is to say of it."""
-    facts = {"version": options.version, "licence": options.licence}
-    info = replace(info, provenance=info.provenance | {"split": learned}, **facts)
-    path = options.to / f"{info.name}.onnx"
-    if info.window_frames != WINDOW_FRAMES:
-        novelty: models.GenreModel = export.fit_novelty(corpus, task.parts.train, info)
-    else:
-        of_pieces = export.fit_novelty(corpus, task.parts.train, replace(info, **NOVELTY_WINDOW))
-        novelty = MeanDistanceOfPieces(
-            of_pieces,
-            window_frames=WINDOW_FRAMES,
-            length=NOVELTY_WINDOW["window_frames"],
-            hop=NOVELTY_WINDOW["window_hop"],
-        ).eval()
-    difference = export.write(
-        model,
-        novelty,
-        info,
-        path,
-        windows=export.some_windows(corpus, info),
-    )
-    return described(path, info, difference)
+            info = replace(
+                info,
+                name=name,
+                version=options.version,
+                licence=options.licence,
+                accuracy=export.measured_accuracy(results, name),
+                provenance=info.provenance | {"split": "fault-filtered, its train part"},
+            )
+            finished = finish(
+                model,
+                info,
+                corpus,
+                train=task.parts.train,
+                held_out=(task.parts,),
+                confidence=export.confidence_of(results, name, precision=options.precision),
+            )
+            files[name] = written(finished, options.to)
 
 
 def parsed() -> argparse.Namespace:
@@ -187,7 +175,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--study", type=Path, default=STUDIES / "accuracy" / "fusion.toml", help="the recipe"
     )
-    parser.add_argument("--precision", type=float, default=export.PRECISION)
+    parser.add_argument("--precision", type=float, default=PRECISION)
     parser.add_argument("--test", action="store_true", help="examine the test part as well")
     parser.add_argument("--version", default="2")
     parser.add_argument("--licence", default="MIT")
@@ -222,21 +210,11 @@ def trained_on_all(
     return everything
 
 
-def held_out_distances(
-    corpus: Corpus, tasks: tuple[Task, ...], info: ModelInfo
-) -> NDArray[np.float64]:
-    """How far tracks lie from what was learned from other artists [shape=(n_held_out,)]."""
-    return np.concatenate(
-        [
-            export.track_distances(
-                export.fit_novelty(corpus, task.parts.train, info), corpus, task.parts.valid, info
-            )
-            for task in tasks
-        ]
-    )
-
-
-def described(path: Path, info: ModelInfo, difference: float) -> dict[str, Any]:
+def written(finished: FinishedModel, folder: Path) -> dict[str, Any]:
+    """Write one file and describe it."""
+    info = finished.info
+    path = folder / f"{info.name}.onnx"
+    difference = write(finished, path)
     content = path.read_bytes()
     assert len(content) <= MOST_BYTES, f"{path.name}: {len(content)} bytes"
     return {
@@ -260,7 +238,7 @@ def of_the_card(
 ) -> dict[str, Any]:
     """What the model card says, each under the split that it was measured on."""
     of_splits = {"artist-folds": chosen} | ({"fault-filtered": examined} if examined else {})
-    quantiles = (0.5, 0.9, 0.95, 0.99, export.KNOWN, 1.0)
+    quantiles = (0.5, 0.9, 0.95, 0.99, KNOWN, 1.0)
     return {
         "recipe": {
             "model": model,

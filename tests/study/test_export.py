@@ -117,17 +117,16 @@ class TestFile:
         assert info.provenance["parameters"] == of_model["parameters"]
         assert info.provenance["train"] == results["split"]["folds"][0]["parts"]["train"]["n"]
 
-    def test_the_threshold_of_the_wished_precision(self, finished, written) -> None:
+    def test_the_threshold_of_the_target_precision(self, finished) -> None:
         results = json.loads((finished / "results.json").read_text())
-        info = load_graph(written).info
         rows = results["models"]["baseline"]["confidence"]["abstaining"]
         for row, threshold in zip(rows, (0.4, 0.5, None), strict=True):
             row["threshold"] = threshold
         for precision, wanted in ((0.7, (0.4, 0.7)), (0.8, (0.5, 0.8)), (0.9, (None, None))):
-            told = export.with_figures(info, results, precision=precision, name="n")
+            told = export.confidence_of(results, "baseline", precision=precision)
             assert (told.threshold, told.precision) == wanted
         with pytest.raises(UsageError, match=r"--precision of 0.7, 0.8, 0.9, got 0.85"):
-            export.with_figures(info, results, precision=0.85, name="n")
+            export.confidence_of(results, "baseline", precision=0.85)
 
     def test_the_distance_of_nearly_every_held_out_track_is_within(self, finished, written) -> None:
         """And noise is not: the data are tones."""
@@ -289,7 +288,6 @@ class TestEnsemble:
 
     def test_a_study_that_did_not_judge_ensembles_is_refused(self, trained_twice) -> None:
         results = json.loads((trained_twice / "results.json").read_text())
-        info = models.load(trained_twice / "models" / "lstm" / "seed0-fold0")[1]
         del results["models"]["lstm"]["ensemble_confidence"]
         with pytest.raises(DataError, match="run the same study again"):
-            export.with_figures(info, results, precision=0.8, name="both", ensemble=True)
+            export.confidence_of(results, "lstm", precision=0.8, ensemble=True)

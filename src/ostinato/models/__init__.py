@@ -1,17 +1,17 @@
 """Network families by name, their settings and their files: one network family a file.
 
 >>> from ostinato import models
->>> model = models.build("lstm", spec=spec, n_genres=10, settings=models.family("lstm").settings())
+>>> model = models.build("lstm", spec=spec, n_genres=10, settings=models.parse_settings("lstm", {}))
 """
 
+from ostinato.models.layers.normalisation import GenreModel, count_parameters
 from ostinato.models.registry import (
     FAMILIES,
     Family,
-    GenreModel,
     build,
-    count_parameters,
     family,
     load,
+    parse_settings,
     save,
 )
 
@@ -23,5 +23,6 @@ __all__ = [
     "count_parameters",
     "family",
     "load",
+    "parse_settings",
     "save",
 ]

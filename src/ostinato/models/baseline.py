@@ -1,9 +1,9 @@
-"""Baseline: logistic regression on statistics of a window. No network, and nothing is trained.
+"""Baseline: logistic regression on statistics of a window, solved for in seconds by scikit-learn.
 
-What genre classifiers were before they were networks: timbre, its variation and its movement
-(:mod:`ostinato.models.layers.window_statistics`). The coefficients are solved for, by scikit-learn, in seconds; a
-network that cannot beat them has no excuse. Computed in PyTorch, so that the model is saved, judged
-and exported as the others are.
+The statistics are timbre, its variation and its movement
+(:mod:`ostinato.models.layers.window_statistics`), as genre classifiers used them before networks. A
+network that does not beat them is not worth its training. They are computed in PyTorch, so that the
+model is saved, judged and exported as the others are.
 
 Axes: B batch, T frames, F features, D statistics, G genres.
 """
@@ -29,7 +29,7 @@ class BaselineSettings:
     Attributes
     ----------
     bands : int
-        Of which the modulation spectrum is taken; divides the mel bands of the frames.
+        Bands of the modulation spectrum; divides the mel bands of the frames.
     modulation_bands : int
         Ranges of modulation frequency, at equal ratios.
     regularisation : float
@@ -52,7 +52,7 @@ class BaselineSettings:
 
 
 class SolvedModel(GenreModel, ABC):
-    """A model that is not trained by gradients: statistics (B, D), and a linear head solved for.
+    """A model with a linear head on statistics (B, D), which is solved for, not trained.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class SolvedModel(GenreModel, ABC):
     Attributes
     ----------
     scale : FrameNormalisation
-        Of the statistics; fitted on those of the training windows.
+        Standardises the statistics; fitted on those of the training windows.
     head : Linear
         From scaled statistics to logits.
     """
@@ -85,7 +85,7 @@ class SolvedModel(GenreModel, ABC):
 
     @abstractmethod
     def statistics(self, x: Tensor) -> Tensor:
-        """What the head is to see of windows (B, T, F), unscaled [shape=(B, D)]."""
+        """Statistics of windows (B, T, F), unscaled [shape=(B, D)]."""
 
 
 class BaselineClassifier(SolvedModel):
@@ -111,6 +111,6 @@ class BaselineClassifier(SolvedModel):
         self.window = window
 
     def statistics(self, x: Tensor) -> Tensor:
-        """Those of :class:`WindowStatistics`."""
+        """Statistics of :class:`WindowStatistics`."""
         statistics: Tensor = self.window(self.normalise(x), self.normalise)  # (B, D)
         return statistics

@@ -13,12 +13,12 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.models.layers.conv_blocks import ConvFront, check_blocks
 from ostinato.models.layers.mel_image import MelImage
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
 from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.settings import check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,7 @@ class CNNSettings:
 
     def __post_init__(self) -> None:
         check_blocks(self.bands, self.channels, self.pool_time)
-        for name in ("dropout", "channel_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
+        check_dropout(self, "dropout", "channel_dropout")
         check_pooling(self.pooling)
 
 

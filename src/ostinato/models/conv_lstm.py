@@ -27,6 +27,7 @@ from ostinato.models.layers.normalisation import (
     TextureWindows,
 )
 from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.settings import check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +74,7 @@ class ConvLSTMSettings:
                 f"texture window; got channels {self.channels}, patch {self.patch}."
             )
         check_kernel(self.kernel, self.patch, "texture windows of a patch")
-        for name in ("dropout", "channel_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
+        check_dropout(self, "dropout", "channel_dropout")
         check_pooling(self.pooling)
 
 

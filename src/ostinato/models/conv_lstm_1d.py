@@ -28,6 +28,7 @@ from ostinato.models.layers.normalisation import (
     TextureWindows,
 )
 from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.settings import check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +71,7 @@ class ConvLSTM1dSettings:
             )
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise UsageError(f"Expected an odd kernel, got {self.kernel}.")
-        for name in ("dropout", "channel_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
+        check_dropout(self, "dropout", "channel_dropout")
         check_pooling(self.pooling)
 
 

@@ -41,6 +41,7 @@ from ostinato.models.layers.normalisation import (
 )
 from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
+from ostinato.models.settings import check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +94,7 @@ class ConvLSTMResidualSettings:
         check_kernel(self.kernel, self.patch, "texture windows of a patch")
         for n_in, n_out in itertools.pairwise((len(TEXTURE), *self.channels)):
             is_identity(self.shortcut, n_in, n_out)
-        for name in ("dropout", "channel_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
+        check_dropout(self, "dropout", "channel_dropout")
         check_pooling(self.pooling)
 
 

@@ -22,6 +22,7 @@ from ostinato.models.layers.mel_image import MelImage
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
 from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 from ostinato.models.lstm import LSTMStack
+from ostinato.models.settings import check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +68,7 @@ class CRNNSettings:
                 "Expected a width and depth of at least 1, and an even width where layers run both "
                 f"ways; got width {self.width}, depth {self.depth}."
             )
-        for name in ("dropout", "channel_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"Expected a {name} in [0, 1), got {getattr(self, name)}.")
+        check_dropout(self, "dropout", "channel_dropout")
         check_pooling(self.pooling)
 
 

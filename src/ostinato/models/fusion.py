@@ -1,9 +1,9 @@
 """Fusion: a CRNN and the baseline, each of its own mind, and the mean of what they think.
 
-The network hears a course of events, the statistics how timbre is spread and how fast it moves
-(:mod:`ostinato.models.layers.window_statistics`). Learned together, the head leans on whichever fits the training
-tracks sooner; so they learn apart and are averaged, as in a mixture of fixed weights (Kittler et
-al. 1998, "On combining classifiers": the sum rule).
+The network sees a sequence, the statistics the spread and the speed of timbre
+(:mod:`ostinato.models.layers.window_statistics`). Trained together, the head relies on whichever
+fits the training tracks sooner; so they are trained apart and averaged with fixed weights (Kittler
+et al. 1998, "On combining classifiers": the sum rule).
 
 Axes: B batch, T frames, F features, G genres.
 """

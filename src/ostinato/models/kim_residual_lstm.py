@@ -1,10 +1,9 @@
 """Residual LSTM with the shortcut inside the cell (Kim, El-Khamy and Lee 2017).
 
-Another model than :mod:`ostinato.models.residual_lstm`, whose shortcut goes around the layer: here
-the output gate scales the shortcut too (see :mod:`ostinato.models.layers.kim_lstm`). Texture windows of
-frames go through a stack of such layers, each followed by dropout; the last one's outputs are
-normalised and pooled over time. Between the layers there is no normalisation, which would break the
-identity that the shortcuts are.
+In :mod:`ostinato.models.residual_lstm` the shortcut goes around the layer; here the output gate
+scales the shortcut too (see :mod:`ostinato.models.layers.kim_lstm`). Texture windows go through a
+stack of such layers, each followed by dropout; the last one's outputs are normalised and pooled
+over time. A normalisation between the layers would break the identity shortcuts, so there is none.
 
 Axes: B batch, T frames, F features, S steps, H width, G genres.
 """
@@ -20,6 +19,7 @@ from ostinato.errors import UsageError
 from ostinato.models.layers.kim_lstm import KimLSTM
 from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel, make_texture
 from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.settings import check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,7 @@ class KimLSTMSettings:
                 f"layers run both ways; got width {self.width}, projection {self.projection}, "
                 f"depth {self.depth}."
             )
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"Expected a dropout in [0, 1), got {self.dropout}.")
+        check_dropout(self, "dropout")
         check_pooling(self.pooling)
 
 

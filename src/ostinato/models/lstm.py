@@ -24,6 +24,7 @@ from ostinato.models.layers.normalisation import (
     make_texture,
 )
 from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
+from ostinato.models.settings import check_dropout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,7 @@ class LSTMSettings:
                 "Expected a width and depth of at least 1, and an even width where layers run both "
                 f"ways; got width {self.width}, depth {self.depth}."
             )
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"Expected a dropout in [0, 1), got {self.dropout}.")
+        check_dropout(self, "dropout")
         check_pooling(self.pooling)
 
 

@@ -6,7 +6,7 @@ Each family has one frozen dataclass of settings and one module; :func:`build` m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,11 @@ from ostinato.models.conv_lstm_residual import (
 from ostinato.models.crnn import CRNNClassifier, CRNNSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.models.kim_residual_lstm import KimLSTMClassifier, KimLSTMSettings
-from ostinato.models.layers.normalisation import GenreModel, count_parameters
+from ostinato.models.layers.normalisation import GenreModel
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
+from ostinato.models.settings import checked
 from ostinato.storage import replacing
-
-__all__ = [
-    "FAMILIES",
-    "Family",
-    "GenreModel",
-    "build",
-    "count_parameters",
-    "family",
-    "load",
-    "save",
-]
 
 WEIGHTS = "weights.safetensors"
 INFO = "model.json"
@@ -67,21 +57,23 @@ class Family:
     make: Callable[[FeatureSpec, int, Any], GenreModel]
 
 
-def of_any_frames(
+def _of_any_frames(
     make: Callable[[int, int, Any], GenreModel],
 ) -> Callable[[FeatureSpec, int, Any], GenreModel]:
-    """A family for which frames are numbers of any kind: it is told their width alone."""
+    """Makes a family that needs to know nothing of the frames but their width."""
     return lambda spec, n_genres, settings: make(spec.n_features, n_genres, settings)
 
 
 FAMILIES: dict[str, Family] = {
-    "lstm": Family("LSTM", LSTMSettings, of_any_frames(LSTMClassifier)),
-    "residual-lstm": Family("ResLSTM", LSTMSettings, of_any_frames(ResidualLSTMClassifier)),
-    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, of_any_frames(ConvLSTMClassifier)),
-    "residual-lstm-kim": Family("ResLSTM (Kim)", KimLSTMSettings, of_any_frames(KimLSTMClassifier)),
-    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, of_any_frames(ConvLSTM1dClassifier)),
+    "lstm": Family("LSTM", LSTMSettings, _of_any_frames(LSTMClassifier)),
+    "residual-lstm": Family("ResLSTM", LSTMSettings, _of_any_frames(ResidualLSTMClassifier)),
+    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, _of_any_frames(ConvLSTMClassifier)),
+    "residual-lstm-kim": Family(
+        "ResLSTM (Kim)", KimLSTMSettings, _of_any_frames(KimLSTMClassifier)
+    ),
+    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, _of_any_frames(ConvLSTM1dClassifier)),
     "conv-lstm-residual": Family(
-        "BN-ResConvLSTM", ConvLSTMResidualSettings, of_any_frames(ConvLSTMResidualClassifier)
+        "BN-ResConvLSTM", ConvLSTMResidualSettings, _of_any_frames(ConvLSTMResidualClassifier)
     ),
     "cnn": Family("CNN", CNNSettings, CNNClassifier),
     "crnn": Family("CRNN", CRNNSettings, CRNNClassifier),
@@ -101,6 +93,18 @@ def family(name: str) -> Family:
     if name not in FAMILIES:
         raise UsageError(f"Expected models of {', '.join(FAMILIES)}; got '{name}'.")
     return FAMILIES[name]
+
+
+def parse_settings(name: str, values: Mapping[str, Any], *, prefix: str = "") -> Any:
+    """Build the settings of a family from plain values; what is left out has its default.
+
+    Raises
+    ------
+    UsageError
+        If there is no such family, or a setting has a wrong name, type or value; ``prefix`` comes
+        before the setting's name.
+    """
+    return checked(family(name).settings, values, prefix)
 
 
 def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> GenreModel:
@@ -149,9 +153,9 @@ def load(folder: Path) -> tuple[GenreModel, ModelInfo]:
     """
     info = ModelInfo.load(folder / INFO)
     try:
-        settings = family(info.family).settings(**info.settings)
+        settings = parse_settings(info.family, info.settings)
         model = build(info.family, spec=info.spec, n_genres=len(info.genres), settings=settings)
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError, TypeError) as error:
+    except (OSError, SafetensorError, RuntimeError, TypeError, UsageError) as error:
         raise DataError(f"Cannot rebuild the model in {folder}: {error}.") from error
     return model.eval(), info

@@ -5,15 +5,13 @@ A setting with a wrong name, type or value is refused by name; nothing is ignore
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import tomli_w
-from pydantic import TypeAdapter, ValidationError
 
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
 from ostinato.datasets.splits import (
@@ -26,10 +24,9 @@ from ostinato.datasets.splits import (
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
-from ostinato.models import FAMILIES, family
+from ostinato.models import FAMILIES, family, parse_settings
+from ostinato.models.settings import checked
 from ostinato.training.settings import TrainingSettings
-
-T = TypeVar("T")
 
 FrameKind = Literal["mfcc", "log-mel-from-mfcc", "log-mel", "musicnn-tags"]
 FRAMES: tuple[FrameKind, ...] = get_args(FrameKind)
@@ -146,7 +143,7 @@ class StudyConfig:
         UsageError
             If a setting has a wrong name, type or value.
         """
-        return checked(family(name).settings, self.settings.get(name, {}), f"settings.{name}.")
+        return parse_settings(name, self.settings.get(name, {}), prefix=f"settings.{name}.")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with all settings of all models written out."""
@@ -196,25 +193,6 @@ def load_config(path: Path) -> StudyConfig:
         return checked(StudyConfig, values)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
-
-
-def checked(kind: type[T], values: dict[str, Any], prefix: str = "") -> T:
-    """Build a settings dataclass from plain values, strictly.
-
-    Raises
-    ------
-    UsageError
-        Naming the first wrong setting: what was expected, what was got.
-    """
-    adapter = TypeAdapter(kind)
-    try:
-        return adapter.validate_json(json.dumps(values), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = prefix + ".".join(str(part) for part in first["loc"])
-        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            raise UsageError(f"There is no setting '{name}'.") from None
-        raise UsageError(f"{name}: {first['msg'].lower()}; got {first['input']!r}.") from None
 
 
 def overridden(config: StudyConfig, **changes: Any) -> StudyConfig:

@@ -1,9 +1,8 @@
-"""From a study to the file that listens: one of its trained models, with all that is known of it.
+"""Export one trained model of a study, or the mean of its seeds, as the file that listens.
 
-The run gives weights, genres, frames and windows; the study's ``results.json`` the temperature, the
-threshold for the wished precision and the measured accuracy; the study's data, which are loaded
-again, the distance from what the model learned from, and the frames on which PyTorch and ONNX
-Runtime are compared before anything is written.
+The runs give weights and metadata; ``results.json`` gives temperature, threshold and the measured
+accuracy; the study's data, which are loaded again, give the novelty. All of it is put together by
+:mod:`ostinato.training.finish`.
 """
 
 from __future__ import annotations
@@ -14,31 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.ensemble import MeanOfModels
-from ostinato.models.export.model_file import write_listening, write_with_front_end
 from ostinato.study.config import load_config
 from ostinato.study.study import load_data, plan_study
-from ostinato.study.training_run import Task
-from ostinato.training.novelty import Novelty
-from ostinato.training.tracks import Tracks
-
-PRECISION = 0.8
-"""Share of right verdicts that a threshold is chosen for unless another is asked for."""
-
-KNOWN = 0.995
-"""Share of held-out tracks that must lie within the novelty threshold."""
-
-_N_COMPARED = 64  # windows of real frames
-_RECIPE = "recipe.json"
+from ostinato.study.training_run import RECIPE, Task
+from ostinato.training.finish import PRECISION, Confidence, finish, write
 
 
 def export_run(
@@ -64,16 +47,16 @@ def export_run(
     to : Path
         The file. It holds what it held before, or all of the model.
     model : str or None
-        Of the study; None where it has one.
+        The family; None where the study has only one.
     seed : int or None
         Which of its trainings; None is the mean of all seeds, an ensemble.
     fold : int
     precision : float
-        Wished share of right verdicts; one of those in ``results.json``.
+        Target share of right verdicts; one of those in ``results.json``.
     front_end : bool
         Take sound, not frames: for programs without Ostinato.
     cache, jobs, progress
-        Of loading the study's data, as in :func:`ostinato.study.study.load_data`.
+        Passed on to load the study's data; see :func:`ostinato.study.study.load_data`.
     **facts : str
         ``name``, ``version`` and ``licence`` of the model.
 
@@ -96,50 +79,22 @@ def export_run(
     given: dict[str, Any] = {key: value for key, value in facts.items() if value}
     corpus, tasks = _planned(run, name, seed, fold, cache, jobs, progress)
     trained, info = loaded(tasks)
-    info = with_figures(
-        info, results, precision=precision, name=f"{corpus.name} {name}", ensemble=seed is None
+    info = replace(
+        info,
+        name=f"{corpus.name} {name}",
+        accuracy=measured_accuracy(results, name, ensemble=seed is None),
+        provenance=info.provenance | {"split": results["split"]["name"]},
     )
-    provenance = info.provenance | {"split": results["split"]["name"]}
-    task = tasks[0]
-    info = replace(info, provenance=provenance, **given)
-    novelty = fit_novelty(corpus, task.parts.train, info)
-    distances = track_distances(novelty, corpus, task.parts.valid, info)
-    info = replace(info, novelty_threshold=novelty_threshold(distances))
-    return write(
-        trained, novelty, info, to, windows=some_windows(corpus, info), front_end=front_end
+    parts = tasks[0].parts
+    finished = finish(
+        trained,
+        replace(info, **given),
+        corpus,
+        train=parts.train,
+        held_out=(parts,),
+        confidence=confidence_of(results, name, precision=precision, ensemble=seed is None),
     )
-
-
-def write(
-    model: models.GenreModel,
-    novelty: models.GenreModel | None,
-    info: ModelInfo,
-    to: Path,
-    *,
-    windows: Tensor,
-    front_end: bool = False,
-) -> float:
-    """Write a model with its metadata, number of parameters included; with the front end or not.
-
-    Parameters
-    ----------
-    model, novelty, info, to
-        As of :func:`ostinato.models.export.model_file.write_listening`.
-    windows : tensor [shape=(B, T, F)]
-        Of real frames, to compare the graph on; with the front end sounds are compared, not they.
-    front_end : bool
-        Take sound, not frames.
-
-    Returns
-    -------
-    float
-        As :func:`ostinato.models.export.model_file.write_listening`, and so what it raises.
-    """
-    parameters = {"parameters": models.count_parameters(model)}
-    info = replace(info, provenance=info.provenance | parameters)
-    if front_end:
-        return write_with_front_end(model, novelty, info, to)
-    return write_listening(model, novelty, info, to, windows=windows)
+    return write(finished, to, front_end=front_end)
 
 
 def loaded(tasks: Sequence[Task]) -> tuple[models.GenreModel, ModelInfo]:
@@ -159,27 +114,21 @@ def loaded(tasks: Sequence[Task]) -> tuple[models.GenreModel, ModelInfo]:
     return together, replace(info, provenance=info.provenance | seeds)
 
 
-def with_figures(
-    info: ModelInfo,
-    results: Mapping[str, Any],
-    *,
-    precision: float,
-    name: str,
-    ensemble: bool = False,
-) -> ModelInfo:
-    """Metadata with what a study found out about models of this family.
+def confidence_of(
+    results: Mapping[str, Any], name: str, *, precision: float, ensemble: bool = False
+) -> Confidence:
+    """Temperature and threshold that a study found.
 
     Parameters
     ----------
-    info : ModelInfo
     results : dict
-        Of ``results.json``.
-    precision : float
-        As of :func:`export_run`.
+        The contents of ``results.json``.
     name : str
-        For the model.
+        The model's family.
+    precision : float
+        Target share of right verdicts; one of those that the study judged.
     ensemble : bool
-        Of the mean of all seeds, not of a single training.
+        Take the figures of the mean of all seeds, not of a single training.
 
     Raises
     ------
@@ -189,7 +138,7 @@ def with_figures(
         If the study is of a version that did not judge ensembles.
     """
     key = "ensemble_confidence" if ensemble else "confidence"
-    found = results["models"][info.family]
+    found = results["models"][name]
     if key not in found:
         raise DataError(
             f"Expected '{key}' in the study's results.json, got none: run the same study again, "
@@ -197,60 +146,11 @@ def with_figures(
         )
     confidence = found[key] or {}
     threshold = _threshold(confidence, precision)
-    return replace(
-        info,
-        name=name,
+    return Confidence(
         temperature=confidence.get("temperature", 1.0),
         threshold=threshold,
         precision=None if threshold is None else precision,
-        accuracy=measured_accuracy(results, info.family, ensemble=ensemble),
     )
-
-
-def fit_novelty(corpus: Corpus, ids: tuple[str, ...], info: ModelInfo) -> Novelty:
-    """What tells how far a window lies from those of these tracks.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    ids : tuple of str
-        Of the tracks that the model learned from.
-    info : ModelInfo
-        For the windows.
-    """
-    tracks = Tracks.of(corpus, ids)
-    novelty = Novelty(corpus.spec.n_features)
-    novelty.fit(tracks.frames, list(tracks.batches(**_window(info))))
-    return novelty
-
-
-@torch.no_grad()
-def track_distances(
-    novelty: Novelty, corpus: Corpus, ids: tuple[str, ...], info: ModelInfo
-) -> NDArray[np.float64]:
-    """Mean distance over the windows of each of these tracks [shape=(n_ids,)]."""
-    tracks = Tracks.of(corpus, ids)
-    distances = torch.cat([novelty(x) for x in tracks.batches(**_window(info))]).numpy()
-    counts = tracks.counts(**_window(info))
-    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sums: NDArray[np.float64] = np.add.reduceat(distances.astype(np.float64), firsts)
-    return sums / counts
-
-
-def novelty_threshold(distances: NDArray[np.float64]) -> float:
-    """The distance within which :data:`KNOWN` of held-out tracks lie [shape=(n_tracks,)]."""
-    return float(np.quantile(distances, KNOWN))
-
-
-def some_windows(corpus: Corpus, info: ModelInfo) -> Tensor:
-    """Windows of real frames [shape=(B, T, F)], from tracks all over the corpus."""
-    step = max(1, len(corpus) // _N_COMPARED)
-    tracks = Tracks.of(corpus, corpus.ids[::step])
-    return next(tracks.batches(**_window(info), size=_N_COMPARED))
-
-
-def _window(info: ModelInfo) -> dict[str, int]:
-    return {"length": info.window_frames, "hop": info.window_hop}
 
 
 def _results(run: Path) -> dict[str, Any]:
@@ -288,7 +188,7 @@ def _planned(
     jobs: int | None,
     progress: Callable[[int, int, str], None] | None,
 ) -> tuple[Corpus, list[Task]]:
-    """The data of a study, loaded again, and the runs asked for, which must be of theirs."""
+    """The data of a study, loaded again, and the runs asked for, checked to be trained on them."""
     config = load_config(run / "config.toml")
     plan = plan_study(config, load_data(config, cache=cache, jobs=jobs, progress=progress), run)
     found = [
@@ -309,7 +209,7 @@ def _planned(
 
 def _check_finished(task: Task, run: Path) -> None:
     try:
-        digest = json.loads((task.folder / _RECIPE).read_text(encoding="utf-8"))["digest"]
+        digest = json.loads((task.folder / RECIPE).read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{task.folder}: expected a finished run, got none ({error}).") from error
     if digest != task.recipe.digest():
@@ -320,12 +220,12 @@ def _check_finished(task: Task, run: Path) -> None:
 
 
 def _threshold(confidence: Mapping[str, Any], precision: float) -> float | None:
-    """The threshold for a wished precision, or None: unreachable, or nothing was judged."""
+    """The threshold for a target precision, or None: unreachable, or nothing was judged."""
     rows = confidence.get("abstaining", [])
     found = [row for row in rows if abs(row["wished"] - precision) < 1e-9]
     if rows and not found:
-        wished = ", ".join(f"{row['wished']:g}" for row in rows)
-        raise UsageError(f"Expected a --precision of {wished}, got {precision:g}.")
+        targets = ", ".join(f"{row['wished']:g}" for row in rows)
+        raise UsageError(f"Expected a --precision of {targets}, got {precision:g}.")
     threshold: float | None = found[0]["threshold"] if found else None
     return threshold
 

@@ -31,9 +31,10 @@ from typing import Any
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
+from ostinato.models.settings import checked
 from ostinato.storage import write_text
 from ostinato.study.compare import Judged, accuracy, as_dict, check_same, read_judged
-from ostinato.study.config import StudyConfig, checked, overridden
+from ostinato.study.config import StudyConfig, overridden
 from ostinato.study.study import Plan, Progress, plan_study, run_study
 
 SCHEMA = 1

@@ -16,15 +16,15 @@ class TrainingSettings:
     Attributes
     ----------
     epochs : int
-        An epoch hears one random window of every training track.
+        Each one sees one random window of every training track.
     batch_size : int
-        Windows a step.
+        Windows per step.
     learning_rate : float
-        Highest one of a one-cycle schedule (Smith and Topin 2019), of AdamW.
+        Peak of AdamW's one-cycle schedule (Smith and Topin 2019).
     warmup : float
         Share of the steps in which the learning rate rises.
     weight_decay : float
-        Of AdamW (Loshchilov and Hutter 2019).
+        AdamW's (Loshchilov and Hutter 2019).
     label_smoothing : float
         Probability taken from the true genre and shared out (Szegedy et al. 2016), in [0, 1).
     noise : float
@@ -45,17 +45,17 @@ class TrainingSettings:
         Largest change of a window's level, in the same units.
     weak_genres : float
         How much more genres of low recall on inner folds of the training part are sampled and
-        augmented: weights are ``(1 - recall) ** weak_genres`` (:mod:`ostinato.training.weak_genres`); 0
-        turns it off.
+        augmented: weights are ``(1 - recall) ** weak_genres``; 0 turns it off. See
+        :mod:`ostinato.training.weak_genres`.
     weak_genre_folds, weak_genre_epochs : int
-        Of the trainings that find the recall.
+        Folds and epochs of the trainings that find the recall.
     averaging : float
-        Decay a step of the exponential average of the weights, which is the model in the end, in
+        Decay per step of the exponential average of the weights, which becomes the model, in
         [0, 1); 0 keeps the last step's weights.
     gradient_clip : float
         Largest norm of a step's gradient.
     window_frames, window_hop : int
-        Windows that are learnt from, and their distance when a track is judged, in frames.
+        Length of windows, and their distance when a track is judged, in frames.
     curve_every : int
         Epochs between two points of the learning curves.
     """
@@ -112,7 +112,7 @@ class TrainingSettings:
             )
 
     def augmentation(self) -> str:
-        """What is done to training windows, in words: ``"noise 0.3, mixup 0.2"``."""
+        """The augmentation in words: ``"noise 0.3, mixup 0.2"``."""
         names = ("noise", "mixup", "mask_time", "mask_bands", "stretch", "pitch", "tilt", "gain")
         strengths = {name: getattr(self, name) for name in names}
         told = [f"{name.replace('_', ' of ')} {v:g}" for name, v in strengths.items() if v]

@@ -1,4 +1,4 @@
-"""The front end as a graph: sound in, windows of frames out, as :mod:`ostinato.features.frames` has them.
+"""The front end as a graph: sound in, windows of frames out, as Ostinato computes them.
 
 For programs in any language that have ONNX Runtime and nothing else: they hand over an excerpt of
 sound, and need to know of no frames. The graph takes excerpts of the length that the spec says, and

@@ -1,0 +1,72 @@
+"""Finishing: temperature and threshold from held-out verdicts, novelty from held-out tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ostinato import models, training
+from ostinato.datasets.splits import Fold
+from ostinato.evaluation import calibration
+from ostinato.inference.registry import load_graph
+from ostinato.training import finish as finishing
+from ostinato.training.finish import Confidence, FinishedModel, finish, fit_confidence, write
+from tests.helpers.toy import QUICK, toy_corpus
+
+CORPUS = toy_corpus()
+FOLDS = (
+    Fold(train=CORPUS.ids[::2], valid=CORPUS.ids[1::2]),
+    Fold(train=CORPUS.ids[1::2], valid=CORPUS.ids[::2]),
+)
+BELIEVED = Confidence(temperature=0.8, threshold=0.6, precision=0.9)
+
+
+def verdicts(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities: the surer a verdict, the more often it is right."""
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet([0.5, 0.5, 0.5], size=n)
+    labels = np.array([random.choice(3, p=p) for p in probabilities])
+    return labels, probabilities
+
+
+@pytest.fixture(scope="module")
+def trained() -> training.TrainedModel:
+    settings = models.parse_settings("lstm", {"width": 4, "depth": 1, "texture_frames": 4})
+    return training.train(CORPUS, FOLDS[0], "lstm", settings=settings, training=QUICK)
+
+
+def finished(trained: training.TrainedModel, **changes) -> FinishedModel:
+    given = {"train": FOLDS[0].train, "held_out": FOLDS, "confidence": BELIEVED} | changes
+    return finish(trained.model, trained.info, CORPUS, **given)
+
+
+def test_temperature_and_threshold_are_those_of_the_verdicts() -> None:
+    labels, probabilities = verdicts()
+    found = fit_confidence(labels, probabilities, precision=0.7)
+    assert found.temperature == calibration.fit_temperature(labels, probabilities)
+    assert found.threshold is not None
+    assert found.precision == 0.7
+
+
+def test_a_precision_that_no_threshold_reaches_leaves_none() -> None:
+    labels, probabilities = verdicts(8)
+    found = fit_confidence((labels + 1) % 3, probabilities, precision=0.99)
+    assert (found.threshold, found.precision) == (None, None)
+
+
+def test_the_novelty_threshold_holds_nearly_all_held_out_tracks(trained) -> None:
+    found = finished(trained)
+    assert len(found.distances) == len(CORPUS)  # every track is held out once
+    assert found.info.novelty_threshold == np.quantile(found.distances, finishing.KNOWN)
+    assert (found.info.temperature, found.info.threshold) == (0.8, 0.6)
+    assert found.info.provenance["parameters"] == models.count_parameters(trained.model)
+
+
+def test_the_file_holds_the_finished_model(trained, tmp_path: Path) -> None:
+    """Also where the novelty is measured on shorter windows than the model's own."""
+    for name, window in (("same.onnx", None), ("shorter.onnx", (12, 6))):
+        found = finished(trained, novelty_window=window)
+        assert write(found, tmp_path / name) <= 1e-4
+        assert load_graph(tmp_path / name).info == found.info
