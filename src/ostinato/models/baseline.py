@@ -94,7 +94,7 @@ class BaselineClassifier(SolvedModel):
     Parameters
     ----------
     spec : FeatureSpec
-        Of the frames.
+        The frames' spec.
     n_genres : int
         G.
     settings : BaselineSettings

@@ -30,13 +30,13 @@ class CNNSettings:
     bands : int
         Mel bands of the image; divides those of the frames.
     channels : tuple of int
-        Of each block.
+        For each block.
     pool_time : tuple of int
         Frames that each block makes one of.
     dropout : float
         Before the head, in [0, 1).
     channel_dropout : float
-        Of whole channels, after each block but the first, in [0, 1).
+        Drops whole channels after each block but the first, in [0, 1).
     pooling : str
         Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
@@ -62,7 +62,7 @@ class CNNClassifier(GenreModel):
     Parameters
     ----------
     spec : FeatureSpec
-        Of the frames.
+        The frames' spec.
     n_genres : int
         G.
     settings : CNNSettings

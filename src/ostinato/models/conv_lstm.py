@@ -49,7 +49,7 @@ class ConvLSTMSettings:
     dropout : float
         Before the head, in [0, 1).
     channel_dropout : float
-        Of whole channels, between layers (Tompson et al. 2015), in [0, 1).
+        Drops whole channels between layers (Tompson et al. 2015), in [0, 1).
     texture_frames : int
         Length of a texture window, in frames.
     pooling : str

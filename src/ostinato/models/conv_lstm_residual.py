@@ -65,7 +65,7 @@ class ConvLSTMResidualSettings:
     dropout : float
         Before the head, in [0, 1).
     channel_dropout : float
-        Of whole channels, between layers (Tompson et al. 2015), in [0, 1).
+        Drops whole channels between layers (Tompson et al. 2015), in [0, 1).
     texture_frames : int
         Length of a texture window, in frames.
     pooling : str
@@ -99,26 +99,26 @@ class ConvLSTMResidualSettings:
 
 
 class BNConvLSTM2d(ConvLSTM2d):
-    """A ConvLSTM over a plane whose recurrence is batch-normalised: as :class:`ConvLSTM2d` else.
+    """A :class:`ConvLSTM2d` whose recurrence is batch-normalised.
 
-    A state is gone on from with ``first_step``, the number of steps before it, so that each step
+    To continue from a state, give ``first_step``, the number of steps before it, so that each step
     finds its own statistics.
 
     Parameters
     ----------
     n_in, n_out, kernel
-        As of :class:`ConvLSTM2d`.
+        As :class:`ConvLSTM2d` has them.
     n_steps : int
         Steps with statistics of their own; see :class:`RecurrentBatchNorm`.
     gain : float
-        Of the three normalisations, to begin with.
+        Initial gain of the three normalisations.
     **options
-        As of :class:`ConvLSTM2d`.
+        As :class:`ConvLSTM2d` has them.
 
     Attributes
     ----------
     bias : Parameter [shape=(4 K,)]
-        Of the gates, in the order i, f, g, o; 1 for f to begin with, 0 for the rest.
+        The gates' bias, in the order i, f, g, o; initially 1 for f, 0 for the rest.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ class CRNNSettings:
     bands : int
         Mel bands of the image; divides those of the frames.
     channels : tuple of int
-        Of each block of convolutions.
+        For each block of convolutions.
     pool_time : tuple of int
         Frames that each block makes one of.
     width, depth : int
@@ -44,7 +44,7 @@ class CRNNSettings:
     dropout : float
         Before, between and after the recurrent layers, in [0, 1).
     channel_dropout : float
-        Of whole channels, after each block but the first, in [0, 1).
+        Drops whole channels after each block but the first, in [0, 1).
     pooling : str
         Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
@@ -78,7 +78,7 @@ class CRNNClassifier(GenreModel):
     Parameters
     ----------
     spec : FeatureSpec
-        Of the frames.
+        The frames' spec.
     n_genres : int
         G.
     settings : CRNNSettings

@@ -43,7 +43,7 @@ class MeanOfModels(GenreModel):
 
 
 class _InPieces(GenreModel):
-    """A model of short windows, heard over a longer one that is cut as a track is.
+    """A model of short windows, applied to a longer one that is cut as a track is.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class _InPieces(GenreModel):
     window_frames : int
         T.
     length, hop : int
-        Of the pieces, in frames (:mod:`ostinato.features.windows`).
+        The pieces' length and hop, in frames (:mod:`ostinato.features.windows`).
     """
 
     def __init__(self, model: GenreModel, *, window_frames: int, length: int, hop: int) -> None:
@@ -66,7 +66,7 @@ class _InPieces(GenreModel):
         return self.model.normalise
 
     def of_pieces(self, x: Tensor) -> Tensor:
-        """What the model says of every piece of windows (B, T, F) [shape=(W, B, ...)]."""
+        """The model's output for every piece of windows (B, T, F) [shape=(W, B, ...)]."""
         pieces = torch.stack([x[:, i : i + self.length] for i in self.starts])  # (W, B, L, F)
         W, B = pieces.shape[:2]
         said: Tensor = self.model(pieces.flatten(0, 1))  # (W B, ...)

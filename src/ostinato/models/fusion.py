@@ -32,7 +32,7 @@ class FusionSettings(CRNNSettings):
         ``bands``, ``modulation_bands`` and ``regularisation`` of
         :class:`~ostinato.models.baseline.BaselineSettings`.
     share : float
-        Of the network in the mean, in [0, 1].
+        The network's weight in the mean, in [0, 1].
     """
 
     statistic_bands: int = 16
@@ -48,13 +48,13 @@ class FusionSettings(CRNNSettings):
 
     @property
     def network(self) -> CRNNSettings:
-        """Of the network alone."""
+        """The network's own settings."""
         names = [field.name for field in fields(CRNNSettings)]
         return CRNNSettings(**{name: getattr(self, name) for name in names})
 
     @property
     def baseline(self) -> BaselineSettings:
-        """Of the baseline alone."""
+        """The baseline's own settings."""
         return BaselineSettings(
             bands=self.statistic_bands,
             modulation_bands=self.modulation_bands,
@@ -70,7 +70,7 @@ class FusionClassifier(GenreModel):
     Parameters
     ----------
     spec : FeatureSpec
-        Of the frames.
+        The frames' spec.
     n_genres : int
         G.
     settings : FusionSettings

@@ -125,7 +125,7 @@ class LSTMStack(nn.Module):
         ----------
         x : tensor [shape=(B, S, H)]
         state : sequence of pairs of tensors [each shape=(1, B, H)], optional
-            h and c of every layer to go on from, as an earlier call gave them; without it, 0.
+            h and c of every layer to continue from, as an earlier call gave them; else 0.
 
         Returns
         -------

@@ -113,13 +113,13 @@ def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> Genr
     Parameters
     ----------
     name : str
-        Of the family.
+        The family's.
     spec : FeatureSpec
         The frames it is to see.
     n_genres : int
         Outputs.
     settings : dataclass
-        Of the family's own kind.
+        The family's own.
 
     Raises
     ------

@@ -157,7 +157,7 @@ def tilt(x: Tensor, slopes: Tensor, bands: MelBands) -> Tensor:
 def gain(x: Tensor, levels: Tensor, bands: MelBands) -> Tensor:
     """Change the level of a window: all bands of all frames by the same.
 
-    Of MFCC this is the zeroth coefficient. Frames are standardised over their excerpt, so that a
+    With MFCC this is the zeroth coefficient. Frames are standardised over their excerpt, so that a
     recording that was made louder has the same frames as before: what is learnt to be overlooked
     is how loud a window is beside the rest of its excerpt.
 
@@ -216,7 +216,7 @@ def add_noise(x: Tensor, deviation: Tensor) -> Tensor:
     ----------
     x : tensor [shape=(B, T, F)]
     deviation : tensor [shape=(F,) or (B, 1, F)]
-        Of the noise, for each feature, in the units of the frames.
+        The noise's, for each feature, in the units of the frames.
     """
     return x + deviation * torch.randn_like(x)
 
@@ -259,7 +259,7 @@ class FrameAugmentation:
     ----------
     settings : TrainingSettings
     spec : FeatureSpec
-        Of the frames.
+        The frames' spec.
     fill : tensor [shape=(F,)]
         What masks put in: the mean of the training frames.
     largest_strength : float

@@ -1,4 +1,4 @@
-"""What a training tells of itself: its learning curves, kept in ``curves.csv``, and its failure."""
+"""Learning curves, kept in ``curves.csv``, and the error of a failed training."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class FinishedModel:
     windows : tensor [shape=(B, T, F)]
         Real frames, on which PyTorch and ONNX Runtime are compared.
     distances : array [shape=(n_tracks,)]
-        Of held-out tracks from what was learned.
+        Held-out tracks' distances from what was learned.
     """
 
     model: GenreModel

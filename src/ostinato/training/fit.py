@@ -243,17 +243,17 @@ def fit(
         Its ``normalise`` layer is fitted here, on the training frames alone, and its parts that
         are solved for are. In the end it holds the averaged weights.
     train, valid : Tracks
-        ``valid`` is heard for the curves only: nothing is chosen on it.
+        ``valid`` is judged for the curves only: nothing is chosen on it.
     settings : TrainingSettings
     seed : int
-        Of the order, the crops, mixup and dropout.
+        Decides the order, the crops, mixup and dropout.
     folder : Path or None
         For ``last.ckpt`` and ``curves.csv``; None writes nothing.
     weights : tensor [shape=(N,)] or None
-        How often each training track is heard, and how strongly augmented (but for noise and
+        How often each training track is drawn, and how strongly augmented (but for noise and
         mixup), beside the others: mean 1 leaves the whole as it is. None is every track once.
     accelerator : str
-        Of Lightning: ``"cpu"``, ``"gpu"``, ``"auto"``.
+        Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
     on_epoch : callable or None
         Called with the number of finished epochs after each one.
     make_training : callable
@@ -298,7 +298,7 @@ def fit(
         except SystemExit:
             if not trainer.interrupted:
                 raise
-            # Lightning turns Ctrl-C into an exit, and its handler into one that hears nothing.
+            # Lightning turns Ctrl-C into an exit, and its handler into one that does nothing.
             signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
         except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError) as error:

@@ -1,6 +1,6 @@
 """Solving a model whose head is linear, in the place of training it.
 
-All windows of the training tracks are heard once, as they are: there are no epochs, no random
+All windows of the training tracks are used once, unaugmented: there are no epochs, no random
 windows and no augmentation, so the settings of training that speak of them have no effect here, and
 the same data give the same weights whatever the seed.
 """
@@ -49,7 +49,7 @@ def solve(
     train, valid : Tracks
         ``valid`` is judged for the one point of the curves: nothing is chosen on it.
     settings : TrainingSettings
-        Of which the windows count.
+        Only its windows count.
     folder : Path or None
         For ``curves.csv``; None writes nothing.
 
@@ -83,14 +83,14 @@ def solve(
 
 @torch.no_grad()
 def solve_head(model: SolvedModel, train: Tracks, settings: TrainingSettings) -> None:
-    """Fit a model's normalisations and head in place; a genre that is not heard keeps no chance.
+    """Fit a model's normalisations and head in place; a genre without tracks gets no probability.
 
     Parameters
     ----------
     model : SolvedModel
     train : Tracks
     settings : TrainingSettings
-        Of which the windows count.
+        Only its windows count.
 
     Raises
     ------

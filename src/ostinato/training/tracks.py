@@ -36,7 +36,7 @@ class Tracks:
     spec : FeatureSpec
         What the frames are.
     copies : tuple of Tracks
-        The same tracks, their sound changed: heard by :meth:`random_crops` and by nothing else.
+        Augmented copies of the same tracks: used by :meth:`random_crops` and by nothing else.
     """
 
     frames: Tensor
@@ -159,7 +159,7 @@ def check_finite(name: str, frames: Frames) -> None:
     Parameters
     ----------
     name : str
-        Of the recording, for the error.
+        The recording's, for the error.
     frames : float32 array [shape=(n_frames, F)]
 
     Raises
@@ -197,7 +197,7 @@ def check_window(train: Tracks, settings: TrainingSettings) -> None:
 def predict(model: GenreModel, tracks: Tracks, *, length: int, hop: int) -> NDArray[np.float64]:
     """One verdict a track: the mean of its windows' probabilities [shape=(N, n_genres)].
 
-    The model is put into evaluation mode for the time, and hears the frames as they are.
+    The model is in evaluation mode for the call, and sees the frames unaugmented.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Weak genres: found by listening on folds within the training part, then heard more often.
+"""Weak genres: found on inner folds of the training part, then drawn more often.
 
 Which genres a model is weak in is measured, not listed by hand: the same model is trained for a few
-epochs on inner folds of the training part, with no artist on two sides, and the recall of every
-genre is taken over the recordings that were held out. Validation and test parts are not heard.
+epochs on inner folds of the training part, with no artist in two folds, and the recall of every
+genre is taken over the recordings that were held out. Validation and test parts are not used.
 Classes of low recall are then sampled more often and augmented more strongly, after the idea of
 class-wise difficulty (Sinha, Ohashi and Nakamura, "Class-wise difficulty-balanced loss for solving
 class-imbalance", ACCV 2020), which weighs a class by ``(1 - accuracy) ** strength`` as well.
@@ -30,12 +30,12 @@ from ostinato.training.tracks import Tracks, predict
 
 WEAK_GENRES = "weak_genres.json"
 LEAST_MISSED = 0.05
-"""A genre counts as missed at least this often, so that one that is never missed is still heard."""
+"""A genre counts as missed at least this often, so that one that is never missed is still drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenreWeight:
-    """How a genre did on inner folds, and what was made of it.
+    """A genre's recall on inner folds, and the weight that follows from it.
 
     Attributes
     ----------
@@ -79,16 +79,16 @@ def recall_on_inner_folds(
     ----------
     corpus : Corpus
     train : tuple of str
-        Ids of the training part. No other recording is heard.
+        Ids of the training part. No other recording is used.
     make_model : callable
         Gives an untrained model, each time another.
     settings : TrainingSettings
-        Of the training proper; ``weak_genre_folds`` and ``weak_genre_epochs`` are of this one. The
+        The training's; ``weak_genre_folds`` and ``weak_genre_epochs`` concern the inner one. The
         last step's weights are judged: their average would still remember the first ones.
     seed : int
-        Of the folds and the trainings.
+        Decides the folds and the trainings.
     accelerator : str
-        Of Lightning.
+        Lightning's.
 
     Raises
     ------

@@ -97,7 +97,7 @@ class FrontEnd(nn.Module):
 
 
 def frames_of_excerpt(info: ModelInfo) -> int:
-    """How many frames an excerpt of full length has."""
+    """Number of frames of an excerpt of full length."""
     spec = info.spec
     if spec.center:
         return 1 + spec.excerpt_samples // spec.hop_samples

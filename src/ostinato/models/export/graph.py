@@ -55,7 +55,7 @@ def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
     Parameters
     ----------
     model : GenreModel
-        Of any family; it is left as it is.
+        Any family's; it is left as it is.
     window_frames : int
         T, length of the windows that the graph takes.
 
@@ -120,7 +120,7 @@ def write_onnx(model: GenreModel, path: Path, *, window_frames: int) -> float:
     model, window_frames
         As of :func:`to_onnx`.
     path : Path
-        Of the file. It holds what it held before, or all of the graph.
+        The file. It holds what it held before, or all of the graph.
 
     Returns
     -------
@@ -280,7 +280,7 @@ class _KimStep(nn.Module):
         self.cell = cell
 
     def forward(self, x: Tensor, number: Tensor, *state: Tensor) -> State:
-        """As of :class:`_ConvLSTMStep`; the steps have no need of their numbers."""
+        """As :class:`_ConvLSTMStep`; the step's number is of no use here."""
         return self.cell.step(x, cast(State, state) if state else None)
 
 

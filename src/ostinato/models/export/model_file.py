@@ -62,7 +62,7 @@ def write_listening(
     path : Path
         Holds what it held before, or all of the file.
     windows : float32 tensor [shape=(B, T, F)]
-        Of real frames, to compare PyTorch and ONNX Runtime on.
+        Real frames, on which PyTorch and ONNX Runtime are compared.
 
     Returns
     -------
@@ -134,13 +134,13 @@ def write_with_front_end(
     content = stamped(_between(front_end_graph(info), frames, info), info)
     sounds = _noises(info.spec)
     probabilities, distances = read_graph(content, source=str(path)).run(np.stack(sounds))
-    heard = [_as_ostinato_hears(model, novelty, info, sound) for sound in sounds]
+    expected = [_expected_verdict(model, novelty, info, sound) for sound in sounds]
     difference = max(
         float(np.abs(row - wanted).max())
-        for row, (wanted, _) in zip(probabilities, heard, strict=True)
+        for row, (wanted, _) in zip(probabilities, expected, strict=True)
     )
     if distances is not None:
-        apart = [abs(d / wanted - 1) for d, (_, wanted) in zip(distances, heard, strict=True)]
+        apart = [abs(d / wanted - 1) for d, (_, wanted) in zip(distances, expected, strict=True)]
         difference = max(difference, *apart)
     _write(path, content, difference, most=FRONT_END_TOLERANCE, of="Ostinato's probabilities")
     return difference
@@ -242,7 +242,7 @@ def _noises(spec: FeatureSpec) -> list[NDArray[np.float32]]:
 
 
 @torch.no_grad()
-def _as_ostinato_hears(
+def _expected_verdict(
     model: GenreModel, novelty: GenreModel | None, info: ModelInfo, sound: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], float]:
     """Probabilities and mean distance of an excerpt, by the package's own functions."""

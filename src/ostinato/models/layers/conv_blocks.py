@@ -27,11 +27,11 @@ class ConvFront(nn.Module):
     n_bands : int
         M.
     channels : tuple of int
-        Of each block.
+        For each block.
     pool_time : tuple of int
         Frames that each block makes one of; bands are halved by every block.
     channel_dropout : float
-        Of whole channels, after each block but the first (Tompson et al. 2015).
+        Drops whole channels after each block but the first (Tompson et al. 2015).
 
     Attributes
     ----------

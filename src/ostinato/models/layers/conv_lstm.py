@@ -36,7 +36,7 @@ Padding = Literal["same", "valid"]
 
 
 class ConvLSTM(nn.Module):
-    """What both layers share: (B, N, K_in, *space) -> the hidden states (B, N, K, *space).
+    """The base of both layers: (B, N, K_in, *space) -> the hidden states (B, N, K, *space).
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class ConvLSTM(nn.Module):
     kernel : int or tuple of int
         Odd; of both convolutions; one number stands for all axes of the space.
     padding : str
-        Of the input's convolution: ``"same"`` (borders of zeros) or ``"valid"``. With the latter
+        The input convolution's: ``"same"`` (borders of zeros) or ``"valid"``. With the latter
         the space of the states is smaller than the input's by ``kernel - 1``.
     peepholes : bool
         Whether gates see the cell, by a weight for every channel and place. They begin at 0.
@@ -178,7 +178,7 @@ class ConvLSTM(nn.Module):
         x : tensor [shape=(B, N, K_in, *space)]
             N at least 1.
         state : pair of tensors [each shape=(B, K, *space)], optional
-            h and c to go on from, as an earlier call gave them; without it both are 0.
+            h and c to continue from, as an earlier call gave them; without it both are 0.
 
         Returns
         -------

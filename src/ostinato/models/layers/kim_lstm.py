@@ -174,7 +174,7 @@ class KimLSTM(nn.Module):
         x : tensor [shape=(B, S, K_in)]
             S at least 1.
         state : pair of tensors [shape=(B, P) and (B, W)], optional
-            h and c to go on from, as an earlier call gave them; without it both are 0.
+            h and c to continue from, as an earlier call gave them; without it both are 0.
 
         Returns
         -------

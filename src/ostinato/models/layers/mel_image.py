@@ -27,7 +27,7 @@ class MelImage(nn.Module):
     Parameters
     ----------
     spec : FeatureSpec
-        Of the frames.
+        The frames' spec.
     n_bands : int
         M; divides the number of mel bands of the frames.
 

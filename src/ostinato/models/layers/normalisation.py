@@ -1,4 +1,4 @@
-"""What the model families share: standardising, and texture windows.
+"""Layers of most families: standardising, and texture windows.
 
 Axes: B batch, T frames, F features of a frame, S steps (texture windows), H width.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ostinato.errors import UsageError
 
 State = tuple[Tensor, Tensor]
-"""What a recurrent layer carries from step to step: h, the hidden state, and c, the cell."""
+"""The state of a recurrent layer: h, the hidden state, and c, the cell."""
 
 TexturePart = Literal["mean", "deviation", "change"]
 TEXTURE: tuple[TexturePart, ...] = ("mean", "deviation", "change")
@@ -45,7 +45,7 @@ class FrameNormalisation(nn.Module):
 
 
 class GenreModel(nn.Module):
-    """What every family is: frames (B, T, F) -> logits (B, G), its first layer a normalisation."""
+    """The base of every family: frames (B, T, F) -> logits (B, G), normalised first."""
 
     normalise: FrameNormalisation
 
@@ -57,7 +57,7 @@ class GenreModel(nn.Module):
 class TextureWindows(nn.Module):
     """Frames -> statistics of short texture windows: (B, T, F) -> (B, S, 3 F).
 
-    Of every ``length`` frames: the mean, the deviation, and the deviation of the change from frame
+    For every ``length`` frames: the mean, the deviation, and the deviation of the change from frame
     to frame, of each feature. Genre lives in how timbre varies within about a second more than in
     any one frame (Tzanetakis and Cook 2002, section 3.1.2; their texture window is 1 s), and a
     recurrent network that is handed these statistics need not learn to compute them from 442
@@ -118,7 +118,7 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers training adjusts."""
+    """Number of trainable parameters."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 

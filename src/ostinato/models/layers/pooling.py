@@ -5,7 +5,7 @@
                 last one
 ``mean``        the mean over the steps
 ``mean-max``    the mean and the maximum, side by side
-``attention``   a weighted mean, its weights learnt from the steps themselves: softmax over time of
+``attention``   a weighted mean, its weights learned from the steps themselves: softmax over time of
                 ``v . tanh(W x + b)`` (Bahdanau, Cho and Bengio 2015; Lin et al. 2017)
 ==============  ====================================================================================
 
@@ -26,12 +26,12 @@ POOLINGS: tuple[PoolKind, ...] = get_args(PoolKind)
 
 
 class Pool(nn.Module):
-    """What every pooling is: (B, S, H) -> (B, width).
+    """The base of every pooling: (B, S, H) -> (B, width).
 
     Attributes
     ----------
     width : int
-        Of the vector.
+        The vector's length.
     """
 
     width: int

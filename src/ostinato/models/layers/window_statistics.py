@@ -34,7 +34,7 @@ class WindowStatistics(nn.Module):
     Parameters
     ----------
     spec : FeatureSpec
-        Of the frames.
+        The frames' spec.
     n_bands : int
         M, of which the modulation spectrum is taken; divides the mel bands of the frames.
     n_modulation_bands : int
