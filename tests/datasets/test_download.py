@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 from ostinato.datasets import download
+from ostinato.datasets.checksums import SOURCE_URL, Checksum, checksums
 from ostinato.datasets.download import DownloadError, fetch_gtzan
-from ostinato.datasets.gtzan import SOURCE_URL, Checksum, checksums
 from ostinato.errors import DataError, OstinatoError, UsageError
 
 FILES = {

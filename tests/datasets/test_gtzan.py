@@ -18,7 +18,7 @@ import pytest
 import scipy.fft
 
 from ostinato.audio import load_audio
-from ostinato.datasets import Corpus, gtzan
+from ostinato.datasets import Corpus, checksums, gtzan
 from ostinato.errors import DataError, UsageError
 from ostinato.features import (
     FeatureSpec,
@@ -107,7 +107,7 @@ class TestTable:
     def test_replicas_are_those_with_one_checksum(self) -> None:
         """The SHA-256 of the files, an independent source, find the same pairs."""
         by_hash: dict[str, set[str]] = {}
-        for path, checksum in gtzan.checksums().items():
+        for path, checksum in checksums.checksums().items():
             by_hash.setdefault(checksum.sha256, set()).add(Path(path).stem)
         recording = {track.id: track.recording for track in gtzan.tracks()}
         assert all(len({recording[name] for name in same}) == 1 for same in by_hash.values())

@@ -51,7 +51,7 @@ def fetch(
         path = fetch_musicnn(to=to, wheel=wheel, tell=tell)
         typer.echo(path)
         return
+    from ostinato.datasets.checksums import SOURCE_URL
     from ostinato.datasets.download import fetch_gtzan
-    from ostinato.datasets.gtzan import SOURCE_URL
 
     typer.echo(fetch_gtzan(to=to, url=url or SOURCE_URL))

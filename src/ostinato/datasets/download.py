@@ -34,7 +34,7 @@ from platformdirs import user_data_path
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TaskID
 
-from ostinato.datasets.gtzan import SOURCE_URL, Checksum, checksums, not_verified
+from ostinato.datasets.checksums import SOURCE_URL, Checksum, checksums, not_verified
 from ostinato.errors import DataError, OstinatoError, UsageError
 
 Report = Callable[[str, int, int], None]

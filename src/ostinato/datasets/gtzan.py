@@ -15,16 +15,15 @@ C. Kereliuk, B. L. Sturm, J. Larsen, "Deep learning and music adversaries", IEEE
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +49,6 @@ GENRES = (
 SPLITS = ("fault-filtered", "stratified")
 """The published splits of the table."""
 
-SOURCE_URL = "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz"
-"""Where the collection lives now."""
-
 GTZAN_ID = re.compile(rf"(?P<genre>{'|'.join(GENRES)})\.000\d\d")
 """The id of a track: ``"blues.00000"`` to ``"rock.00099"``."""
 
@@ -61,10 +57,8 @@ _AUDIO_SUFFIX = re.compile(
 )
 _FRAMES_FILE = "gtzan_mfcc.npz"
 _TRACKS_FILE = "gtzan_tracks.tsv"
-_CHECKSUMS_FILE = "gtzan_sha256.tsv"
 _TRACKS_HEADER = "id\tgenre\tartist\ttitle\trecording\tfaults\tfault_filtered\tstratified"
-_CHECKSUMS_HEADER = "path\tsha256\tbytes"
-_N_TRACKS = 1000
+N_TRACKS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +87,6 @@ class GtzanTrack:
     faults: tuple[str, ...]
     fault_filtered: str | None
     stratified: str | None
-
-
-@dataclass(frozen=True)
-class Checksum:
-    """What a file of the collection must be: its SHA-256, in hexadecimal, and its bytes."""
-
-    sha256: str
-    n_bytes: int
 
 
 def gtzan_id(path: str | PurePath) -> str | None:
@@ -144,10 +130,10 @@ def tracks() -> tuple[GtzanTrack, ...]:
             fault_filtered=row["fault_filtered"] or None,
             stratified=row["stratified"] or None,
         )
-        for row in _read_table(_TRACKS_FILE, _TRACKS_HEADER)
+        for row in read_table(_TRACKS_FILE, _TRACKS_HEADER)
     )
-    if len(rows) != _N_TRACKS:
-        raise _damaged(_TRACKS_FILE, f"expected {_N_TRACKS} tracks, got {len(rows)}")
+    if len(rows) != N_TRACKS:
+        raise damaged(_TRACKS_FILE, f"expected {N_TRACKS} tracks, got {len(rows)}")
     return rows
 
 
@@ -175,66 +161,6 @@ def published_split(name: str) -> dict[str, tuple[str, ...]]:
         part: tuple(track.id for track in tracks() if getattr(track, column) == part)
         for part in PARTS
     }
-
-
-@cache
-def checksums() -> dict[str, Checksum]:
-    """Return path below ``genres/`` -> what the file of the common release must be.
-
-    Raises
-    ------
-    DataError
-        If the table in the package is damaged.
-    """
-    rows = _read_table(_CHECKSUMS_FILE, _CHECKSUMS_HEADER)
-    try:
-        table = {row["path"]: Checksum(row["sha256"], int(row["bytes"])) for row in rows}
-    except ValueError as error:
-        raise _damaged(_CHECKSUMS_FILE, str(error)) from error
-    if len(table) != _N_TRACKS:
-        raise _damaged(_CHECKSUMS_FILE, f"expected {_N_TRACKS} files, got {len(table)}")
-    return table
-
-
-def not_verified(
-    genres: Path,
-    expected: Mapping[str, Checksum],
-    progress: Callable[[str, int, int], None],
-) -> dict[str, Checksum]:
-    """Return those of the expected files that are missing or have another content.
-
-    Parameters
-    ----------
-    genres : Path
-        The folder with a folder a genre; it need not exist.
-    expected : mapping of str to Checksum
-        Path below ``genres`` -> what the file must be.
-    progress : callable
-        Called with ``"Verifying"``, bytes done and bytes in all.
-
-    Raises
-    ------
-    OSError
-        If a file is there and cannot be read.
-    """
-    if not genres.is_dir():
-        return dict(expected)
-    total = sum(checksum.n_bytes for checksum in expected.values())
-    done = 0
-    wrong = {}
-    for path, checksum in expected.items():
-        if not _is_right(genres / path, checksum):
-            wrong[path] = checksum
-        done += checksum.n_bytes
-        progress("Verifying", done, total)
-    return wrong
-
-
-def _is_right(path: Path, checksum: Checksum) -> bool:
-    if not path.is_file() or path.stat().st_size != checksum.n_bytes:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == checksum.sha256
 
 
 def load_gtzan(
@@ -279,7 +205,7 @@ def load_gtzan(
     known = {track.id for track in tracks()}
     unknown = [name for name in ids if name not in known]
     if unknown:
-        raise _damaged(_FRAMES_FILE, f"track '{unknown[0]}' is not in {_TRACKS_FILE}")
+        raise damaged(_FRAMES_FILE, f"track '{unknown[0]}' is not in {_TRACKS_FILE}")
     with_frames = set(ids)
     skipped = tuple(
         Skipped(track.id, f"No frames of this track ship: {'; '.join(track.faults)}.")
@@ -299,7 +225,7 @@ def gtzan_corpus(
     source: str,
     skipped: tuple[Skipped, ...] = (),
 ) -> Corpus:
-    """Return tracks of the table as a corpus: what is known of each, with its frames."""
+    """Return tracks of the table as a corpus, with their frames."""
     by_id = {track.id: track for track in tracks()}
     recordings = tuple(
         Recording(
@@ -354,9 +280,9 @@ def _shipped_frames(n_coefficients: int | None) -> tuple[list[str], NDArray[np.f
         shipped = step.shape[0]
         whole = differences.dtype == np.uint8 and differences.shape[::2] == (len(ids), shipped)
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, OSError) as error:
-        raise _damaged(_FRAMES_FILE, str(error)) from error
+        raise damaged(_FRAMES_FILE, str(error)) from error
     if not whole:
-        raise _damaged(_FRAMES_FILE, "its arrays do not fit each other")
+        raise damaged(_FRAMES_FILE, "its arrays do not fit each other")
     k = shipped if n_coefficients is None else n_coefficients
     if not 1 <= k <= shipped:
         raise UsageError(
@@ -366,8 +292,8 @@ def _shipped_frames(n_coefficients: int | None) -> tuple[list[str], NDArray[np.f
     return ids, decode_frames(differences[:, :, :k], step[:k], offset[:k])
 
 
-def _read_table(name: str, header: str) -> list[dict[str, str]]:
-    """Rows of a tab-separated table of the package, each field under its column's name."""
+def read_table(name: str, header: str) -> list[dict[str, str]]:
+    """The rows of a tab-separated table of the package, each field under its column's name."""
     try:
         first, *lines = _read(name).decode("utf-8").rstrip("\n").split("\n")
         if first != header:
@@ -375,7 +301,7 @@ def _read_table(name: str, header: str) -> list[dict[str, str]]:
         columns = header.split("\t")
         return [dict(zip(columns, line.split("\t"), strict=True)) for line in lines]
     except ValueError as error:  # also an empty file, bad UTF-8, a row too short or too long
-        raise _damaged(name, str(error)) from error
+        raise damaged(name, str(error)) from error
 
 
 def _read(name: str) -> bytes:
@@ -383,10 +309,11 @@ def _read(name: str) -> bytes:
     try:
         return files("ostinato").joinpath("datasets", "data", name).read_bytes()
     except OSError as error:
-        raise _damaged(name, error.strerror or str(error)) from error
+        raise damaged(name, error.strerror or str(error)) from error
 
 
-def _damaged(name: str, reason: str) -> DataError:
+def damaged(name: str, reason: str) -> DataError:
+    """The error for a file of the package that is missing or damaged."""
     return DataError(
         f"The file '{name}' that ships with Ostinato is missing or damaged "
         f"({reason.rstrip('.')}): reinstall the package."
