@@ -50,3 +50,12 @@ def test_pages_that_the_source_names_exist() -> None:
     }
     assert "docs/reference/results.md" in named
     assert not [path for path in named if not (REPOSITORY / path).is_file()]
+
+
+def test_files_that_say_where_to_change_what_exist() -> None:
+    text = (REPOSITORY / "docs" / "design.md").read_text(encoding="utf-8")
+    table = text.partition("## Where do I change")[2].partition("\n## ")[0]
+    assert len(re.findall(r"^\| ", table, re.M)) > 20
+    paths = re.findall(r"`([\w/]+(?:\.py|/))`", table)
+    homes = (REPOSITORY / "src" / "ostinato", REPOSITORY)
+    assert not [path for path in paths if not any((home / path).exists() for home in homes)]
