@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -41,45 +42,45 @@ class StudyConfig:
     Attributes
     ----------
     title : str
-        Of the report.
+        The report's title.
     data : str
         ``"gtzan"``, the frames that ship with the package; a folder of audio; a table of it
         (``.csv``, ``.tsv``; see :mod:`ostinato.datasets.table`); or a file of mel frames
         (``.npz``).
     frames : str
-        What the models see: ``"mfcc"``; ``"log-mel"``, mel bands; ``"log-mel-from-mfcc"``, the
-        bands that have these MFCC and no finer detail; ``"musicnn-tags"``, tags of musicnn, from a
-        file of them (``.npz``, or a folder of such).
+        The models' input: ``"mfcc"``; ``"log-mel"``, mel bands; ``"log-mel-from-mfcc"``, mel bands
+        reconstructed from MFCC; ``"musicnn-tags"``, tags of musicnn, from a file of them (``.npz``,
+        or a folder of such files).
     models : tuple of str
         Families, in the order of the tables.
     split : str
         One of :data:`ostinato.datasets.splits.SPLITS`, or the path of a saved split (``.tsv``).
     split_seed : int
-        Of splits that are drawn.
+        The seed of splits that are drawn.
     segments : int
-        Pieces that every recording is cut into, each a row that is learnt from or judged alone; 1
-        leaves recordings whole. For demonstrations of the split ``segment-random``.
+        Pieces that every recording is cut into, each trained on or judged alone; 1 leaves
+        recordings whole. For demonstrations of the split ``segment-random``.
     train_size : int or None
-        Recordings that every fold learns from, drawn genre by genre from its training part; None
-        takes all. For splits to be compared, their models must learn from as much.
+        Training recordings of every fold, drawn genre by genre from its training part; None takes
+        all. Splits can be compared only if their training parts have one size.
     allow_leak : bool
-        Run ``segment-random`` all the same, as a demonstration.
+        Allow ``segment-random``, as a demonstration.
     shares : dict of str to float
-        Sizes of ``holdout`` and ``song-holdout``: of train, valid and test, with sum 1.
+        Shares of train, valid and test in ``holdout`` and ``song-holdout``, with sum 1.
     repeats : int
         How many times folds are drawn, with split seeds ``split_seed``, ``split_seed`` + 1, ...
     seeds : int
-        Trainings a model, with seeds 0, 1, ...
+        Trainings per model, with seeds 0, 1, ...
     test : bool
-        False leaves the test part untouched: for choosing.
+        False does not use the test part: for choosing.
     coefficients : int
-        MFCC a frame, or of which smoothed bands are made. Of no effect on ``"log-mel"``.
+        MFCC per frame, also for ``"log-mel-from-mfcc"``. No effect on ``"log-mel"``.
     training : TrainingSettings
-        The same for every model.
+        Training settings, the same for every model.
     waveform : AudioAugmentation
-        Copies of the training recordings, their sound changed. For data that have a sound.
+        Augmented copies of the training recordings, for data with sound.
     settings : dict of str to dict
-        Settings of a family where they differ from its defaults.
+        A family's settings where they differ from its defaults.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -108,7 +109,7 @@ class StudyConfig:
                 f"models: expected one or more of {', '.join(FAMILIES)}, each once; got "
                 f"{', '.join(self.models) or 'none'}."
             )
-        for name in (*self.models, *self.settings):
+        for name in self.models:
             family(name)
         check_settings(self.split, shares=self.shares, repeats=self.repeats)
         if self.split == SEGMENT_RANDOM and not self.allow_leak:
@@ -123,12 +124,12 @@ class StudyConfig:
             raise UsageError(f"frames: expected one of {', '.join(FRAMES)}; got '{self.frames}'.")
         if self.coefficients < 1:
             raise UsageError(f"coefficients: expected 1 or more, got {self.coefficients}.")
-        for name in self.settings:
+        for name in (*self.models, *self.settings):
             self.model_settings(name)
 
     @property
     def spec(self) -> FeatureSpec:
-        """What the frames are."""
+        """The spec of the frames."""
         if self.frames == "musicnn-tags":
             return TAGS_SPEC
         if self.frames == "log-mel":
@@ -143,7 +144,15 @@ class StudyConfig:
         UsageError
             If a setting has a wrong name, type or value.
         """
-        return parse_settings(name, self.settings.get(name, {}), prefix=f"settings.{name}.")
+        if name not in self._parsed:
+            values = self.settings.get(name, {})
+            self._parsed[name] = parse_settings(name, values, prefix=f"settings.{name}.")
+        return self._parsed[name]
+
+    @cached_property
+    def _parsed(self) -> dict[str, Any]:
+        """Settings by family, each checked once."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with all settings of all models written out."""
