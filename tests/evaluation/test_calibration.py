@@ -111,7 +111,7 @@ class TestExpectedCalibrationError:
         assert abs(correct.mean() - confidences.mean()) - 1e-12 <= error <= 1
 
     def test_range_is_that_of_calibrated_models(self) -> None:
-        """Of 400 calibrated models 95 % fall within their own 95 % range, to within 0.033."""
+        """400 calibrated models: 95 % fall within their own 95 % range, to within 0.033."""
         inside, errors = [], []
         for seed in range(400):
             correct, confidences = verdicts(*drawn(seed, 290))

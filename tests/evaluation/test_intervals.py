@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ class TestBounds:
         labels, verdicts, of = made(3)
         one, same, other = (evaluate(labels, verdicts, of, GENRES, seed=s) for s in (0, 0, 1))
         assert one == same != other
-        assert json.loads(json.dumps(one.to_dict()))["per_genre"]["jazz"]["f1"]["mean"] > 0
+        assert json.loads(json.dumps(asdict(one)))["per_genre"]["jazz"]["f1"]["mean"] > 0
 
     def test_blocks_of_draws_make_no_difference(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Draws are made in blocks to bound the memory; the bounds move as between two seeds."""

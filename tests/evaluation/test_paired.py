@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import asdict
 from fractions import Fraction
 
 import numpy as np
@@ -308,7 +309,7 @@ class TestEvaluate:
         (pair,) = evaluate({"a": a, "b": b}, of, n_draws=100)
         first, second = (a, b) if a.mean() >= b.mean() else (b, a)
         assert pair.mcnemar == mcnemar(first[0], second[0])
-        assert json.loads(json.dumps(pair.to_dict()))["mcnemar"]["assumes"] == INDEPENDENT
+        assert json.loads(json.dumps(asdict(pair)))["mcnemar"]["assumes"] == INDEPENDENT
 
     def test_a_single_model_has_nothing_to_be_compared_with(self) -> None:
         a, _, of = made(3)

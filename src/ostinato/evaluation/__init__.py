@@ -1,10 +1,9 @@
 """Says how good a model is, how sure it is, and whether two models differ.
 
-Pure functions on arrays; every module states its references and conventions first, then
-``validate()``, its functions, and ``evaluate()``, which returns all of them for one part. Import
-the modules by name (``from ostinato.evaluation import metrics``): ``metrics``, ``intervals``,
-``significance``, ``paired``, ``calibration``, ``selective``. Which statistic answers which question
-is in ``docs/reference/statistics.md``.
+Pure functions on arrays; every module states its references and conventions first, then its
+functions, and ``evaluate()`` where all of them are wanted at once. Import the modules by name
+(``from ostinato.evaluation import metrics``). Which statistic answers which question is in
+``docs/reference/statistics.md``.
 """
 
 from ostinato.evaluation.probabilities import apply_temperature, pool_windows, softmax

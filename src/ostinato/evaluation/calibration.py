@@ -8,7 +8,7 @@
   (consistency resampling, Broecker and Smith 2007).
 - Temperature (Guo et al. 2017): log-probabilities divided by T and normalised again
   (:mod:`ostinato.evaluation.probabilities`). It is fitted on recordings that the model did not
-  learn from, those of the held-out folds.
+  train on, those of the held-out folds.
 
 Conventions: bins are cut at quantiles of the confidence, as scikit-learn's ``calibration_curve``
 cuts them, and equal confidences share a bin; of equal probabilities the first genre is the
@@ -28,7 +28,13 @@ from scipy.optimize import minimize_scalar
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import metrics
 from ostinato.evaluation.probabilities import SMALLEST, apply_temperature
-from ostinato.evaluation.significance import Interval, TrackInterval, wilson
+from ostinato.evaluation.significance import (
+    Interval,
+    TrackInterval,
+    check_draws,
+    percentiles,
+    wilson,
+)
 
 N_BINS = 10
 #: Bounds of a fitted temperature. One at a bound means that none fits: every verdict was right (the
@@ -49,21 +55,7 @@ class Bin:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Calibration of one part.
-
-    Attributes
-    ----------
-    nll : float
-        In nats.
-    brier : float
-        From 0 to 2.
-    ece : float
-        From 0 to 1.
-    ece_if_calibrated : Interval
-        The ECE of a perfectly calibrated model with the same confidences.
-    reliability : tuple of Bin
-        By rising confidence.
-    """
+    """Calibration of one part: what the functions of these names return."""
 
     nll: float
     brier: float
@@ -77,12 +69,7 @@ class Calibration:
 
 
 def validate(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
-    """Refuse arrays that are not labels and probabilities.
-
-    Parameters
-    ----------
-    labels : int array [shape=(n_recordings,)]
-    probabilities : array [shape=(n_recordings, n_genres)]
+    """Refuse arrays that are not labels [shape=(n,)] and probabilities [shape=(n, n_genres)].
 
     Raises
     ------
@@ -126,13 +113,7 @@ def verdicts(
 
 
 def check_confidences(correct: NDArray[np.bool_], confidences: NDArray[np.float64]) -> None:
-    """Refuse confidences that do not fit the verdicts.
-
-    Raises
-    ------
-    DataError
-        If there is nothing, shapes do not agree, or a confidence is not in [0, 1].
-    """
+    """Refuse confidences that do not fit the verdicts or are not in [0, 1]."""
     if correct.ndim != 1 or correct.shape != confidences.shape or correct.size == 0:
         raise DataError(
             "Expected a confidence for every verdict, and one verdict or more; got shapes "
@@ -146,11 +127,7 @@ def check_confidences(correct: NDArray[np.bool_], confidences: NDArray[np.float6
 
 
 def reliability(
-    correct: NDArray[np.bool_],
-    confidences: NDArray[np.float64],
-    *,
-    n_bins: int = N_BINS,
-    level: float = 0.95,
+    correct: NDArray[np.bool_], confidences: NDArray[np.float64], *, n_bins: int = N_BINS
 ) -> tuple[Bin, ...]:
     """Points of the reliability diagram, by rising confidence.
 
@@ -160,13 +137,11 @@ def reliability(
         As :func:`verdicts` returns them.
     n_bins : int
         Number of bins of equal mass; there are fewer if confidences are equal.
-    level : float
-        Level of each point's Wilson interval, in (0, 1).
 
     Raises
     ------
     UsageError
-        If ``n_bins`` or ``level`` is out of its range.
+        If ``n_bins`` is below 1.
     DataError
         If there is nothing, or the two do not fit.
     """
@@ -174,7 +149,7 @@ def reliability(
     hits = np.add.reduceat(correct[order].astype(np.int64), starts)
     sums = np.add.reduceat(confidences[order], starts)
     return tuple(
-        Bin(confidence=float(c / n), accuracy=wilson(float(h / n), int(n), level=level), n=int(n))
+        Bin(confidence=float(c / n), accuracy=wilson(float(h / n), int(n)), n=int(n))
         for h, c, n in zip(hits, sums, sizes, strict=True)
     )
 
@@ -182,10 +157,7 @@ def reliability(
 def ece(
     correct: NDArray[np.bool_], confidences: NDArray[np.float64], *, n_bins: int = N_BINS
 ) -> float:
-    """Expected calibration error: mean distance of confidence and share right, by bin.
-
-    Parameters and errors are those of :func:`reliability`.
-    """
+    """Expected calibration error: mean distance of confidence and share right, by bin."""
     points = reliability(correct, confidences, n_bins=n_bins)
     gaps = sum(p.n * abs(p.accuracy.mean - p.confidence) for p in points)
     return float(gaps / correct.size)
@@ -195,41 +167,22 @@ def ece_if_calibrated(
     confidences: NDArray[np.float64],
     *,
     n_bins: int = N_BINS,
-    level: float = 0.95,
     n_draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
     """ECE that a perfectly calibrated model with the same confidences would show, by simulation.
 
-    Parameters
-    ----------
-    confidences : array [shape=(n_recordings,)]
-    n_bins : int
-        As for the ECE that it is compared with.
-    level : float
-        Level of the range, in (0, 1).
-    n_draws : int
-        Number of simulations, at least 1. In each, a verdict is right with its own probability.
-    seed : int
-        The same seed gives the same range.
-
-    Returns
-    -------
-    Interval
-        Mean and range. An ECE above the range is miscalibration; one inside it shows none.
+    In each draw a verdict is right with its own probability. An ECE above the interval is
+    miscalibration; one inside it shows none.
 
     Raises
     ------
     UsageError
-        If ``n_bins``, ``level`` or ``n_draws`` is out of its range.
+        If ``n_bins`` or ``n_draws`` is below 1.
     DataError
         If there is nothing, or a confidence is not in [0, 1].
     """
-    if not 0 < level < 1 or n_draws < 1:
-        raise UsageError(
-            "Expected a level between 0 and 1 and at least one draw, got level "
-            f"{level} and {n_draws} draws."
-        )
+    check_draws(n_draws)
     order, starts, _ = _bins(np.zeros(confidences.shape, dtype=np.bool_), confidences, n_bins)
     rising = confidences[order]
     expected = np.add.reduceat(rising, starts)
@@ -242,25 +195,14 @@ def ece_if_calibrated(
         hits = np.add.reduceat(right, starts, axis=1, dtype=np.int64)  # (draw, bin)
         draws.append(np.abs(hits - expected).sum(axis=1) / rising.size)
     values = np.concatenate(draws)
-    tail = (1 - level) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return Interval(float(values.mean()), float(low), float(high))
+    return percentiles(float(values.mean()), values)
 
 
 def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Temperature of the smallest negative log-likelihood, within ``TEMPERATURES``.
 
-    Parameters
-    ----------
-    labels : int array [shape=(n_recordings,)]
-    probabilities : array [shape=(n_recordings, n_genres)]
-        Out-of-fold: of recordings that the model did not learn from. On training recordings the
-        temperature would be far too low.
-
-    Raises
-    ------
-    DataError
-        As in :func:`validate`.
+    The probabilities are those of recordings that the model did not train on: on others the
+    temperature would be far too low. Errors are those of :func:`validate`.
     """
     validate(labels, probabilities)
 
@@ -278,23 +220,14 @@ def evaluate(
     probabilities: NDArray[np.float64],
     *,
     n_bins: int = N_BINS,
-    level: float = 0.95,
     n_draws: int = 2000,
-    seed: int = 0,
 ) -> Calibration:
     """Evaluate the calibration of one part.
-
-    Parameters
-    ----------
-    labels : int array [shape=(n_recordings,)]
-    probabilities : array [shape=(n_recordings, n_genres)]
-    n_bins, level, n_draws, seed
-        As in :func:`reliability` and :func:`ece_if_calibrated`.
 
     Raises
     ------
     UsageError
-        If a setting is out of its range.
+        If ``n_bins`` or ``n_draws`` is below 1.
     DataError
         As in :func:`validate`.
     """
@@ -303,10 +236,8 @@ def evaluate(
         nll=nll(labels, probabilities),
         brier=brier(labels, probabilities),
         ece=ece(correct, confidences, n_bins=n_bins),
-        ece_if_calibrated=ece_if_calibrated(
-            confidences, n_bins=n_bins, level=level, n_draws=n_draws, seed=seed
-        ),
-        reliability=reliability(correct, confidences, n_bins=n_bins, level=level),
+        ece_if_calibrated=ece_if_calibrated(confidences, n_bins=n_bins, n_draws=n_draws),
+        reliability=reliability(correct, confidences, n_bins=n_bins),
     )
 
 

@@ -11,8 +11,7 @@ its intervals are too narrow, and with one they have no width.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,21 +52,11 @@ class MetricIntervals:
     macro_f1: Interval
     per_genre: dict[str, GenreIntervals]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
 
 def validate(
     labels: NDArray[np.int64], verdicts: NDArray[np.int64], clusters: Clusters, *, n_genres: int
 ) -> None:
-    """Refuse labels, verdicts and clusters of different recordings or genres.
-
-    Raises
-    ------
-    DataError
-        If shapes do not agree, a label or verdict is no genre, or the clusters are of others.
-    """
+    """Refuse labels, verdicts and clusters of different recordings or genres."""
     significance.validate(verdicts, clusters)
     fit = labels.shape == clusters.of.shape and bool((clusters.strata[clusters.of] == labels).all())
     if not fit:
@@ -102,14 +91,8 @@ def evaluate(
         Indices into ``genres``; one row a seed, or one row of the ensemble.
     clusters : Clusters
         The artists of the same recordings, within the genres of ``labels``.
-    genres : tuple of str
     level, n_draws, seed
         As in :func:`~ostinato.evaluation.significance.bootstrap`.
-
-    Returns
-    -------
-    MetricIntervals
-        Macro means are over the genres that occur, as in ``metrics``; a draw holds them all.
 
     Raises
     ------
@@ -118,7 +101,7 @@ def evaluate(
     DataError
         If shapes do not agree, a label or verdict is no genre, or the clusters are of others.
     """
-    check_draws(level, n_draws)
+    check_draws(n_draws, level)
     validate(labels, verdicts, clusters, n_genres=len(genres))
     g = len(genres)
     means, draws = _bootstrap(verdicts, clusters, g, n_draws, np.random.default_rng(seed))

@@ -31,17 +31,8 @@ class GenreMetrics:
 class Metrics:
     """The metrics of one part.
 
-    Attributes
-    ----------
-    accuracy : float
-        In [0, 1].
-    loss : float
-        Mean negative log-likelihood of the true genre, in nats.
-    macro_precision, macro_recall, macro_f1 : float
-        Plain means over the genres that occur.
-    per_genre : dict of str to GenreMetrics
-    confusion : list of list of int
-        Rows are true genres, columns verdicts, both in the order of ``per_genre``.
+    ``loss`` is the mean negative log-likelihood of the true genre, in nats; ``confusion`` has its
+    genres in the order of ``per_genre``.
     """
 
     accuracy: float
@@ -62,15 +53,10 @@ def confusion_matrix(
 ) -> NDArray[np.int64]:
     """Count true genres (rows) against verdicts (columns) [shape=(n_genres, n_genres)].
 
-    Parameters
-    ----------
-    labels, verdicts : int array [shape=(n_recordings,)]
-        From 0 to ``n_genres - 1``.
-
     Raises
     ------
     DataError
-        If there are not as many verdicts as labels, or one of either is no genre.
+        If there are not as many verdicts as labels, or one of either is not below ``n_genres``.
     """
     both = np.concatenate([labels, verdicts])
     if labels.shape != verdicts.shape or not ((both >= 0) & (both < n_genres)).all():
@@ -87,10 +73,7 @@ def precision_recall_f1(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Precision, recall and F1 [shape=(..., n_genres) each] of every genre.
 
-    Parameters
-    ----------
-    confusions : array [shape=(..., n_genres, n_genres)]
-        Confusion matrices, of one part or of many draws of it.
+    ``confusions`` are matrices of one part, or of many draws [shape=(..., n_genres, n_genres)].
     """
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)
     called = confusions.sum(axis=-2)
@@ -120,18 +103,12 @@ def genre_metrics(confusion: NDArray[np.int64], genres: tuple[str, ...]) -> dict
 def validate(
     labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, n_genres: int
 ) -> None:
-    """Refuse labels and probabilities that cannot be evaluated.
-
-    Raises
-    ------
-    DataError
-        If there is nothing to evaluate, shapes do not agree, or a probability is not a number.
-    """
-    wanted = (labels.size, n_genres)
-    if labels.ndim != 1 or labels.size == 0 or probabilities.shape != wanted:
+    """Refuse shapes that do not agree, no recordings, and probabilities that are not numbers."""
+    expected = (labels.size, n_genres)
+    if labels.ndim != 1 or labels.size == 0 or probabilities.shape != expected:
         raise DataError(
-            f"Expected one or more labels in a row and probabilities of shape {wanted}, got shapes "
-            f"{labels.shape} and {probabilities.shape}."
+            f"Expected one or more labels in a row and probabilities of shape {expected}, got "
+            f"shapes {labels.shape} and {probabilities.shape}."
         )
     if not np.isfinite(probabilities).all():
         raise DataError("Expected finite probabilities, got NaN or infinity: training diverged.")
@@ -147,7 +124,6 @@ def evaluate(
     labels : int array [shape=(n_recordings,)]
         Indices into ``genres``.
     probabilities : array [shape=(n_recordings, n_genres)]
-    genres : tuple of str
 
     Raises
     ------

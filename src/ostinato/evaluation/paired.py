@@ -24,8 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,17 +45,8 @@ from ostinato.evaluation.significance import (
 class SignFlip:
     """A sign-flip test.
 
-    Attributes
-    ----------
-    difference : float
-        Mean correctness of ``a`` minus that of ``b``.
-    p : float
-        Two-sided.
-    artists : int
-        Number of artists.
-    differing : int
-        Artists on whom the two are not equally often right; no p can be below
-        ``2 ** (1 - differing)``.
+    ``differing`` counts the artists on whom the two are not equally often right; no p can be below
+    ``2 ** (1 - differing)``.
     """
 
     difference: float
@@ -87,19 +77,11 @@ class CorrectedT:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two models on the same recordings.
+    """Two models on the same recordings; ``a`` is right at least as often.
 
-    Attributes
-    ----------
-    a, b : str
-        Names; ``a`` is right at least as often.
-    difference : Interval
-        Joint bootstrap over artists and seeds.
-    sign_flip : SignFlip
-    p_holm : float
-        That of the sign-flip test, adjusted over all pairs.
-    mcnemar : McNemar or None
-        None for means over several seeds, which have no single verdicts.
+    ``difference`` is by joint bootstrap over artists and seeds; ``p_holm`` is the p of the
+    sign-flip test, adjusted over all pairs. Means over several seeds have no single verdicts, and
+    so no ``mcnemar``.
     """
 
     a: str
@@ -109,10 +91,6 @@ class Comparison:
     p_holm: float
     mcnemar: McNemar | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
 
 def sign_flip(a: NDArray[np.bool_], b: NDArray[np.bool_], clusters: Clusters) -> SignFlip:
     """Test that two models are exchangeable, artist by artist.
@@ -121,8 +99,6 @@ def sign_flip(a: NDArray[np.bool_], b: NDArray[np.bool_], clusters: Clusters) ->
     ----------
     a, b : bool array [shape=(n_seeds, n_recordings)]
         Which verdicts were right; one row a seed. The two may have different numbers of seeds.
-    clusters : Clusters
-        Artists of the recordings.
 
     Raises
     ------
@@ -217,7 +193,7 @@ def corrected_t(
     differences : float array [shape=(n_folds x n_repetitions,)]
         One for each fold of each repetition, averaged over seeds: seeds are not folds.
     n_train, n_test : float
-        Recordings to learn from and to be examined on, means over the folds.
+        Recordings to train and to test on, means over the folds.
     level : float
         Level of the interval, in (0, 1).
 
@@ -232,7 +208,7 @@ def corrected_t(
     if not 0 < level < 1 or n_train <= 0 or n_test <= 0:
         raise UsageError(
             "Expected a level between 0 and 1 and recordings on both sides; got level "
-            f"{level}, {n_train} to learn from, {n_test} to be examined on."
+            f"{level}, {n_train} to train on, {n_test} to test on."
         )
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
@@ -257,12 +233,7 @@ def corrected_t(
 
 
 def evaluate(
-    correct: Mapping[str, NDArray[np.bool_]],
-    clusters: Clusters,
-    *,
-    level: float = 0.95,
-    n_draws: int = 4000,
-    seed: int = 0,
+    correct: Mapping[str, NDArray[np.bool_]], clusters: Clusters, *, n_draws: int = 4000
 ) -> list[Comparison]:
     """Compare every pair of models on the same recordings.
 
@@ -271,20 +242,11 @@ def evaluate(
     correct : mapping of name to bool array [shape=(n_seeds, n_recordings)]
         Which verdicts were right. All seeds of each model compare means over seeds; the single row
         of each model's ensemble compares ensembles.
-    clusters : Clusters
-        Artists of the recordings.
-    level, n_draws, seed
-        As in :func:`~ostinato.evaluation.significance.bootstrap`.
-
-    Returns
-    -------
-    list of Comparison
-        One a pair; nothing for a single model.
 
     Raises
     ------
     UsageError
-        If ``level`` or ``n_draws`` is out of its range.
+        If ``n_draws`` is below 1.
     DataError
         If a shape does not fit the recordings.
     """
@@ -297,9 +259,7 @@ def evaluate(
         Comparison(
             a=a,
             b=b,
-            difference=bootstrap(
-                [terms[a], terms[b].minus()], level=level, n_draws=n_draws, seed=seed
-            ),
+            difference=bootstrap([terms[a], terms[b].minus()], n_draws=n_draws),
             sign_flip=flip,
             p_holm=p_holm,
             mcnemar=(

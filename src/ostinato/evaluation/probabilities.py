@@ -20,18 +20,7 @@ SMALLEST = 1e-12  # a probability of 0 for the truth costs 27.6 nats, not infini
 
 
 def softmax(logits: NDArray[np.floating], *, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities from logits.
-
-    Parameters
-    ----------
-    logits : array [shape=(..., n_genres)]
-    temperature : float
-        Divides the logits; positive.
-
-    Returns
-    -------
-    float64 array [shape=(..., n_genres)]
-        Each row sums to 1.
+    """Probabilities from logits [shape=(..., n_genres)], which the temperature divides.
 
     Raises
     ------
@@ -49,24 +38,15 @@ def softmax(logits: NDArray[np.floating], *, temperature: float = 1.0) -> NDArra
 def apply_temperature(
     probabilities: NDArray[np.float64], temperature: float
 ) -> NDArray[np.float64]:
-    """Probabilities with their logarithms divided by the temperature, normalised again.
+    """Softmax of log-probabilities [shape=(..., n_genres)], which the temperature divides.
 
-    Parameters
-    ----------
-    probabilities : array [shape=(..., n_genres)]
-    temperature : float
-        Positive.
-
-    Raises
-    ------
-    UsageError
-        As :func:`softmax`.
+    Errors are those of :func:`softmax`.
     """
     return softmax(np.log(np.clip(probabilities, SMALLEST, 1.0)), temperature=temperature)
 
 
 def pool_windows(logits: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Probabilities of each track from the logits of all windows.
+    """Probabilities of each track, the mean over its windows [shape=(n_tracks, n_genres)].
 
     Parameters
     ----------
@@ -74,11 +54,6 @@ def pool_windows(logits: NDArray[np.float32], counts: NDArray[np.int64]) -> NDAr
         The windows of the first track, then those of the second, and so on.
     counts : int array [shape=(n_tracks,)]
         Windows of each track, at least 1.
-
-    Returns
-    -------
-    float64 array [shape=(n_tracks, n_genres)]
-        The mean of the windows' probabilities; each row sums to 1.
 
     Raises
     ------

@@ -11,15 +11,13 @@ tracks, which makes them too narrow if artists have several.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import UsageError
-from ostinato.evaluation.calibration import check_confidences, verdicts
+from ostinato.evaluation.calibration import check_confidences
 from ostinato.evaluation.significance import TrackInterval, wilson
 
 
@@ -42,15 +40,6 @@ class RiskCoverage:
     risk: NDArray[np.float64]
     aurc: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
-            "threshold": self.threshold.tolist(),
-            "coverage": self.coverage.tolist(),
-            "risk": self.risk.tolist(),
-            "aurc": self.aurc,
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
@@ -60,28 +49,6 @@ class Threshold:
     coverage: float
     n: int
     precision: TrackInterval
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Selection:
-    """A part's curve, and its threshold for each target precision, None if unreachable."""
-
-    curve: RiskCoverage
-    thresholds: dict[float, Threshold | None]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: a list of thresholds, each with its target precision."""
-        return {
-            "curve": self.curve.to_dict(),
-            "thresholds": [
-                {"wished": target, "found": found and found.to_dict()}
-                for target, found in self.thresholds.items()
-            ],
-        }
 
 
 def risk_coverage(correct: NDArray[np.bool_], confidences: NDArray[np.float64]) -> RiskCoverage:
@@ -117,7 +84,6 @@ def threshold_for(
     *,
     precision: float,
     n_least: int = 20,
-    level: float = 0.95,
 ) -> Threshold | None:
     """Find the threshold that answers most while enough of the answers are right.
 
@@ -132,8 +98,6 @@ def threshold_for(
         Target share of right answers, in (0, 1].
     n_least : int
         A threshold that answers fewer recordings is not considered: a handful is right by luck.
-    level : float
-        Level of the Wilson interval of the precision, in (0, 1).
 
     Returns
     -------
@@ -143,14 +107,14 @@ def threshold_for(
     Raises
     ------
     UsageError
-        If ``precision``, ``n_least`` or ``level`` is out of its range.
+        If ``precision`` or ``n_least`` is out of its range.
     DataError
         If there is nothing, or correctness and confidences do not fit.
     """
-    if not 0 < precision <= 1 or n_least < 1 or not 0 < level < 1:
+    if not 0 < precision <= 1 or n_least < 1:
         raise UsageError(
-            "Expected a precision above 0 up to 1, one answer or more and a level between 0 and 1; "
-            f"got precision {precision}, {n_least} answers, level {level}."
+            "Expected a precision above 0 up to 1 and one answer or more; "
+            f"got precision {precision}, {n_least} answers."
         )
     curve = risk_coverage(correct, confidences)
     answered = np.rint(curve.coverage * correct.size).astype(np.int64)
@@ -164,43 +128,5 @@ def threshold_for(
         threshold=float(curve.threshold[at]),
         coverage=float(curve.coverage[at]),
         n=n,
-        precision=wilson(float(right[at] / n), n, level=level),
-    )
-
-
-def evaluate(
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.float64],
-    *,
-    precisions: Sequence[float] = (0.8, 0.9),
-    n_least: int = 20,
-    level: float = 0.95,
-) -> Selection:
-    """Evaluate abstaining in one part.
-
-    Parameters
-    ----------
-    labels : int array [shape=(n_recordings,)]
-    probabilities : array [shape=(n_recordings, n_genres)]
-    precisions : sequence of float
-        Target shares of right answers, in (0, 1].
-    n_least, level
-        As in :func:`threshold_for`.
-
-    Raises
-    ------
-    UsageError
-        If a setting is out of its range.
-    DataError
-        As in :func:`ostinato.evaluation.calibration.validate`.
-    """
-    correct, confidences = verdicts(labels, probabilities)
-    return Selection(
-        curve=risk_coverage(correct, confidences),
-        thresholds={
-            target: threshold_for(
-                correct, confidences, precision=target, n_least=n_least, level=level
-            )
-            for target in precisions
-        },
+        precision=wilson(float(right[at] / n), n),
     )

@@ -71,13 +71,7 @@ class Clusters:
 
     @classmethod
     def by_artist(cls, labels: NDArray[np.int64], artists: Sequence[str | None]) -> Clusters:
-        """One cluster an artist and genre; a recording of unknown artist is a cluster of its own.
-
-        Parameters
-        ----------
-        labels : int array [shape=(n_recordings,)]
-        artists : sequence of str or None [length=n_recordings]
-        """
+        """One cluster an artist and genre; a recording of unknown artist is its own cluster."""
         numbers: dict[tuple[int, str | int], int] = {}
         of = np.empty(len(artists), dtype=np.int64)
         for i, (label, artist) in enumerate(zip(labels.tolist(), artists, strict=True)):
@@ -86,12 +80,7 @@ class Clusters:
         return cls(of, strata)
 
     def sums(self, figures: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Sum over the recordings of each cluster [shape=(n_columns, n_clusters)].
-
-        Parameters
-        ----------
-        figures : int or bool array [shape=(n_columns, n_recordings)]
-        """
+        """Sum columns of recordings [shape=(n_columns, n_recordings)] over each cluster."""
         n = self.strata.size
         return np.stack([np.bincount(self.of, row, n) for row in figures]).astype(np.int64)
 
@@ -100,16 +89,9 @@ class Clusters:
     ) -> Iterator[NDArray[np.float64]]:
         """Draw as many clusters of each genre as it has, with replacement, and add their figures.
 
-        Parameters
-        ----------
-        figures : int array [shape=(n_clusters, n_columns)]
-            Counts of each cluster.
-
-        Yields
-        ------
-        array [shape=(n_rows, n_strata, n_columns)]
-            Sums over the clusters of each draw, by genre in ascending order; the blocks have
-            ``n_draws`` rows together.
+        Figures are counts [shape=(n_clusters, n_columns)]. Blocks of sums over the clusters of each
+        draw come, by genre in ascending order [shape=(n_rows, n_strata, n_columns)]; together they
+        have ``n_draws`` rows.
         """
         strata = np.unique(self.strata)
         alike = [  # distinct rows of each genre, and how many clusters have them
@@ -158,13 +140,7 @@ class Term:
 
 
 def validate(by_seed: NDArray[Any], clusters: Clusters) -> None:
-    """Refuse verdicts, or their correctness, that do not fit the recordings.
-
-    Raises
-    ------
-    DataError
-        If the shape is not (n_seeds, n_recordings) with one seed or more.
-    """
+    """Refuse verdicts, or their correctness, whose shape is not (n_seeds, n_recordings)."""
     n_recordings = clusters.of.size
     shape = by_seed.shape
     if len(shape) != 2 or by_seed.size == 0 or shape[1] != n_recordings:
@@ -182,7 +158,7 @@ def wilson(share: float, n: int, *, level: float = 0.95) -> TrackInterval:
     n : int
         Number of tracks, at least 1.
     level : float
-        Level of the interval, in (0, 1).
+        In (0, 1).
 
     Raises
     ------
@@ -208,23 +184,8 @@ def bootstrap(
     """Sum of mean accuracies with its joint bootstrap interval over artists and seeds.
 
     One term is an accuracy; two with opposite signs are the difference of two models, or the
-    over-fitting gap of one; four are the difference of two gaps.
-
-    Parameters
-    ----------
-    terms : sequence of Term
-        At least one; those of one model over the same seeds.
-    level : float
-        Level of the interval, in (0, 1).
-    n_draws : int
-        Number of draws, at least 1.
-    seed : int
-        The same seed gives the same interval.
-
-    Returns
-    -------
-    Interval
-        Percentile bounds around the plain sum.
+    over-fitting gap of one; four are the difference of two gaps. The same ``seed`` of the random
+    numbers gives the same interval.
 
     Raises
     ------
@@ -233,7 +194,9 @@ def bootstrap(
     DataError
         If two terms of one model are not over the same number of seeds.
     """
-    check_draws(level, n_draws, n_terms=len(terms))
+    if not terms:
+        raise UsageError("A bootstrap: expected one or more terms, got none.")
+    check_draws(n_draws, level)
     random = np.random.default_rng(seed)
     n_seeds: dict[str, int] = {}
     for term in terms:
@@ -262,12 +225,12 @@ def bootstrap(
     return percentiles(mean, draws, level)
 
 
-def check_draws(level: float, n_draws: int, *, n_terms: int = 1) -> None:
-    """Refuse a bootstrap of nothing, of no draws, or of a level out of its range."""
-    if n_terms < 1 or not 0 < level < 1 or n_draws < 1:
+def check_draws(n_draws: int, level: float = 0.95) -> None:
+    """Refuse a bootstrap of no draws, or of a level out of its range."""
+    if not 0 < level < 1 or n_draws < 1:
         raise UsageError(
-            "Expected one or more terms, a level between 0 and 1 and at least one draw; got "
-            f"{n_terms} terms, level {level}, {n_draws} draws."
+            "Expected a level between 0 and 1 and at least one draw, got level "
+            f"{level} and {n_draws} draws."
         )
 
 
@@ -276,7 +239,7 @@ def draw_seeds(n_seeds: int, n_draws: int, random: np.random.Generator) -> NDArr
     return random.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_draws)
 
 
-def percentiles(mean: float, draws: NDArray[np.float64], level: float) -> Interval:
+def percentiles(mean: float, draws: NDArray[np.float64], level: float = 0.95) -> Interval:
     """Bounds that hold the middle ``level`` of the draws [shape=(n_draws,)]."""
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
