@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from ostinato.cli import main as cli
+from tests.helpers.slow import SLOW
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and rich keeps the width it starts with
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +33,8 @@ def shared_data() -> Path:
 @pytest.fixture
 def call(capsys, monkeypatch, tmp_path):
     """Run the command line in a folder of its own; gives (status, stdout, stderr)."""
+    from ostinato.cli import main as cli
+
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.slow import SLOW
+
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [
     *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
@@ -59,3 +61,11 @@ def test_files_that_say_where_to_change_what_exist() -> None:
     paths = re.findall(r"`([\w/]+(?:\.py|/))`", table)
     homes = (REPOSITORY / "src" / "ostinato", REPOSITORY)
     assert not [path for path in paths if not any((home / path).exists() for home in homes)]
+
+
+def test_what_is_entered_as_slow_exists() -> None:
+    """A test that is renamed would else come back into `make check` unseen."""
+    for entry in SLOW:
+        path, *names = entry.split("::")
+        text = (REPOSITORY / path).read_text(encoding="utf-8")
+        assert all(re.search(rf"\b{name}\b", text) for name in names), entry
