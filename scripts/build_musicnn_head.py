@@ -39,6 +39,7 @@ from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
 from ostinato.study.ledger import Examination, append, part_digest
+from ostinato.study.results import read_run
 from ostinato.study.study import Plan, load_data, plan_study, run_study
 from ostinato.study.training_run import (
     PREDICTIONS,
@@ -46,7 +47,6 @@ from ostinato.study.training_run import (
     execute,
     is_finished,
     read_predictions,
-    read_run,
 )
 from ostinato.training.finish import Confidence, finish, fit_confidence, write
 
@@ -217,7 +217,7 @@ def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path
     confident = apply_temperature(said.mean(axis=0), temperature).max(axis=1)
     single = found["single"]
     row = Examination(
-        when=max(read_run(t.folder)["finished"] for t in tasks),
+        when=max(read_run(t.folder).finished for t in tasks),
         test_part=part_digest(genres),
         recordings=len(test),
         data="gtzan",

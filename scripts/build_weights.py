@@ -40,6 +40,8 @@ from ostinato.models.ensemble import MeanOfPieces
 from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
+from ostinato.study.results import StudyResults, plain
+from ostinato.study.results.schema import Confidence
 from ostinato.study.study import Plan, load_data, plan_study, run_study
 from ostinato.study.training_run import PREDICTIONS, Task, execute, is_finished, read_predictions
 from ostinato.training.finish import KNOWN, PRECISION, FinishedModel, finish, write
@@ -231,8 +233,8 @@ def written(finished: FinishedModel, folder: Path) -> dict[str, Any]:
 
 
 def of_the_card(
-    chosen: dict[str, Any],
-    examined: dict[str, Any] | None,
+    chosen: StudyResults,
+    examined: StudyResults | None,
     model: str,
     distances: NDArray[np.float64],
 ) -> dict[str, Any]:
@@ -242,10 +244,10 @@ def of_the_card(
     return {
         "recipe": {
             "model": model,
-            "settings": chosen["config"]["settings"][model],
-            "training": chosen["config"]["training"],
-            "frames": chosen["data"]["frames"],
-            "parameters": chosen["models"][model]["parameters"],
+            "settings": chosen.models[model].settings,
+            "training": chosen.config["training"],
+            "frames": chosen.data.frames,
+            "parameters": chosen.models[model].parameters,
         },
         "distances_of_held_out_tracks": {
             f"{q:g}": float(np.quantile(distances, q)) for q in quantiles
@@ -254,16 +256,16 @@ def of_the_card(
             name: {
                 "accuracy": export.measured_accuracy(results, model, ensemble=True),
                 "single_trainings": export.measured_accuracy(results, model),
-                "per_genre": results["models"][model]["per_genre"],
-                "confidence": without_bins(results["models"][model]["ensemble_confidence"] or {}),
+                "per_genre": plain(results.models[model].per_genre),
+                "confidence": without_bins(results.models[model].ensemble_confidence),
             }
             for name, results in of_splits.items()
         },
     }
 
 
-def without_bins(confidence: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in confidence.items() if key != "reliability"}
+def without_bins(confidence: Confidence | None) -> dict[str, Any]:
+    return {key: value for key, value in plain(confidence or {}).items() if key != "reliability"}
 
 
 if __name__ == "__main__":

@@ -153,8 +153,8 @@ def parts() -> dict[str, set[str]]:
 
 def figures(folder, corpus: Corpus) -> dict[str, object]:
     results = run_study(plan_study(CONFIG, corpus, folder), jobs=1, report=False).results
-    model = results["models"]["lstm"]
-    kept = {part: model[f"{part}_accuracy"]["mean"] for part in ("train", "valid", "test")}
+    model = results.models["lstm"]
+    kept = {part: model.accuracy(part).mean for part in ("train", "valid", "test")}
     text = (folder / "models" / "lstm" / "seed0-fold0" / "predictions.csv").read_text("utf-8")
     return {**kept, "predictions": text}
 
@@ -230,7 +230,7 @@ def test_the_report_says_what_was_done_to_copies(tmp_path) -> None:
     plan = plan_study(CONFIG, CORPUS, tmp_path)
     results = run_study(plan, jobs=1, report=False).results
     said = "of a copy whose sound was changed: 2 copies (pitch by up to 1 semitone, 50 % through"
-    assert sum(said in line for line in results["fairness"]["same"]) == 1
+    assert sum(said in line for line in results.fairness.same) == 1
     assert json.loads((tmp_path / "results.json").read_text("utf-8"))["config"]["waveform"] == {
         "copies": 2, "pitch": 1.0, "stretch": 0.0, "equaliser": 0.0, "noise": 0.0, "mp3": 0.5,
         "seed": 0,
@@ -241,7 +241,7 @@ def test_the_report_says_what_was_done_to_copies(tmp_path) -> None:
 def test_without_copies_the_report_says_nothing_of_them(tmp_path) -> None:
     plan = plan_study(replace(CONFIG, waveform=NO_COPIES), PLAIN, tmp_path)
     results = run_study(plan, jobs=1, report=False).results
-    assert not any("copy" in line or "copies" in line for line in results["fairness"]["same"])
+    assert not any("copy" in line or "copies" in line for line in results.fairness.same)
 
 
 # Data that are not what was asked for

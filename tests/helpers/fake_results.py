@@ -1,14 +1,15 @@
 """A results.json that a study could have left, made up: plausible figures, true arithmetic.
 
 Verdicts are drawn; accuracies, intervals, confusion matrices and the rest are computed from them,
-so that the parts of the dictionary agree with one another.
+so that the parts of the dictionary agree with one another. It is plain JSON, to be changed by a test
+and then read with :func:`typed`.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.metrics import evaluate
 from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
+from ostinato.study.results import StudyResults, parse_results, plain
 from ostinato.study.results.confidence import confidence
+from ostinato.study.results.schema import Comparison
 
 GTZAN = ("blues", "classical", "country", "disco", "hiphop",
          "jazz", "metal", "pop", "reggae", "rock")  # fmt: skip
@@ -79,6 +82,7 @@ def fake_results(
                 {"id": "jazz.00054", "reason": "jazz.00054.wav: not a sound file (corrupt)."}
             ],
             "left_out": {},
+            "notes": [],
             "artists_known": artists_known,
         },
         "split": _split(collections, n_folds=n_folds, test=test, artists_known=artists_known),
@@ -102,6 +106,11 @@ def fake_results(
         "gap_comparisons": _gap_pairs(collections, verdicts),
         "missed": missed(genres, judged),
     }
+
+
+def typed(values: dict[str, Any]) -> StudyResults:
+    """The same results, read as a study's file is."""
+    return parse_results(json.dumps(values))
 
 
 class _Part:
@@ -200,6 +209,7 @@ def _model(
         }
     judged = "test" if "test" in verdicts else "valid"
     model["confidence"] = _confidence(collections, verdicts, judged)
+    model["ensemble_confidence"] = model["confidence"]
     train, valid = (np.array(model[f"{part}_accuracy"]["seeds"]) for part in ("train", "valid"))
     gaps = (train - valid).tolist()
     terms = [_term(collections[part], verdicts[part], label) for part in ("train", "valid")]
@@ -249,7 +259,7 @@ def _confidence(
         for s in range(n_seeds)
     ]
     pools = {part: _Pool(part, collections[part], n_folds) for part in {"valid", judged}}
-    return confidence(pools["valid"], pools[judged], seeds)  # type: ignore[arg-type]
+    return plain(confidence(pools["valid"], pools[judged], seeds))  # type: ignore[arg-type]
 
 
 def missed(genres: Sequence[str], part: str) -> dict[str, Any]:
@@ -292,6 +302,7 @@ def _run(
     curves = _curves(parts["train"]["accuracy"], parts["valid"]["accuracy"], n_epochs, random)
     last = (curves["train_accuracy"][-1], curves["valid_accuracy"][-1])
     return {
+        "recipe": "56b3a8a78724f2f4",
         "seed": seed,
         "fold": fold,
         "seconds": float(random.uniform(35, 50)),
@@ -337,15 +348,7 @@ def pairs(
 ) -> list[dict[str, Any]]:
     """The comparisons of models by which of their verdicts [shape=(n_seeds, n)] were right."""
     return [
-        {
-            "part": judged,
-            "a": pair.a,
-            "b": pair.b,
-            "difference": pair.difference.to_dict(),
-            "p": pair.sign_flip.p,
-            "p_holm": pair.p_holm,
-            "mcnemar": asdict(pair.mcnemar) if pair.mcnemar else None,
-        }
+        plain(Comparison.of(pair, part=judged, corrected_t=None))
         for pair in paired.evaluate(correct, clusters, n_draws=N_DRAWS)
     ]
 
@@ -398,6 +401,7 @@ def _split(
     return {
         "name": "fault-filtered",
         "leaks": False,
+        "repeats": 1,
         "notes": ["jazz.00054 cannot be read and is passed over."],
         "folds": [fold] * n_folds,
         "majority": {"valid": majority} | ({"test": majority} if test else {}),
@@ -418,4 +422,10 @@ def _config(
         "coefficients": 32,
         "training": {"epochs": 40, "batch": 64, "learning_rate": 0.002, "mixup": 0.3},
         "settings": {name: {"layers": 3, "width": 64} for name, *_ in chosen},
+        "claim": {
+            "model": "residual-lstm",
+            "better_than": ["lstm", "conv-lstm"],
+            "over_fits_least": True,
+            "hardest_genres": ["disco", "reggae"],
+        },
     }

@@ -14,6 +14,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.study.compare import compare, read_judged
 from ostinato.study.config import StudyConfig
 from ostinato.study.ledger import LEDGER, read_ledger
+from ostinato.study.results import to_json
 from ostinato.study.study import plan_study, run_study
 from tests.helpers.toy import QUICK, toy_corpus
 
@@ -46,44 +47,44 @@ def test_two_studies_are_compared_as_two_models_of_one_are(runs: Path) -> None:
     """Same recipes, seeds and recordings: the figures of results.json, to the last digit."""
     found = compare([read_judged(runs / "one"), read_judged(runs / "two")])
     results = json.loads((runs / "both" / "results.json").read_text())
-    assert found["part"] == "test"
-    assert found["n"] == results["split"]["folds"][0]["parts"]["test"]["n"]
-    for model in found["models"]:
-        within = results["models"][model["model"]]["test_accuracy"]
-        assert model["mean"] == pytest.approx(within["mean"])
-        assert (model["low"], model["high"]) == pytest.approx((within["low"], within["high"]))
-    (pair,), (within,) = found["comparisons"], results["comparisons"]
-    assert {pair["a"].split("/")[1], pair["b"].split("/")[1]} == {within["a"], within["b"]}
+    assert found.part == "test"
+    assert found.n == results["split"]["folds"][0]["parts"]["test"]["n"]
+    for model in found.models:
+        within = results["models"][model.model]["test_accuracy"]
+        assert model.mean == pytest.approx(within["mean"])
+        assert (model.low, model.high) == pytest.approx((within["low"], within["high"]))
+    (pair,), (within,) = found.comparisons, results["comparisons"]
+    assert {pair.a.split("/")[1], pair.b.split("/")[1]} == {within["a"], within["b"]}
     for key in ("p", "p_holm"):
-        assert pair[key] == pytest.approx(within[key])
-    sign = 1 if pair["a"].endswith(f"/{within['a']}") else -1
-    assert pair["difference"]["mean"] == pytest.approx(sign * within["difference"]["mean"])
+        assert getattr(pair, key) == pytest.approx(within[key])
+    sign = 1 if pair.a.endswith(f"/{within['a']}") else -1
+    assert pair.difference.mean == pytest.approx(sign * within["difference"]["mean"])
 
 
 def test_right_is_what_the_predictions_say(runs: Path) -> None:
     judged = read_judged(runs / "both")
-    results = judged.results["models"]["lstm"]["test_accuracy"]["seeds"]
+    results = judged.results.models["lstm"].accuracy("test").seeds
     np.testing.assert_allclose(judged.correct["lstm"].mean(axis=1), results)
 
 
 def test_holm_is_over_all_pairs_of_all_studies(runs: Path) -> None:
     found = compare([read_judged(runs / name) for name in ("both", "one", "two")])
-    assert len(found["models"]) == 4
-    assert len(found["comparisons"]) == 6
-    assert all(pair["p_holm"] >= pair["p"] for pair in found["comparisons"])
+    assert len(found.models) == 4
+    assert len(found.comparisons) == 6
+    assert all(pair.p_holm >= pair.p for pair in found.comparisons)
 
 
 def test_recall_is_compared_within_a_genre_alone(runs: Path) -> None:
     """It is that of results.json; and recordings of other genres change no interval."""
     studies = [read_judged(runs / "one"), read_judged(runs / "two")]
-    (pair,) = compare(studies, genres=["g1"])["comparisons"]
-    recall = pair["recall"]["g1"]
+    (pair,) = compare(studies, genres=["g1"]).comparisons
+    recall = pair.recall["g1"]
     for side in ("a", "b"):
-        model = pair[side].split("/")[1]
+        model = getattr(pair, side).split("/")[1]
         results = json.loads((runs / "both" / "results.json").read_text())["models"][model]
-        assert recall[side] == pytest.approx(results["per_genre"]["test"]["g1"]["recall"])
-    assert recall["mean"] == pytest.approx(recall["a"] - recall["b"])
-    assert recall["low"] <= recall["mean"] <= recall["high"]
+        assert getattr(recall, side) == pytest.approx(results["per_genre"]["test"]["g1"]["recall"])
+    assert recall.mean == pytest.approx(recall.a - recall.b)
+    assert recall.low <= recall.mean <= recall.high
     turned = [
         replace(
             study,
@@ -94,11 +95,11 @@ def test_recall_is_compared_within_a_genre_alone(runs: Path) -> None:
         )
         for study in studies
     ]
-    (other,) = compare(turned, genres=["g1"])["comparisons"]
-    same = {k: recall[k] for k in ("mean", "low", "high")}
-    if other["a"] != pair["a"]:  # the better model stands first
-        same = {"mean": -recall["mean"], "low": -recall["high"], "high": -recall["low"]}
-    assert {k: other["recall"]["g1"][k] for k in same} == pytest.approx(same)
+    (other,) = compare(turned, genres=["g1"]).comparisons
+    same = {k: getattr(recall, k) for k in ("mean", "low", "high")}
+    if other.a != pair.a:  # the better model stands first
+        same = {"mean": -recall.mean, "low": -recall.high, "high": -recall.low}
+    assert {k: getattr(other.recall["g1"], k) for k in same} == pytest.approx(same)
 
 
 def test_an_unknown_genre_is_refused(runs: Path) -> None:
@@ -111,7 +112,7 @@ def test_an_unknown_genre_is_refused(runs: Path) -> None:
     ("names", "said"),
     [
         (("both", "drawn-otherwise"), "did not examine the same recordings"),
-        (("one", "no-test"), "the one examined its test part, the other its valid part"),
+        (("one", "no-test"), "the first examined its test part, the second its valid part"),
     ],
 )
 def test_other_recordings_are_refused(runs: Path, names: tuple[str, str], said: str) -> None:
@@ -183,7 +184,7 @@ def test_the_command_prints_what_python_returns(
     out = capsys.readouterr().out
     found = compare([read_judged(runs / "one"), read_judged(runs / "two")], genres=["g0", "g2"])
     if format_ == "json":
-        assert json.loads(out) == found
+        assert out == to_json(found)
     else:
         flat = " ".join(out.split())
         assert "one/lstm" in flat

@@ -23,6 +23,7 @@ from ostinato.inference.registry import load_graph
 from ostinato.models.export import model_file as listening
 from ostinato.study import export
 from ostinato.study.config import StudyConfig
+from ostinato.study.results import parse_results
 from ostinato.study.study import load_data, plan_study, run_study
 from ostinato.training.settings import TrainingSettings
 from tests.helpers.sounds import RATE_HZ
@@ -118,10 +119,11 @@ class TestFile:
         assert info.provenance["train"] == results["split"]["folds"][0]["parts"]["train"]["n"]
 
     def test_the_threshold_of_the_target_precision(self, finished) -> None:
-        results = json.loads((finished / "results.json").read_text())
-        rows = results["models"]["baseline"]["confidence"]["abstaining"]
+        values = json.loads((finished / "results.json").read_text())
+        rows = values["models"]["baseline"]["confidence"]["abstaining"]
         for row, threshold in zip(rows, (0.4, 0.5, None), strict=True):
             row["threshold"] = threshold
+        results = parse_results(json.dumps(values))
         for precision, wanted in ((0.7, (0.4, 0.7)), (0.8, (0.5, 0.8)), (0.9, (None, None))):
             told = export.confidence_of(results, "baseline", precision=precision)
             assert (told.threshold, told.precision) == wanted
@@ -188,7 +190,7 @@ class TestFrontEnd:
 
 class TestRefusals:
     def test_no_study(self, tmp_path) -> None:
-        with pytest.raises(DataError, match=r"finished study, with its results.json, got none"):
+        with pytest.raises(UsageError, match=r"finished study .*with its results.json, got none"):
             exported(tmp_path, tmp_path / "m.onnx")
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"models": 3}'])
@@ -247,7 +249,7 @@ class TestCommand:
 
     def test_no_study_is_one_sentence(self, capsys, tmp_path) -> None:
         status, out, err = self.call(capsys, "export", tmp_path, "--to", tmp_path / "m.onnx")
-        assert (status, out) == (1, "")
+        assert (status, out) == (2, "")
         assert err.count("\n") == 1
         assert "results.json" in err
 
@@ -289,5 +291,5 @@ class TestEnsemble:
     def test_a_study_that_did_not_judge_ensembles_is_refused(self, trained_twice) -> None:
         results = json.loads((trained_twice / "results.json").read_text())
         del results["models"]["lstm"]["ensemble_confidence"]
-        with pytest.raises(DataError, match="run the same study again"):
-            export.confidence_of(results, "lstm", precision=0.8, ensemble=True)
+        with pytest.raises(DataError, match=r"ensemble_confidence.*run the study again"):
+            parse_results(json.dumps(results))

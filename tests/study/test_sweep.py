@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.study import sweep as sweep_module
 from ostinato.study.report.sweep_page import write_sweep
 from ostinato.study.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
+from ostinato.study.results import plain
 from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
 from tests.helpers.toy import toy_corpus
 
@@ -88,33 +90,33 @@ def test_the_command_line_changes_every_variant(tmp_path: Path) -> None:
 
 def test_every_variant_and_model_is_a_row(done) -> None:
     _, folder, table = done
-    assert [(row["variant"], row["label"]) for row in table["rows"]] == [
+    assert [(row.variant, row.label) for row in table.rows] == [
         ("base", "LSTM"), ("shortcut", "ResLSTM"), ("other-tracks", "LSTM"), ("leak", "LSTM"),
     ]  # fmt: skip
-    assert json.loads((folder / "table.json").read_text()) == table
+    assert json.loads((folder / "table.json").read_text()) == plain(table)
     results = json.loads((folder / "base" / "results.json").read_text())
-    row, within = table["rows"][0], results["models"]["lstm"]
-    assert row["accuracy"]["mean"] == pytest.approx(within["valid_accuracy"]["mean"])
-    assert row["gap"]["mean"] == pytest.approx(within["gap"]["mean"])
+    row, within = table.rows[0], results["models"]["lstm"]
+    assert row.accuracy.mean == pytest.approx(within["valid_accuracy"]["mean"])
+    assert row.gap.mean == pytest.approx(within["gap"]["mean"])
 
 
 def test_only_what_examined_the_same_recordings_is_held_against_the_base(done) -> None:
     *_, table = done
-    base, shortcut, other, leak = table["rows"]
-    assert base["difference"] is other["difference"] is leak["difference"] is None
-    expected = shortcut["accuracy"]["mean"] - base["accuracy"]["mean"]
-    found = shortcut["difference"]
-    assert found["mean"] == pytest.approx(expected)
-    assert found["low"] <= found["mean"] <= found["high"]
-    assert found["p_holm"] == found["p"]  # one comparison
+    base, shortcut, other, leak = table.rows
+    assert base.difference is other.difference is leak.difference is None
+    expected = shortcut.accuracy.mean - base.accuracy.mean
+    found = shortcut.difference
+    assert found.mean == pytest.approx(expected)
+    assert found.low <= found.mean <= found.high
+    assert found.p_holm == found.p  # one comparison
 
 
 def test_a_leak_is_counted_and_called_so(done) -> None:
     *_, table = done
-    leak = table["rows"][-1]
-    assert leak["leaks"]
-    assert leak["shared_recordings"] > 0.5
-    assert {row["shared_recordings"] for row in table["rows"][:-1]} == {0}
+    leak = table.rows[-1]
+    assert leak.leaks
+    assert leak.shared_recordings > 0.5
+    assert {row.shared_recordings for row in table.rows[:-1]} == {0}
     assert any("LEAKING" in note and "leak" in note for note in sweep_notes(table))
 
 
@@ -123,7 +125,7 @@ def test_table_page_and_markdown_say_the_same(done, tmp_path: Path) -> None:
     page = write_sweep(table, tmp_path)
     html, text = page.read_text(), (tmp_path / "table.md").read_text()
     assert text == sweep_markdown(table)
-    for row in table["rows"]:
+    for row in table.rows:
         cells = sweep_cells(table, row)
         assert len(cells) == len(sweep_columns(table))
         assert "| " + " | ".join(cells) + " |" in text
@@ -139,14 +141,14 @@ def test_a_sweep_that_was_interrupted_tells_what_is_missing(done, tmp_path: Path
         tabulate(sweep, tmp_path)
     run_sweep(sweep.only(["base"]), tmp_path, lambda _: CORPUS, jobs=1)
     table = tabulate(sweep, tmp_path)
-    assert table["waiting"] == ["shortcut", "other-tracks", "leak"]
+    assert table.waiting == ["shortcut", "other-tracks", "leak"]
     assert any("Not run yet: shortcut" in note for note in sweep_notes(table))
 
 
 def test_an_axis_is_drawn(done, tmp_path: Path) -> None:
     *_, table = done
-    rows = [{**row, "at": at} for at, row in zip((1, 4, 1, 4), table["rows"], strict=True)]
-    page = write_sweep({**table, "axis": "depth", "rows": rows}, tmp_path)
+    rows = [replace(row, at=at) for at, row in zip((1, 4, 1, 4), table.rows, strict=True)]
+    page = write_sweep(replace(table, axis="depth", rows=rows), tmp_path)
     for name in ("accuracy", "gradients"):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 1000
     assert page.read_text().count("data:image/png") == 2
@@ -154,9 +156,9 @@ def test_an_axis_is_drawn(done, tmp_path: Path) -> None:
 
 def test_gradients_of_every_recurrent_layer_are_in_the_table(done) -> None:
     *_, table = done
-    (layer,) = table["rows"][0]["gradient_norms"]  # of depth 1
-    for when in ("first_epoch", "all_epochs"):
-        assert 0 < layer[when]["low"] <= layer[when]["mean"] <= layer[when]["high"]
+    (layer,) = table.rows[0].gradient_norms  # of depth 1
+    for norm in (layer.first_epoch, layer.all_epochs):
+        assert 0 < norm.low <= norm.mean <= norm.high
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def test_a_study_compares_it_with_networks(tmp_path: Path) -> None:
         progress=lambda done, total, _: told.append((done, total)),
     )
     assert told[-1] == (16, 16)
-    found = result.results["models"]["baseline"]
-    assert found["test_accuracy"]["seeds"][0] == found["test_accuracy"]["seeds"][1]
+    first, second = result.results.models["baseline"].accuracy("test").seeds
+    assert first == second
     assert result.report.exists()
     loaded, info = models.load(tmp_path / "out" / "models" / "baseline" / "seed0-fold0")
     assert info.family == "baseline"

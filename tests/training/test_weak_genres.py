@@ -17,6 +17,7 @@ from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError
 from ostinato.study.config import StudyConfig
+from ostinato.study.results import plain
 from ostinato.study.study import plan_study, run_study
 from ostinato.training import fit as fit_module
 from ostinato.training import weak_genres as weak
@@ -164,7 +165,7 @@ def test_recall_and_weight_of_every_genre_are_in_the_runs_record(tmp_path) -> No
     results = run(tmp_path, corpus=one_track_an_artist(confusable())).results
     folder = tmp_path / "models" / "lstm" / "seed0-fold0"
     found = json.loads((folder / "run.json").read_text())["weak_genres"]
-    assert results["models"]["lstm"]["runs"][0]["weak_genres"] == found
+    assert plain(results.models["lstm"].runs[0].weak_genres) == found
     assert set(found) == {"g0", "g1", "g2"}
     assert all(set(row) == {"recall", "weight"} for row in found.values())
     wanted = genre_weights({g: row["recall"] for g, row in found.items()}, 1.0)

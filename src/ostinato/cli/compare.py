@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -38,10 +37,11 @@ def compare(
     from ostinato.study.compare import compare as compared
     from ostinato.study.compare import read_judged
     from ostinato.study.report import print_comparison
+    from ostinato.study.results import to_json
 
     check_format(format_)
     found = compared([read_judged(folder) for folder in runs], genres=listed(genres) or ())
     if format_ == "json":
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(to_json(found), nl=False)
     else:
         print_comparison(found, output)

@@ -28,7 +28,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation.significance import (
@@ -157,6 +156,8 @@ def mcnemar(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> McNemar:
         )
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     n = only_a + only_b
+    from scipy import stats  # takes a second to import: results are read without it
+
     p = float(stats.binomtest(only_a, n, 0.5).pvalue) if n else 1.0
     return McNemar(only_a=only_a, only_b=only_b, p=p)
 
@@ -223,6 +224,8 @@ def corrected_t(
             )
         return CorrectedT(difference=Interval(0.0, 0.0, 0.0), t=0.0, df=n - 1, p=1.0)
     t = mean / error
+    from scipy import stats
+
     half = error * float(stats.t.ppf((1 + level) / 2, n - 1))
     return CorrectedT(
         difference=Interval(mean, mean - half, mean + half),

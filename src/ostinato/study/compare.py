@@ -1,7 +1,7 @@
-"""Finished studies, side by side: the same statistics over their models as within one study.
+"""Finished studies side by side: the same statistics over their models as within one study.
 
-What is compared are verdicts on the same recordings: studies that examined others are refused,
-since a difference of their figures would be one of recordings as much as of models.
+Studies that examined different recordings are refused: a difference of their figures would come
+from the recordings as much as from the models.
 """
 
 from __future__ import annotations
@@ -11,44 +11,45 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
-from ostinato.evaluation.paired import Comparison
 from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap
-from ostinato.study.report.reading import check_schema, examined
-from ostinato.study.study import load_results
+from ostinato.study.results import SCHEMA, StudyResults, read_results
+from ostinato.study.results.tables import (
+    Compared,
+    ComparedModel,
+    ComparedPair,
+    RecallDifference,
+)
 from ostinato.study.training_run import PREDICTIONS
 
-SCHEMA = 1
 _FACTS = ("recording", "artist", "part", "genre", "model", "seed", "fold")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
-    """What a finished study said of the part that it examined.
+    """The verdicts of a finished study on the part that it examined.
 
     Attributes
     ----------
     folder : Path
-    results : dict
-        Its ``results.json``.
+    results : StudyResults
     part : str
         ``"test"``, or ``"valid"`` where the test part was left untouched or does not exist.
     ids : tuple of str
-        Recordings, sorted; one stands as often as the study judged it.
+        Recordings, sorted; one occurs as often as the study judged it.
     genres, artists : tuple of str
-        Of each; an artist is ``""`` where unknown.
+        Genre and artist of each recording; an artist is ``""`` where unknown.
     correct : dict of str to bool array [shape=(n_seeds, n)]
         Which verdicts of each model were right.
     """
 
     folder: Path
-    results: dict[str, Any]
+    results: StudyResults
     part: str
     ids: tuple[str, ...]
     genres: tuple[str, ...]
@@ -67,7 +68,7 @@ class Judged:
 
 
 def read_judged(folder: Path) -> Judged:
-    """Read a finished study's folder.
+    """Read the results and the verdicts of a finished study.
 
     Raises
     ------
@@ -76,14 +77,12 @@ def read_judged(folder: Path) -> Judged:
     DataError
         If its results are of another version, or its predictions cannot be read.
     """
-    results = load_results(folder)
-    check_schema(results)
-    part = examined(results)
-    rows = _rows(folder / PREDICTIONS, part, tuple(results["data"]["genres"]))
+    results = read_results(folder)
+    part, n_seeds = results.examined, results.n_seeds
+    rows = _rows(folder / PREDICTIONS, part, tuple(results.data.genres))
     correct = {}
     about: list[tuple[str, str, str]] = []
-    for model in results["models"]:
-        n_seeds = len(results["models"][model][f"{part}_accuracy"]["seeds"])
+    for model in results.models:
         by_seed = [sorted(rows.get((model, seed), ())) for seed in range(n_seeds)]
         about = about or [row[:3] for row in by_seed[0]]
         if not about or any([row[:3] for row in seed] != about for seed in by_seed):
@@ -135,7 +134,7 @@ def check_same(first: Judged, other: Judged) -> None:
     if first.part == other.part and mine == theirs:
         return
     if first.part != other.part:
-        why = f"the one examined its {first.part} part, the other its {other.part} part"
+        why = f"the first examined its {first.part} part, the second its {other.part} part"
     else:
         odd, by = next(
             (key, here.folder)
@@ -144,16 +143,16 @@ def check_same(first: Judged, other: Judged) -> None:
         )
         n_first, n_other = len(first.ids), len(other.ids)
         why = (
-            f"{n_first} recordings in the one, {n_other} in the other; '{odd[0]}' as {odd[1]} "
-            f"is in {by} alone, or more often there"
+            f"{n_first} recordings in the first, {n_other} in the second; '{odd[0]}' as {odd[1]} "
+            f"is only in {by}, or more often there"
         )
     raise DataError(
         f"{first.folder} and {other.folder} did not examine the same recordings ({why}): "
-        "a difference of their figures would not be one of models."
+        "a difference of their figures would not come from the models alone."
     )
 
 
-def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> dict[str, Any]:
+def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> Compared:
     """Accuracies of the models of several studies, and tests of every pair.
 
     Parameters
@@ -161,20 +160,12 @@ def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> dict[st
     studies : sequence of Judged
         Two models or more in all.
     genres : sequence of str
-        Of which every pair's recall is compared as well.
-
-    Returns
-    -------
-    dict
-        ``part``, ``n``, ``models`` (a list: study, model, label, split, parameters, seeds, mean,
-        low, high; the best first) and ``comparisons`` (every pair, by name ``study/model``, with
-        Holm's correction over all of them; ``recall`` by genre: of ``a``, of ``b``, and their
-        difference with its interval), as plain values.
+        Every pair's recall of these genres is compared as well.
 
     Raises
     ------
     UsageError
-        If there are fewer than two models, one study stands twice, or there is no such genre.
+        If there are fewer than two models, a study is given twice, or there is no such genre.
     DataError
         If the studies did not examine the same recordings.
     """
@@ -187,37 +178,38 @@ def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> dict[st
     for other in studies[1:]:
         check_same(first, other)
     _check_genres(genres, first)
-    clusters, names = first.clusters, _names(studies)
-    correct = {
-        f"{name}/{model}": right
-        for study, name in zip(studies, names, strict=True)
-        for model, right in study.correct.items()
-    }
-    models = [
-        {
-            "name": f"{name}/{model}",
-            "study": str(study.folder),
-            "model": model,
-            "label": study.results["models"][model]["label"],
-            "split": study.results["split"]["name"],
-            "parameters": study.results["models"][model]["parameters"],
-            "seeds": len(right),
-            **accuracy(right, clusters).to_dict(),
-        }
-        for study, name in zip(studies, names, strict=True)
-        for model, right in study.correct.items()
-    ]
-    return {
-        "schema": SCHEMA,
-        "part": first.part,
-        "n": len(set(first.ids)),
-        "models": sorted(models, key=lambda m: -m["mean"]),
-        "comparisons": [
-            as_dict(pair)
-            | {"recall": {g: _recall(first, g, correct, pair.a, pair.b) for g in genres}}
+    clusters = first.clusters
+    correct: dict[str, NDArray[np.bool_]] = {}
+    models = []
+    for study, short in zip(studies, _names(studies), strict=True):
+        for model, right in study.correct.items():
+            name, facts = f"{short}/{model}", study.results.models[model]
+            correct[name] = right
+            models.append(
+                ComparedModel(
+                    **asdict(accuracy(right, clusters)),
+                    name=name,
+                    study=str(study.folder),
+                    model=model,
+                    label=facts.label,
+                    split=study.results.split.name,
+                    parameters=facts.parameters,
+                    seeds=len(right),
+                )
+            )
+    return Compared(
+        schema=SCHEMA,
+        part=first.part,
+        n=len(set(first.ids)),
+        models=sorted(models, key=lambda m: -m.mean),
+        comparisons=[
+            ComparedPair.of(
+                pair,
+                recall={g: _recall(first, g, correct[pair.a], correct[pair.b]) for g in genres},
+            )
             for pair in paired.evaluate(correct, clusters)
         ],
-    }
+    )
 
 
 def _check_genres(genres: Sequence[str], study: Judged) -> None:
@@ -228,32 +220,21 @@ def _check_genres(genres: Sequence[str], study: Judged) -> None:
 
 
 def _recall(
-    study: Judged, genre: str, correct: dict[str, NDArray[np.bool_]], a: str, b: str
-) -> dict[str, float]:
+    study: Judged, genre: str, a: NDArray[np.bool_], b: NDArray[np.bool_]
+) -> RecallDifference:
     """Recall of a genre by two models, and the difference with its interval by artist and seed."""
     own = np.array([g == genre for g in study.genres])
     of = study.clusters.of[own]
     clusters = Clusters(np.unique(of, return_inverse=True)[1], np.zeros(len(set(of)), np.int64))
-    one, other = (Term(correct[name][:, own], clusters, name) for name in (a, b))
-    recall = {"a": float(one.correct.mean()), "b": float(other.correct.mean())}
-    return recall | bootstrap([one, other.minus()]).to_dict()
+    one, other = (Term(right[:, own], clusters, name) for name, right in (("a", a), ("b", b)))
+    found = bootstrap([one, other.minus()])
+    recall_a, recall_b = float(one.correct.mean()), float(other.correct.mean())
+    return RecallDifference(**asdict(found), a=recall_a, b=recall_b)
 
 
 def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Interval:
     """Mean accuracy over seeds with its interval by artist and seed."""
     return bootstrap([Term(right, clusters, "model")])
-
-
-def as_dict(pair: Comparison) -> dict[str, Any]:
-    """A comparison as ``results.json`` has it."""
-    return {
-        "a": pair.a,
-        "b": pair.b,
-        "difference": pair.difference.to_dict(),
-        "p": pair.sign_flip.p,
-        "p_holm": pair.p_holm,
-        "mcnemar": asdict(pair.mcnemar) if pair.mcnemar else None,
-    }
 
 
 def _names(studies: Sequence[Judged]) -> list[str]:

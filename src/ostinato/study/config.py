@@ -27,6 +27,7 @@ from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models import FAMILIES, family, parse_settings
 from ostinato.models.settings import checked
+from ostinato.study.results.schema import Claim
 from ostinato.training.settings import TrainingSettings
 
 FrameKind = Literal["mfcc", "log-mel-from-mfcc", "log-mel", "musicnn-tags"]
@@ -81,6 +82,8 @@ class StudyConfig:
         Augmented copies of the training recordings, for data with sound.
     settings : dict of str to dict
         A family's settings where they differ from its defaults.
+    claim : Claim or None
+        A claim about the models, which the report puts to the test.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -102,6 +105,7 @@ class StudyConfig:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     waveform: AudioAugmentation = NO_COPIES
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    claim: Claim | None = None
 
     def __post_init__(self) -> None:
         if not self.models or len(set(self.models)) != len(self.models):
@@ -109,7 +113,8 @@ class StudyConfig:
                 f"models: expected one or more of {', '.join(FAMILIES)}, each once; got "
                 f"{', '.join(self.models) or 'none'}."
             )
-        for name in self.models:
+        claimed = (self.claim.model, *self.claim.better_than) if self.claim else ()
+        for name in (*self.models, *claimed):
             family(name)
         check_settings(self.split, shares=self.shares, repeats=self.repeats)
         if self.split == SEGMENT_RANDOM and not self.allow_leak:
@@ -157,7 +162,8 @@ class StudyConfig:
     def to_dict(self) -> dict[str, Any]:
         """As plain values, with all settings of all models written out."""
         written = {name: asdict(self.model_settings(name)) for name in self.models}
-        return asdict(self) | {"models": list(self.models), "settings": written}
+        values = asdict(self) | {"models": list(self.models), "settings": written}
+        return values if self.claim else {k: v for k, v in values.items() if k != "claim"}
 
     def to_toml(self) -> str:
         """As TOML that :func:`load_config` reads back; TOML leaves out what is None."""

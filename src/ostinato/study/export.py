@@ -8,7 +8,7 @@ accuracy; the study's data, which are loaded again, give the novelty. All of it 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from typing import Any
 from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
+from ostinato.evaluation.significance import Interval
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.ensemble import MeanOfModels
 from ostinato.study.config import load_config
+from ostinato.study.results import StudyResults, read_results
+from ostinato.study.results.schema import Confidence as JudgedConfidence
 from ostinato.study.study import load_data, plan_study
 from ostinato.study.training_run import RECIPE, Task
 from ostinato.training.finish import PRECISION, Confidence, finish, write
@@ -68,13 +71,14 @@ def export_run(
     Raises
     ------
     UsageError
-        If the study has no such model, seed, fold or precision, or the model cannot be exported.
+        If the study is not finished, has no such model, seed, fold or precision, or the model cannot
+        be exported.
     DataError
-        If the study is not finished, its data have changed, or the graph is not the model.
+        If the results are damaged, the data have changed, or the graph is not the model.
     WriteError
         If the file cannot be written.
     """
-    results = _results(run)
+    results = read_results(run)
     name = _chosen(results, model)
     given: dict[str, Any] = {key: value for key, value in facts.items() if value}
     corpus, tasks = _planned(run, name, seed, fold, cache, jobs, progress)
@@ -83,7 +87,7 @@ def export_run(
         info,
         name=f"{corpus.name} {name}",
         accuracy=measured_accuracy(results, name, ensemble=seed is None),
-        provenance=info.provenance | {"split": results["split"]["name"]},
+        provenance=info.provenance | {"split": results.split.name},
     )
     parts = tasks[0].parts
     finished = finish(
@@ -115,14 +119,13 @@ def loaded(tasks: Sequence[Task]) -> tuple[models.GenreModel, ModelInfo]:
 
 
 def confidence_of(
-    results: Mapping[str, Any], name: str, *, precision: float, ensemble: bool = False
+    results: StudyResults, name: str, *, precision: float, ensemble: bool = False
 ) -> Confidence:
     """Temperature and threshold that a study found.
 
     Parameters
     ----------
-    results : dict
-        The contents of ``results.json``.
+    results : StudyResults
     name : str
         The model's family.
     precision : float
@@ -134,43 +137,19 @@ def confidence_of(
     ------
     UsageError
         If the study chose no threshold for this precision.
-    DataError
-        If the study is of a version that did not judge ensembles.
     """
-    key = "ensemble_confidence" if ensemble else "confidence"
-    found = results["models"][name]
-    if key not in found:
-        raise DataError(
-            f"Expected '{key}' in the study's results.json, got none: run the same study again, "
-            "which trains nothing that is finished."
-        )
-    confidence = found[key] or {}
+    found = results.models[name]
+    confidence = found.ensemble_confidence if ensemble else found.confidence
     threshold = _threshold(confidence, precision)
     return Confidence(
-        temperature=confidence.get("temperature", 1.0),
+        temperature=confidence.temperature if confidence else 1.0,
         threshold=threshold,
         precision=None if threshold is None else precision,
     )
 
 
-def _results(run: Path) -> dict[str, Any]:
-    path = run / "results.json"
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"{run}: expected the folder of a finished study, with its results.json, got none "
-            f"({error.strerror})."
-        ) from error
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}.") from error
-    if not isinstance(results, dict) or not isinstance(results.get("models"), dict):
-        raise DataError(f"{path}: expected the results of a study, got something else.")
-    return results
-
-
-def _chosen(results: Mapping[str, Any], model: str | None) -> str:
-    names = list(results["models"])
+def _chosen(results: StudyResults, model: str | None) -> str:
+    names = list(results.models)
     if model is None and len(names) == 1:
         return str(names[0])
     if model not in names:
@@ -219,37 +198,34 @@ def _check_finished(task: Task, run: Path) -> None:
         )
 
 
-def _threshold(confidence: Mapping[str, Any], precision: float) -> float | None:
+def _threshold(confidence: JudgedConfidence | None, precision: float) -> float | None:
     """The threshold for a target precision, or None: unreachable, or nothing was judged."""
-    rows = confidence.get("abstaining", [])
-    found = [row for row in rows if abs(row["wished"] - precision) < 1e-9]
-    if rows and not found:
-        targets = ", ".join(f"{row['wished']:g}" for row in rows)
-        raise UsageError(f"Expected a --precision of {targets}, got {precision:g}.")
-    threshold: float | None = found[0]["threshold"] if found else None
-    return threshold
+    if confidence is None:
+        return None
+    for row in confidence.abstaining:
+        if abs(row.wished - precision) < 1e-9:
+            return row.threshold
+    targets = ", ".join(f"{row.wished:g}" for row in confidence.abstaining)
+    raise UsageError(f"Expected a --precision of {targets}, got {precision:g}.")
 
 
 def measured_accuracy(
-    results: Mapping[str, Any], name: str, *, ensemble: bool = False
+    results: StudyResults, name: str, *, ensemble: bool = False
 ) -> dict[str, Any]:
     """The accuracy that the study measured, and how, in words."""
-    model, split = results["models"][name], results["split"]
-    part = "test" if "test_accuracy" in model else "valid"
-    found = model[f"{part}_accuracy"]
-    sizes = [fold["parts"][part]["n"] for fold in split["folds"]]
-    seeds = len(found["seeds"])
-    folds = "" if len(sizes) == 1 else f", {len(sizes)} folds"
+    model, split, part = results.models[name], results.split, results.examined
+    seeds, n_folds = results.n_seeds, len(split.folds)
+    folds = "" if n_folds == 1 else f", {n_folds} folds"
+    found: Interval = model.accuracy(part)
     of = f"mean of {seeds} training{'s' if seeds > 1 else ''}"
     if ensemble:
-        found = model["ensemble"][part]
-        found = {"mean": found["accuracy"], "low": found["low"], "high": found["high"]}
+        found = model.ensemble[part].interval
         of = f"ensemble of {seeds} trainings"
     return {
-        "mean": found["mean"],
-        "low": found["low"],
-        "high": found["high"],
-        "n": sum(sizes) // split.get("repeats", 1),
-        "protocol": f"{results['data']['name']}, split {split['name']}, {part} part{folds}, {of}; "
+        "mean": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "n": results.n_recordings(part) // split.repeats,
+        "protocol": f"{results.data.name}, split {split.name}, {part} part{folds}, {of}; "
         "95 %, bootstrap by artist",
     }

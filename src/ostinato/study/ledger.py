@@ -1,8 +1,8 @@
-"""Who has looked at a test part: ``test-ledger.csv``, beside the runs.
+"""The ledger of test examinations: ``test-ledger.csv``, beside the runs.
 
 Every study that examines a test part appends a row a model: which part, which recipe, when, which
-figure. A test part tells the truth to the first recipe; whoever examines many and keeps the best is
-flattered. The ledger counts, and the report says the count.
+accuracy. Only the first recipe gets an honest accuracy: the best of many looks better than it is.
+The ledger counts the recipes, and the report prints the count.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from ostinato.errors import DataError
 from ostinato.storage import WriteError
+from ostinato.study.results import StudyResults
 
 LEDGER = "test-ledger.csv"
 
@@ -79,19 +80,19 @@ def read_ledger(path: Path) -> list[dict[str, str]]:
     if tuple(header) != COLUMNS:
         raise DataError(
             f"The ledger {path}: expected the columns {', '.join(COLUMNS)}, got "
-            f"{', '.join(header) or 'nothing'}; move it away, and a new one is begun."
+            f"{', '.join(header) or 'nothing'}; move the file away to start a new one."
         )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(COLUMNS):
             raise DataError(
                 f"The ledger {path}, line {number}: expected {len(COLUMNS)} fields, got "
-                f"{len(row)}; mend that line, or move the file away."
+                f"{len(row)}; correct that line, or move the file away."
             )
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
 def earlier_recipes(rows: Sequence[Mapping[str, str]], test_part: str, own: Collection[str]) -> int:
-    """How many other recipes were examined on this part before the first of one's own was."""
+    """How many other recipes were examined on this part before the first of ``own``."""
     others = set()
     for row in rows:
         if row["test_part"] != test_part:
@@ -103,14 +104,14 @@ def earlier_recipes(rows: Sequence[Mapping[str, str]], test_part: str, own: Coll
 
 
 def examinations(
-    results: Mapping[str, Any], *, test_part: str, recipes: Mapping[str, str], study: str
+    results: StudyResults, *, test_part: str, recipes: Mapping[str, str], study: str
 ) -> list[Examination]:
-    """What a study's results say of its test part, a row a model.
+    """A study's examination of its test part, a row a model.
 
     Parameters
     ----------
-    results : mapping
-        As in ``results.json``, with a test part.
+    results : StudyResults
+        With a test part.
     test_part : str
         Digest of the part.
     recipes : mapping of str to str
@@ -118,23 +119,22 @@ def examinations(
     study : str
         Name of its folder.
     """
-    folds = results["split"]["folds"]
     return [
         Examination(
-            when=max(run["finished"] for run in model["runs"]),
+            when=max(run.finished for run in model.runs),
             test_part=test_part,
-            recordings=sum(fold["parts"]["test"]["n"] for fold in folds),
-            data=results["data"]["name"],
-            split=results["split"]["name"],
+            recordings=results.n_recordings("test"),
+            data=results.data.name,
+            split=results.split.name,
             study=study,
             model=name,
             recipe=recipes[name],
-            seeds=len(model["test_accuracy"]["seeds"]),
-            accuracy=model["test_accuracy"]["mean"],
-            low=model["test_accuracy"]["low"],
-            high=model["test_accuracy"]["high"],
+            seeds=results.n_seeds,
+            accuracy=model.accuracy("test").mean,
+            low=model.accuracy("test").low,
+            high=model.accuracy("test").high,
         )
-        for name, model in results["models"].items()
+        for name, model in results.models.items()
     ]
 
 
@@ -144,10 +144,9 @@ def part_digest(genre_of: Mapping[str, str]) -> str:
 
 
 def append(path: Path, examinations: Sequence[Examination]) -> None:
-    """Add those that the ledger does not hold yet (same part, recipe and number of seeds).
+    """Add the examinations that the ledger does not hold yet (by part, recipe and seeds).
 
-    Rows are written in one call at the end of the file, so that two studies that end together lose
-    none.
+    Rows are written in one call at the end of the file, so two studies that end together lose none.
 
     Raises
     ------

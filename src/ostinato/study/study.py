@@ -28,7 +28,6 @@ from ostinato.datasets.splits import (
     split_corpus,
     thinned,
 )
-from ostinato.errors import UsageError
 from ostinato.storage import write_text
 from ostinato.study.config import StudyConfig
 from ostinato.study.ledger import (
@@ -39,7 +38,9 @@ from ostinato.study.ledger import (
     part_digest,
     read_ledger,
 )
-from ostinato.study.results import collect, predictions_csv
+from ostinato.study.results import StudyResults, read_run, write_results
+from ostinato.study.results.collect import collect, predictions_csv
+from ostinato.study.results.schema import LedgerEntry
 from ostinato.study.training_run import (
     PREDICTIONS,
     Recipe,
@@ -48,7 +49,6 @@ from ostinato.study.training_run import (
     execute,
     is_finished,
     read_predictions,
-    read_run,
 )  # fmt: skip
 
 SPLIT = "split.tsv"
@@ -62,14 +62,13 @@ class StudyResult:
 
     Attributes
     ----------
-    results : dict
-        As in ``results.json``.
+    results : StudyResults
     folder : Path
     report : Path or None
         The page; None where it was not asked for.
     """
 
-    results: dict[str, Any]
+    results: StudyResults
     folder: Path
     report: Path | None
 
@@ -240,15 +239,15 @@ def run_study(
         lambda task: read_predictions(task.folder / PREDICTIONS, task.parts, corpus.genres),
     )
     results = collect(config, corpus, split, records, verdicts)
-    if "test" in results["split"]["majority"]:
-        results["ledger"] = _enter(plan, results, looked)
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    if results.examined == "test":
+        results = replace(results, ledger=_enter(plan, results, looked))
+    write_results(results, folder)
     write_text(folder / PREDICTIONS, predictions_csv(corpus, split, verdicts))
     page = write_report(results, folder) if report else None
     return StudyResult(results=results, folder=folder, report=page)
 
 
-def _enter(plan: Plan, results: dict[str, Any], looked: list[dict[str, str]]) -> dict[str, Any]:
+def _enter(plan: Plan, results: StudyResults, looked: list[dict[str, str]]) -> LedgerEntry:
     """Enter the examination of a test part into the ledger beside the study's folder."""
     recipes = {task.recipe.family: task.recipe.digest() for task in plan.tasks}
     genre = {r.id: r.genre for r in plan.corpus.recordings}
@@ -257,7 +256,7 @@ def _enter(plan: Plan, results: dict[str, Any], looked: list[dict[str, str]]) ->
     entries = examinations(results, test_part=part, recipes=recipes, study=folder.name)
     append(folder.parent / LEDGER, entries)
     n_earlier = earlier_recipes(looked, part, set(recipes.values()))
-    return {"file": LEDGER, "test_part": part, "earlier_recipes": n_earlier}
+    return LedgerEntry(file=LEDGER, test_part=part, earlier_recipes=n_earlier)
 
 
 def _train(
@@ -309,7 +308,7 @@ def _execute(
     run(task, corpus, accelerator=accelerator, on_epoch=report)
 
 
-def write_report(results: dict[str, Any], folder: Path) -> Path:
+def write_report(results: StudyResults, folder: Path) -> Path:
     """Draw the figures of a study and write its page.
 
     Raises
@@ -321,22 +320,6 @@ def write_report(results: dict[str, Any], folder: Path) -> Path:
 
     figures = draw_all(results, folder / "figures")
     return write_page(results, figures, folder / "report.html")
-
-
-def load_results(folder: Path) -> dict[str, Any]:
-    """Read ``results.json`` of a finished study.
-
-    Raises
-    ------
-    UsageError
-        If the folder holds none.
-    """
-    path = folder / "results.json"
-    try:
-        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"Expected a finished study in {folder}: {error}.") from error
-    return results
 
 
 def _default_folder(config: StudyConfig, corpus: Corpus, split: Split, data: str) -> Path:

@@ -13,9 +13,9 @@ A sweep is a study's TOML with ``[[variants]]``::
     name = "no-mixup"
     training.mixup = 0.0
 
-What stands outside the variants is common to all; a variant changes what it names. Each variant is
-a study in a folder of its own, kept and resumed as any; the table of all is made anew each time
-from those that are finished.
+Settings outside the variants are common to all; a variant changes what it names. Each variant is a
+study in a folder of its own, kept and resumed as any other; the table is made anew each time from
+the variants that are finished.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
+from ostinato.evaluation.significance import Interval
 from ostinato.models.settings import checked
 from ostinato.storage import write_text
-from ostinato.study.compare import Judged, accuracy, as_dict, check_same, read_judged
+from ostinato.study.compare import Judged, accuracy, check_same, read_judged
 from ostinato.study.config import StudyConfig, overridden
+from ostinato.study.results import RESULTS, SCHEMA, to_json
+from ostinato.study.results.tables import BaseDifference, SweepRow, SweepTable
 from ostinato.study.study import Plan, Progress, plan_study, run_study
 
-SCHEMA = 1
 TABLE = "table.json"
 _OWN = ("variants", "base", "axis")
 
@@ -49,7 +51,7 @@ class Variant:
     Attributes
     ----------
     name : str
-        Of its folder and its rows.
+        The name of its folder and its rows.
     config : StudyConfig
     at : float or None
         Its place on the sweep's axis.
@@ -147,8 +149,8 @@ def _sweep(
             )
         if (axis is None) != (at is None) or isinstance(at, bool | str):
             raise UsageError(
-                f"variants.{name}: expected a number 'at' where the sweep has an axis, and there "
-                f"alone; got {at!r} and the axis {axis!r}."
+                f"variants.{name}: expected a number 'at' where the sweep has an axis, and only "
+                f"there; got {at!r} and the axis {axis!r}."
             )
         config = checked(StudyConfig, _merged(common, own), f"variants.{name}.")
         variants.append(Variant(name=name, config=overridden(config, **changes), at=at))
@@ -188,7 +190,7 @@ def run_sweep(
     folder : Path
         A variant's study is kept in a folder of its name below it.
     load : callable
-        What gives the corpus of a variant.
+        Gives the corpus of a variant.
     jobs, progress, accelerator
         As in :func:`ostinato.study.study.run_study`.
 
@@ -219,8 +221,8 @@ def _counted(progress: Progress | None, where: str) -> Progress | None:
     return lambda done, total, what: progress(done, total, f"{where}: {what}" if what else where)
 
 
-def tabulate(sweep: Sweep, folder: Path) -> dict[str, Any]:
-    """The table of all variants that are finished, as plain values; also written to the folder.
+def tabulate(sweep: Sweep, folder: Path) -> SweepTable:
+    """The table of all variants that are finished; also written to the folder.
 
     Every variant and model is a row, with its accuracy, gap and, where the base examined the same
     recordings, its difference from the base: the same model of it, or its only one. Holm's
@@ -234,82 +236,89 @@ def tabulate(sweep: Sweep, folder: Path) -> dict[str, Any]:
     finished = {
         v.name: read_judged(folder / v.name)
         for v in sweep.variants
-        if (folder / v.name / "results.json").exists()
+        if (folder / v.name / RESULTS).exists()
     }
     if not finished:
         raise DataError(f"Expected finished studies of this sweep in {folder}, got none.")
-    base = finished.get(sweep.base or "")
     rows = [
         _row(variant, finished[variant.name], model)
         for variant in sweep.variants
         if variant.name in finished
         for model in finished[variant.name].correct
     ]
-    if base is not None:
-        _add_differences(rows, finished, base, str(sweep.base))
-    waiting = [v.name for v in sweep.variants if v.name not in finished]
-    table = {
-        "schema": SCHEMA,
-        "title": sweep.title,
-        "axis": sweep.axis,
-        "base": sweep.base,
-        "rows": rows,
-        "waiting": waiting,
-    }
-    write_text(folder / TABLE, json.dumps(table, indent=1) + "\n")
+    if sweep.base in finished:
+        rows = _with_differences(rows, finished, sweep.base)
+    table = SweepTable(
+        schema=SCHEMA,
+        title=sweep.title,
+        axis=sweep.axis,
+        base=sweep.base,
+        rows=rows,
+        waiting=[v.name for v in sweep.variants if v.name not in finished],
+    )
+    write_text(folder / TABLE, to_json(table))
     return table
 
 
-def _row(variant: Variant, judged: Judged, model: str) -> dict[str, Any]:
+def _row(variant: Variant, judged: Judged, model: str) -> SweepRow:
     results, part = judged.results, judged.part
-    facts, folds = results["models"][model], results["split"]["folds"]
-    n = sum(fold["parts"][part]["n"] for fold in folds)
-    return {
-        "variant": variant.name,
-        "at": variant.at,
-        "model": model,
-        "label": facts["label"],
-        "parameters": facts["parameters"],
-        "split": results["split"]["name"],
-        "leaks": results["split"]["leaks"],
-        "part": part,
-        "n": n,
-        "n_train": round(sum(fold["parts"]["train"]["n"] for fold in folds) / len(folds)),
-        "shared_artists": sum(fold["shared_artists"][part] for fold in folds) / n,
-        "shared_recordings": sum(fold["shared_recordings"][part] for fold in folds) / n,
-        "seeds": len(judged.correct[model]),
-        "accuracy": accuracy(judged.correct[model], judged.clusters).to_dict(),
-        "train_accuracy": facts["train_accuracy"]["mean"],
-        "gap": {key: facts["gap"][key] for key in ("mean", "low", "high")},
-        "seconds": facts["seconds"],
-        "gradient_norms": facts.get("gradient_norms"),
-        "recall": {g: own["recall"] for g, own in facts["per_genre"][part].items()},
-        "difference": None,
-    }
+    facts, folds = results.models[model], results.split.folds
+    n = results.n_recordings(part)
+    return SweepRow(
+        variant=variant.name,
+        at=variant.at,
+        model=model,
+        label=facts.label,
+        parameters=facts.parameters,
+        split=results.split.name,
+        leaks=results.split.leaks,
+        part=part,
+        n=n,
+        n_train=round(results.n_recordings("train") / len(folds)),
+        shared_artists=sum(fold.shared_artists[part] for fold in folds) / n,
+        shared_recordings=sum(fold.shared_recordings[part] for fold in folds) / n,
+        seeds=len(judged.correct[model]),
+        accuracy=accuracy(judged.correct[model], judged.clusters),
+        train_accuracy=facts.train_accuracy.mean,
+        gap=Interval(facts.gap.mean, facts.gap.low, facts.gap.high),
+        seconds=facts.seconds,
+        gradient_norms=facts.gradient_norms,
+        recall={genre: own.recall for genre, own in facts.per_genre[part].items()},
+        difference=None,
+    )
 
 
-def _add_differences(
-    rows: list[dict[str, Any]], finished: dict[str, Judged], base: Judged, name: str
-) -> None:
-    """To every row its difference from the base, where both examined the same recordings."""
-    compared = []
-    for row in rows:
-        judged = finished[row["variant"]]
-        reference = row["model"] if row["model"] in base.correct else None
+def _with_differences(
+    rows: list[SweepRow], finished: dict[str, Judged], name: str
+) -> list[SweepRow]:
+    """The rows, with the difference from the base where both examined the same recordings."""
+    base = finished[name]
+    found: dict[int, tuple[Interval, float]] = {}
+    for number, row in enumerate(rows):
+        judged = finished[row.variant]
+        reference = row.model if row.model in base.correct else None
         if reference is None and len(base.correct) == 1:
             (reference,) = base.correct
-        if row["variant"] == name or reference is None or not _same(base, judged):
+        if row.variant == name or reference is None or not _same(base, judged):
             continue
-        pair = {"it": judged.correct[row["model"]], "base": base.correct[reference]}
-        (found,) = paired.evaluate(pair, base.clusters)
-        entry = as_dict(found)
-        if found.a == "base":
-            low, high = -found.difference.high, -found.difference.low
-            entry["difference"] = {"mean": -found.difference.mean, "low": low, "high": high}
-        compared.append((row, entry))
-    adjusted = paired.holm([entry["p"] for _, entry in compared])
-    for (row, entry), p_holm in zip(compared, adjusted, strict=True):
-        row["difference"] = {**entry["difference"], "p": entry["p"], "p_holm": p_holm}
+        pair = {"it": judged.correct[row.model], "base": base.correct[reference]}
+        (test,) = paired.evaluate(pair, base.clusters)
+        difference = test.difference
+        if test.a == "base":
+            difference = Interval(-difference.mean, -difference.high, -difference.low)
+        found[number] = difference, test.sign_flip.p
+    adjusted = dict(zip(found, paired.holm([p for _, p in found.values()]), strict=True))
+    return [
+        replace(
+            row,
+            difference=BaseDifference(
+                **asdict(found[number][0]), p=found[number][1], p_holm=adjusted[number]
+            ),
+        )
+        if number in found
+        else row
+        for number, row in enumerate(rows)
+    ]
 
 
 def _same(base: Judged, judged: Judged) -> bool:

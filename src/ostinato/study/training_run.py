@@ -25,13 +25,14 @@ from ostinato.datasets import Corpus
 from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
 from ostinato.storage import write_text
+from ostinato.study.results import RUN, RunRecord, write_run
+from ostinato.study.results.schema import LastEpoch, WeakGenre
 from ostinato.training import TrainedModel, train
 from ostinato.training.curves import Curves
 from ostinato.training.fit import CHECKPOINT
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.weak_genres import WEAK_GENRES
 
-RUN = "run.json"
 RECIPE = "recipe.json"
 PREDICTIONS = "predictions.csv"
 
@@ -129,17 +130,6 @@ def is_finished(task: Task) -> bool:
     return (task.folder / RUN).exists()
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """The record of a finished run.
-
-    Raises
-    ------
-    DataError
-        If it is damaged.
-    """
-    return _read_json(folder / RUN)
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -187,36 +177,34 @@ def execute(
     info = replace(trained.info, provenance=trained.info.provenance | own)
     models.save(trained.model, info, task.folder)
     write_predictions(task.folder / PREDICTIONS, corpus, task.parts, trained.probabilities)
-    write_text(task.folder / RUN, json.dumps(_record(task, trained), indent=1) + "\n")
+    write_run(_record(task, trained), task.folder)
     (task.folder / WEAK_GENRES).unlink(missing_ok=True)
     (task.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _record(task: Task, trained: TrainedModel) -> dict[str, Any]:
+def _record(task: Task, trained: TrainedModel) -> RunRecord:
     """What ``run.json`` says of a finished run."""
-    metrics, last = trained.metrics, trained.last_accuracy
-    record = {
-        "recipe": task.recipe.digest(),
-        "ostinato": __version__,
-        "family": task.recipe.family,
-        "seed": task.seed,
-        "fold": task.fold,
-        "parameters": models.count_parameters(trained.model),
-        "epochs": task.recipe.training.epochs,
-        "seconds": round(trained.curves["seconds"][-1] or 0.0, 2),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "curves": _points(trained.curves),
-        "parts": {part: found.to_dict() for part, found in metrics.items()},
-        "gap": metrics["train"].accuracy - metrics["valid"].accuracy,
-        "last_epoch": {
-            "train_accuracy": last["train"],
-            "valid_accuracy": last["valid"],
-            "gap": last["train"] - last["valid"],
-        },
-    }
-    if trained.weak_genres:
-        record["weak_genres"] = {genre: asdict(w) for genre, w in trained.weak_genres.items()}
-    return record
+    metrics, last, weak = trained.metrics, trained.last_accuracy, trained.weak_genres
+    return RunRecord(
+        recipe=task.recipe.digest(),
+        ostinato=__version__,
+        family=task.recipe.family,
+        seed=task.seed,
+        fold=task.fold,
+        parameters=models.count_parameters(trained.model),
+        epochs=task.recipe.training.epochs,
+        seconds=round(trained.curves["seconds"][-1] or 0.0, 2),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        curves=_points(trained.curves),
+        parts=dict(metrics),
+        gap=metrics["train"].accuracy - metrics["valid"].accuracy,
+        last_epoch=LastEpoch(
+            train_accuracy=last["train"],
+            valid_accuracy=last["valid"],
+            gap=last["train"] - last["valid"],
+        ),
+        weak_genres={genre: WeakGenre(**asdict(w)) for genre, w in weak.items()} or None,
+    )
 
 
 def write_predictions(

@@ -40,7 +40,7 @@ from tests.datasets.splits.test_drawn import (
     plain,
     without,
 )
-from tests.helpers.fake_results import fake_results
+from tests.helpers.fake_results import fake_results, typed
 
 FILTERED = gtzan.published_split("fault-filtered")
 USABLE = {i for part in PARTS for i in FILTERED[part]} - {"jazz.00054"}
@@ -412,12 +412,12 @@ class TestReport:
         results = fake_results()
         for fold in results["split"]["folds"]:
             fold["shared_artists"]["test"] = 27
-        said = {c.question: c.sentences for c in caveats(results)}["Artists on both sides"]
+        said = {c.question: c.sentences for c in caveats(typed(results))}["Artists overlap"]
         assert len(said) == 1
         for model, mean in zip(results["models"].values(), (0.521, 0.503, 0.487), strict=False):
             figures = {"n": 263, "mean": mean, "low": 0.4, "high": 0.6, "seeds": [mean]}
             model["test_accuracy_artist_free"] = figures
-        said = {c.question: c.sentences for c in caveats(results)}["Artists on both sides"]
+        said = {c.question: c.sentences for c in caveats(typed(results))}["Artists overlap"]
         labels = [m["label"] for m in results["models"].values()]
         assert said[1].startswith("Accuracy on the 263 other test recordings: ")
         assert all(label in said[1] for label in labels)

@@ -21,7 +21,7 @@ from ostinato.study.report.captions import CAPTIONS, alternatives
 from ostinato.study.report.curves import mean_curve
 from ostinato.study.report.figures import FIGURES
 from ostinato.study.report.reading import COLOURS, colours, confusion
-from tests.helpers.fake_results import fake_results
+from tests.helpers.fake_results import fake_results, typed
 from tests.study.report.conftest import STUDIES
 
 LARGEST = 300_000  # bytes
@@ -37,7 +37,7 @@ def drawn(results: dict[str, Any], names: Sequence[str] = tuple(FIGURES)) -> Non
 @pytest.mark.parametrize("kind", ["three models", "one model, one seed"])
 def test_figures_are_small_files_and_leave_no_global_state(kind: str, tmp_path: Path) -> None:
     before, pyplot = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
-    paths = draw_all(fake_results(**STUDIES[kind]), tmp_path / "figures")
+    paths = draw_all(typed(fake_results(**STUDIES[kind])), tmp_path / "figures")
     assert dict(matplotlib.rcParams) == before
     assert ("matplotlib.pyplot" in sys.modules) == pyplot, "no windows, no current figure"
     assert list(paths) == list(FIGURES)
@@ -55,13 +55,13 @@ def test_figures_are_small_files_and_leave_no_global_state(kind: str, tmp_path: 
 @pytest.mark.parametrize("kind", STUDIES)
 def test_every_kind_of_study_is_drawn(kind: str) -> None:
     results = fake_results(**STUDIES[kind])
-    drawn(results)
-    assert set(FIGURES) == set(CAPTIONS) == set(alternatives(results))
+    drawn(typed(results))
+    assert set(FIGURES) == set(CAPTIONS) == set(alternatives(typed(results)))
 
 
 def test_the_same_results_give_the_same_file(results: dict[str, Any], tmp_path: Path) -> None:
     first, again = (
-        save(FIGURES["overfitting"](results), tmp_path / name).read_bytes() for name in "ab"
+        save(FIGURES["overfitting"](typed(results)), tmp_path / name).read_bytes() for name in "ab"
     )
     assert first == again
 
@@ -76,14 +76,14 @@ def test_a_palette_keeps_the_models_colours(tmp_path: Path) -> None:
 
 
 def test_a_model_has_one_colour_of_its_own() -> None:
-    tints = colours(fake_results(n_models=5))
+    tints = colours(fake_results(n_models=5)["models"])
     assert len(set(tints.values())) == 5
 
 
 def test_genres_may_have_any_name() -> None:
     # "$" would open a formula, "_" a subscript; a long name would push the plot off the page.
     names = ["$x_1$", "drum & bass / jungle / breakbeat", "\\frac{", "rock"]
-    drawn(fake_results(genres=names, n_per_genre=4, n_seeds=1))
+    drawn(typed(fake_results(genres=names, n_per_genre=4, n_seeds=1)))
     assert len(short(names[1])) <= LONGEST
 
 
@@ -91,7 +91,7 @@ def test_curves_that_were_not_measured_at_an_epoch(results: dict[str, Any], tmp_
     curves = results["models"]["lstm"]["runs"][0]["curves"]
     curves["objective"][0] = None
     curves["valid_loss"][-1] = float("nan")
-    drawn(results, ["learning_curves"])
+    drawn(typed(results), ["learning_curves"])
 
 
 def test_the_mean_curve_ends_with_the_shortest_run() -> None:
@@ -106,14 +106,14 @@ def test_the_mean_curve_ends_with_the_shortest_run() -> None:
 
 def test_models_without_an_error_are_drawn(results: dict[str, Any]) -> None:
     for name, model in results["models"].items():
-        model["confusion"]["test"] = np.diag(confusion(results, name).sum(axis=1)).tolist()
-    drawn(results, ["confusion", "confusions"])
+        model["confusion"]["test"] = np.diag(confusion(typed(results), name).sum(axis=1)).tolist()
+    drawn(typed(results), ["confusion", "confusions"])
 
 
 def test_a_folder_that_is_a_file_is_one_sentence(results: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "figures").write_text("in the way")
     with pytest.raises(WriteError, match=r"Cannot write .*learning_curves\.png"):
-        draw_all(results, tmp_path / "figures")
+        draw_all(typed(results), tmp_path / "figures")
 
 
 def test_without_matplotlib_the_extra_is_named(
@@ -121,4 +121,4 @@ def test_without_matplotlib_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r'pip install "ostinato\[plot\]"'):
-        draw_all(results, tmp_path)
+        draw_all(typed(results), tmp_path)

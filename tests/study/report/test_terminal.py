@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ostinato.errors import DataError
 from ostinato.study.report import headline, print_summary, summary_table
 from ostinato.study.report.words import percent
-from tests.helpers.fake_results import fake_results
+from tests.helpers.fake_results import fake_results, typed
 from tests.study.report.conftest import STUDIES
 
 
 def printed(results: dict[str, Any], width: int = 80) -> str:
     console = Console(file=io.StringIO(), width=width)
-    print_summary(results, console)
+    print_summary(typed(results), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(text, str)
     return text
@@ -50,7 +49,7 @@ def test_millions_of_parameters_fit(results: dict[str, Any]) -> None:
 
 def test_the_main_findings_stand_below_the_table(results: dict[str, Any]) -> None:
     text = " ".join(printed(results).split())
-    assert headline(results) in text
+    assert headline(typed(results)) in text
     assert "has the smallest gap" in text
     assert "Lowest F1" in text
 
@@ -77,7 +76,7 @@ def test_few_recordings_are_said_to_be_few(eleven: dict[str, Any]) -> None:
     assert "cannot be trusted" in text
     assert "21.3 to 72.0% (Wilson)" in text
     assert "more than" not in text
-    assert not any(row.style for row in summary_table(eleven).rows), "no best model"
+    assert not any(row.style for row in summary_table(typed(eleven)).rows), "no best model"
     assert "Few recordings" not in printed(fake_results())
 
 
@@ -92,11 +91,6 @@ def test_labels_are_not_markup(results: dict[str, Any]) -> None:
 def test_a_terminal_without_utf8_shows_it(results: dict[str, Any]) -> None:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
-    print_summary(results, Console(file=file, width=80))
+    print_summary(typed(results), Console(file=file, width=80))
     file.flush()
     assert b"ResLSTM" in raw.getvalue()
-
-
-def test_another_schema_is_refused() -> None:
-    with pytest.raises(DataError, match="schema 1"):
-        summary_table({"schema": 2, "models": {}})

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ostinato.evaluation import apply_temperature, calibration, selective
-from ostinato.study.results.always_wrong import missed
-from ostinato.study.results.confidence import WISHED, confidence
+from ostinato.study.results.always_wrong import always_wrong
+from ostinato.study.results.confidence import TARGETS, confidence
 from tests.helpers.toy import toy_corpus
 
 G = 4
@@ -47,12 +47,12 @@ def test_the_temperature_of_models_that_are_too_sure_is_found_on_the_validation_
     ]
     found = confidence(valid, test, seeds)
     assert found is not None
-    assert (found["part"], found["fitted_on"]) == ("test", "valid")
-    assert found["temperature"] == pytest.approx(3, rel=0.1)
-    before, after = found["before"], found["after"]
-    assert before["ece"] > before["ece_high"]
-    assert after["ece_low"] <= after["ece"] <= after["ece_high"]
-    assert after["nll"] < before["nll"]
+    assert (found.part, found.fitted_on) == ("test", "valid")
+    assert found.temperature == pytest.approx(3, rel=0.1)
+    before, after = found.before, found.after
+    assert before.ece > before.ece_high
+    assert after.ece_low <= after.ece <= after.ece_high
+    assert after.nll < before.nll
     alone = apply_temperature(
         seeds[0][0]["test"], calibration.fit_temperature(valid.labels, seeds[0][0]["valid"])
     )
@@ -60,24 +60,24 @@ def test_the_temperature_of_models_that_are_too_sure_is_found_on_the_validation_
         seeds[1][0]["test"], calibration.fit_temperature(valid.labels, seeds[1][0]["valid"])
     )
     by_hand = np.mean([calibration.nll(test.labels, p) for p in (alone, other)])
-    assert after["nll"] == pytest.approx(by_hand)
-    assert sum(p["n"] for p in found["reliability"]) == pytest.approx(3000)
+    assert after.nll == pytest.approx(by_hand)
+    assert sum(p.n for p in found.reliability) == pytest.approx(3000)
 
 
-def test_thresholds_keep_their_wish_on_recordings_that_did_not_choose_them() -> None:
+def test_thresholds_reach_their_target_on_recordings_that_did_not_choose_them() -> None:
     valid, test = pool("valid", 1, 4000), pool("test", 1, 4000, first=9000, seed=1)
     seeds = [[{"valid": stated(valid.labels, 1, 0), "test": stated(test.labels, 1, 1)}]]
     found = confidence(valid, test, seeds)
     assert found is not None
-    assert [entry["wished"] for entry in found["abstaining"]] == list(WISHED)
-    for entry in found["abstaining"]:
-        assert entry["precision"] == pytest.approx(entry["wished"], abs=0.06)
-        assert entry["low"] < entry["precision"] < entry["high"]
-    coverages = [entry["coverage"] for entry in found["abstaining"]]
+    assert [entry.wished for entry in found.abstaining] == list(TARGETS)
+    for entry in found.abstaining:
+        assert entry.precision == pytest.approx(entry.wished, abs=0.06)
+        assert entry.low < entry.precision < entry.high
+    coverages = [entry.coverage for entry in found.abstaining]
     assert coverages == sorted(coverages, reverse=True)
     curve = selective.risk_coverage(*calibration.verdicts(test.labels, seeds[0][0]["test"]))
-    assert found["risk_coverage"]["aurc"] == pytest.approx(curve.aurc, abs=0.01)
-    assert found["risk_coverage"]["risk"][-1] == pytest.approx(curve.risk[-1])
+    assert found.risk_coverage.aurc == pytest.approx(curve.aurc, abs=0.01)
+    assert found.risk_coverage.risk[-1] == pytest.approx(curve.risk[-1])
 
 
 def test_folds_are_judged_by_what_the_other_folds_chose() -> None:
@@ -88,7 +88,7 @@ def test_folds_are_judged_by_what_the_other_folds_chose() -> None:
     folds = [{"valid": stated(labels[k], sharp[k], k)} for k in range(3)]
     found = confidence(valid, valid, [folds])
     assert found is not None
-    assert found["fitted_on"] == "other folds"
+    assert found.fitted_on == "other folds"
     temperatures = []
     scaled = []
     for k in range(3):
@@ -96,8 +96,8 @@ def test_folds_are_judged_by_what_the_other_folds_chose() -> None:
         truth = np.concatenate([labels[j] for j in range(3) if j != k])
         temperatures.append(calibration.fit_temperature(truth, others))
         scaled.append(apply_temperature(folds[k]["valid"], temperatures[-1]))
-    assert found["temperature"] == pytest.approx(np.mean(temperatures))
-    assert found["after"]["brier"] == pytest.approx(
+    assert found.temperature == pytest.approx(np.mean(temperatures))
+    assert found.after.brier == pytest.approx(
         calibration.brier(valid.labels, np.concatenate(scaled))
     )
 
@@ -117,7 +117,7 @@ def test_a_recording_in_several_repeats_does_not_choose_for_itself() -> None:
         others = [j for j in range(4) if j % 2 != k % 2]
         said = np.concatenate([folds[j]["valid"] for j in others])
         expected.append(calibration.fit_temperature(labels[others].reshape(-1), said))
-    assert found["temperature"] == pytest.approx(np.mean(expected))
+    assert found.temperature == pytest.approx(np.mean(expected))
 
 
 def test_one_fold_without_a_test_part_is_not_judged_on_what_chose() -> None:
@@ -125,19 +125,20 @@ def test_one_fold_without_a_test_part_is_not_judged_on_what_chose() -> None:
     assert confidence(valid, valid, [[{"valid": stated(valid.labels, 1, 0)}]]) is None
 
 
-def test_a_wish_that_no_threshold_reaches_answers_nothing() -> None:
+def test_a_target_that_no_threshold_reaches_answers_nothing() -> None:
     valid, test = pool("valid", 1, 400), pool("test", 1, 400, first=900, seed=1)
     guess = np.full((400, G), 1 / G)
     found = confidence(valid, test, [[{"valid": guess, "test": guess}]])
     assert found is not None
-    for entry in found["abstaining"]:
-        assert (entry["threshold"], entry["coverage"], entry["precision"]) == (None, 0, None)
+    for entry in found.abstaining:
+        assert (entry.threshold, entry.coverage, entry.precision) == (None, 0, None)
 
 
-def test_missed_are_those_that_no_training_got_right_the_surest_first() -> None:
+def test_always_wrong_are_those_that_no_training_got_right_the_surest_first() -> None:
     corpus = toy_corpus(n_genres=3, per_genre=2)  # rows 0, 1: g0; 2, 3: g1; 4, 5: g2
     rows = np.array([0, 2, 4, 0])  # row 0 in two repeats
     own = SimpleNamespace(
+        part="valid",
         positions=rows,
         labels=corpus.labels[rows],
         probabilities=lambda folds: np.concatenate([fold["valid"] for fold in folds]),
@@ -150,14 +151,14 @@ def test_missed_are_those_that_no_training_got_right_the_surest_first() -> None:
         "a": [[{"valid": said(1, 0, 2, 1, sure=0.5)}]],
         "b": [[{"valid": said(2, 0, 0, 0, sure=0.9)}]],
     }
-    found = missed(corpus, own, verdicts)
+    found = always_wrong(corpus, own, verdicts)
     # Row 0 was right once (b, in its second repeat); row 4 by a; row 2 never.
-    assert (found["n"], found["trainings"]) == (3, 2)
-    (entry,) = found["recordings"]
-    assert (entry["id"], entry["genre"], entry["said"]) == ("g1.000", "g1", "g0")
-    assert entry["artist"] == corpus.recordings[2].artist
-    assert entry["share"] == 1
-    assert entry["probability"] == pytest.approx(0.7)
+    assert (found.n, found.trainings) == (3, 2)
+    (entry,) = found.recordings
+    assert (entry.id, entry.genre, entry.said) == ("g1.000", "g1", "g0")
+    assert entry.artist == corpus.recordings[2].artist
+    assert entry.share == 1
+    assert entry.probability == pytest.approx(0.7)
     verdicts["b"] = [[{"valid": said(2, 0, 0, 2, sure=0.9)}]]
-    names = [e["id"] for e in missed(corpus, own, verdicts)["recordings"]]
+    names = [e.id for e in always_wrong(corpus, own, verdicts).recordings]
     assert names == ["g1.000", "g0.000"]

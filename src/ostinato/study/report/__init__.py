@@ -1,21 +1,20 @@
-"""What a study found: findings in words, figures, one HTML page, and a table for the terminal.
+"""The report of a study: findings in words, figures, an HTML page, and a table for the terminal.
 
-Stands on ``results.json`` alone (``docs/reference/results.md``), so a report can be drawn again without
-training again. matplotlib and jinja2 (the extra ``plot``) are imported when a figure or a page is
-asked for; the findings and the terminal's table need neither.
+It needs ``results.json`` alone, so it can be written again without training again. matplotlib and
+jinja2 (the extra ``plot``) are imported when a figure or a page is asked for.
 
-The function :func:`ostinato.study.report.findings.findings` is not lifted up here: it would hide the
-module of the same name.
+:func:`ostinato.study.report.findings.findings` is not exported here: it would hide its module.
 """
 
 from __future__ import annotations
 
 from ostinato.study.report.figures import draw_all
-from ostinato.study.report.findings import Finding, headline
+from ostinato.study.report.findings import headline
 from ostinato.study.report.page import write_page
 from ostinato.study.report.sweep_page import write_sweep
 from ostinato.study.report.table import print_comparison, print_sweep
 from ostinato.study.report.terminal import print_summary, summary_table
+from ostinato.study.report.words import Finding
 
 __all__ = [
     "Finding",

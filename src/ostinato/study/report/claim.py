@@ -1,4 +1,4 @@
-"""A claim often repeated about these models, put to the test part by part.
+"""A study's claim, put to the test part by part.
 
 A part holds where the estimates favour it and the data tell the models apart in all its
 differences. It does not hold where an estimate does not favour it. In between it is undecided.
@@ -9,14 +9,10 @@ from __future__ import annotations
 from ostinato.errors import joined
 from ostinato.study.report.reading import (
     Difference,
-    Results,
     difference,
-    examined,
     gap_difference,
     genre_f1,
     is_small,
-    label,
-    n_recordings,
 )
 from ostinato.study.report.words import (
     NOUNS,
@@ -27,37 +23,65 @@ from ostinato.study.report.words import (
     points,
     points_span,
 )
+from ostinato.study.results.schema import Claim, StudyResults
 
-CLAIM = "ResLSTM beats LSTM and ConvLSTM, and over-fits least; disco and reggae are hardest."
-CHAMPION = "residual-lstm"
-RIVALS = ("lstm", "conv-lstm")
-HARDEST = ("disco", "reggae")
+_NUMBERS = {1: "one", 2: "two", 3: "three"}
 
 
-def claim(results: Results) -> list[Finding]:
-    """The parts of :data:`CLAIM`; none where its three models are not all in the study."""
-    if not {CHAMPION, *RIVALS} <= set(results["models"]):
+def claim_sentence(results: StudyResults) -> str:
+    """The study's claim in one sentence; empty where there is none or its models are missing."""
+    claim = _claim(results)
+    if claim is None:
+        return ""
+    over_fits = ", and over-fits least" if claim.over_fits_least else ""
+    hardest = f"; {joined(claim.hardest_genres)} are hardest" if claim.hardest_genres else ""
+    label = results.models[claim.model].label
+    return f"{label} beats {_rivals(results, claim)}{over_fits}{hardest}."
+
+
+def claim_findings(results: StudyResults) -> list[Finding]:
+    """The parts of the study's claim; none where it has none or its models are missing."""
+    claim = _claim(results)
+    if claim is None:
         return []
-    name = label(results, CHAMPION)
-    rivals = joined([label(results, rival) for rival in RIVALS])
-    ahead = {rival: difference(results, CHAMPION, rival) for rival in RIVALS}
-    smaller = {rival: gap_difference(results, rival, CHAMPION) for rival in RIVALS}
-    part = NOUNS[examined(results)]
-    return [
-        _margin(results, f"{name} beats {rivals}.", f"Points of {part} accuracy ahead", ahead),
-        _margin(results, f"{name} over-fits least.", "Points by which its gap is smaller", smaller),
-        *_hardest(results),
+    label = results.models[claim.model].label
+    ahead = {rival: difference(results, claim.model, rival) for rival in claim.better_than}
+    parts = [
+        _margin(
+            results,
+            claim,
+            f"{label} beats {_rivals(results, claim)}.",
+            f"Points of {NOUNS[results.examined]} accuracy ahead",
+            ahead,
+        )
     ]
+    if claim.over_fits_least:
+        smaller = {rival: gap_difference(results, rival, claim.model) for rival in ahead}
+        what = "Points by which its gap is smaller"
+        parts.append(_margin(results, claim, f"{label} over-fits least.", what, smaller))
+    return [*parts, *_hardest(results, claim.hardest_genres)]
 
 
-def _margin(results: Results, statement: str, what: str, margins: dict[str, Difference]) -> Finding:
-    stated = joined(
-        [
-            f"{points(margin.mean)} against {label(results, rival)} ({_span(margin)})"
-            for rival, margin in margins.items()
-        ]
+def _claim(results: StudyResults) -> Claim | None:
+    claim = results.claim
+    return claim if claim and {claim.model, *claim.better_than} <= set(results.models) else None
+
+
+def _rivals(results: StudyResults, claim: Claim) -> str:
+    return joined([results.models[rival].label for rival in claim.better_than])
+
+
+def _margin(
+    results: StudyResults,
+    claim: Claim,
+    statement: str,
+    what: str,
+    margins: dict[str, Difference],
+) -> Finding:
+    label = {name: model.label for name, model in results.models.items()}
+    against = joined(
+        [f"{points(m.mean)} against {label[rival]} ({_span(m)})" for rival, m in margins.items()]
     )
-    name = label(results, CHAMPION)
     verdict: Verdict = "undecided"
     remark: tuple[str, ...] = ()
     if any(margin.mean <= 0 for margin in margins.values()):
@@ -67,15 +91,15 @@ def _margin(results: Results, statement: str, what: str, margins: dict[str, Diff
     elif all(margin.apart for margin in margins.values()):
         verdict = "yes"
     else:
-        level = [label(results, m) for m, margin in margins.items() if not margin.apart]
+        level = joined([label[rival] for rival, margin in margins.items() if not margin.apart])
         remark = (
             "The estimates favour it, but these data do not tell "
-            f"{name} apart from {joined(level)}.",
+            f"{label[claim.model]} apart from {level}.",
         )
     return Finding(
         topic="claim",
         question=statement,
-        sentences=(f"{what}: {stated}.", *remark),
+        sentences=(f"{what}: {against}.", *remark),
         verdict=verdict,
     )
 
@@ -85,38 +109,37 @@ def _span(margin: Difference) -> str:
     return span if margin.p_holm is None else f"{span}, {p_value(margin.p_holm)}"
 
 
-def _hardest(results: Results) -> list[Finding]:
-    """There is no interval for F1: it holds where every model agrees, on recordings enough."""
+def _hardest(results: StudyResults, hardest: tuple[str, ...]) -> list[Finding]:
+    """F1 has no interval here: the claim holds where every model agrees, on enough recordings."""
     scores = genre_f1(results)
-    if not set(HARDEST) < set(scores):
+    if not hardest or not set(hardest) < set(scores):
         return []
-    part = examined(results)
-    own = [
-        {genre: model["per_genre"][part][genre]["f1"] for genre in scores}
-        for model in results["models"].values()
-    ]
-    agreeing = sum(_lead(f1) > 0 for f1 in own)
+    part = results.examined
+    own = [{g: m.per_genre[part][g].f1 for g in scores} for m in results.models.values()]
+    agreeing = sum(_lead(f1, hardest) > 0 for f1 in own)
+    small = is_small(results, part)
     verdict: Verdict = "undecided"
-    if _lead(scores) < 0:
+    if _lead(scores, hardest) < 0:
         verdict = "no"
-    elif agreeing == len(own) and not is_small(results, part):
+    elif agreeing == len(own) and not small:
         verdict = "yes"
-    bound = sorted(scores.values())[len(HARDEST) - 1]
+    bound = sorted(scores.values())[len(hardest) - 1]
     lowest = joined([f"{genre} {f1:.2f}" for genre, f1 in scores.items() if f1 <= bound])
     places = joined(
-        [f"{g} is number {1 + sum(f1 < scores[g] for f1 in scores.values())}" for g in HARDEST]
+        [f"{g} is number {1 + sum(f1 < scores[g] for f1 in scores.values())}" for g in hardest]
     )
-    these = joined(HARDEST)
-    n = count(n_recordings(results, part), f"{NOUNS[part]} recording")
-    few = (f"{n} are too few to show it.",) if is_small(results, part) else ()
+    these = joined(hardest)
+    n = count(results.n_recordings(part), f"{NOUNS[part]} recording")
+    few = (f"{n} are too few to show it.",) if small else ()
     return [
         Finding(
             topic="claim",
             question=f"{these} are hardest.".capitalize(),
             sentences=(
                 f"Lowest F1 of {len(scores)} genres: {lowest}; from below, {places}.",
-                f"For {agreeing} of {count(len(own), 'model')} {these} are the lowest two; an "
-                "order of estimates, without intervals.",
+                f"For {agreeing} of {count(len(own), 'model')} {these} are the lowest "
+                f"{_NUMBERS.get(len(hardest), len(hardest))}; an order of estimates, without "
+                "intervals.",
                 *few,
             ),
             verdict=verdict,
@@ -124,7 +147,7 @@ def _hardest(results: Results) -> list[Finding]:
     ]
 
 
-def _lead(scores: dict[str, float]) -> float:
-    """By how much the easier genre of :data:`HARDEST` is harder than the hardest other one."""
-    others = [f1 for genre, f1 in scores.items() if genre not in HARDEST]
-    return min(others) - max(scores[genre] for genre in HARDEST)
+def _lead(scores: dict[str, float], hardest: tuple[str, ...]) -> float:
+    """By how much the easiest of the hardest genres is harder than the hardest other one."""
+    others = [f1 for genre, f1 in scores.items() if genre not in hardest]
+    return min(others) - max(scores[genre] for genre in hardest)

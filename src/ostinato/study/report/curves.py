@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.plotting import keys, titled
-from ostinato.study.report.reading import Results, colours, label
+from ostinato.study.report.reading import colours
+from ostinato.study.results.schema import StudyResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
 TRAINING, OBJECTIVE = "#777777", "#aaaaaa"
 MODELS_IN_A_ROW = 3
 
+Curves = Mapping[str, Sequence[float | None]]
 
-def learning_curves(results: Results) -> Figure:
+
+def learning_curves(results: StudyResults) -> Figure:
     """Loss (above) and accuracy (below) by epoch, a column a model, all on the same axes."""
     from matplotlib.gridspec import GridSpec
 
-    models = list(results["models"])
-    ends = [100 * model["gap_last_epoch"]["mean"] for model in results["models"].values()]
+    models = list(results.models)
+    ends = [100 * model.gap_last_epoch.mean for model in results.models.values()]
     low, high = f"{min(ends):.0f}", f"{max(ends):.0f}"
-    n_runs = max(len(model["runs"]) for model in results["models"].values())
+    n_runs = max(len(model.runs) for model in results.models.values())
     columns = min(MODELS_IN_A_ROW, len(models))
     blocks = -(-len(models) // columns)
     width = max(5.5, 2.2 * columns + 1.0)
@@ -39,7 +42,7 @@ def learning_curves(results: Results) -> Figure:
         width=width,
         height=height,
     )
-    _curve_keys(figure, [colours(results)[model] for model in models], height)
+    _curve_keys(figure, [colours(results.models)[model] for model in models], height)
     total = figure.get_figheight()
     outer = GridSpec(blocks, 1, figure, left=0.85 / width, right=1 - 0.15 / width,
                      top=(height - 0.58) / total, bottom=0.48 / total, hspace=0.26)  # fmt: skip
@@ -71,14 +74,14 @@ def _curve_keys(figure: Figure, tints: Sequence[str], top: float) -> None:
             handler_map={tuple: HandlerTuple(ndivide=None, pad=0)}, handlelength=2.2)  # fmt: skip
 
 
-def _curves(axes: Axes, results: Results, model: str, kind: str) -> None:
+def _curves(axes: Axes, results: StudyResults, model: str, kind: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    runs = [run["curves"] for run in results["models"][model]["runs"]]
-    colour = colours(results)[model]
+    runs = [run.curves for run in results.models[model].runs]
+    colour = colours(results.models)[model]
     if kind == "loss":
         _draw_runs(axes, runs, "objective", OBJECTIVE, ":")
-        axes.set_title(label(results, model), color=colour, weight="bold", size=12)
+        axes.set_title(results.models[model].label, color=colour, weight="bold", size=12)
     else:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -87,21 +90,21 @@ def _curves(axes: Axes, results: Results, model: str, kind: str) -> None:
     axes.grid(visible=True)
 
 
-def _draw_runs(axes: Axes, runs: Sequence[dict[str, Any]], name: str, colour: str, ls: str) -> None:
+def _draw_runs(axes: Axes, runs: Sequence[Curves], name: str, colour: str, ls: str) -> None:
     if name != "objective" and len(runs) > 1:
         for run in runs:
-            axes.plot(run["epoch"], _numbers(run[name]), color=colour, lw=0.8, alpha=0.45)
+            axes.plot(_numbers(run["epoch"]), _numbers(run[name]), color=colour, lw=0.8, alpha=0.45)
     epochs, mean = mean_curve(runs, name)
     axes.plot(epochs, mean, color=colour, ls=ls, lw=1.3 if name == "objective" else 2,
               marker="o" if len(epochs) == 1 else "")  # fmt: skip
 
 
-def mean_curve(runs: Sequence[dict[str, Any]], name: str) -> tuple[list[int], NDArray[np.float64]]:
-    """Mean over the epochs that every run reached, and its values.
+def mean_curve(runs: Sequence[Curves], name: str) -> tuple[list[float], NDArray[np.float64]]:
+    """The epochs that every run reached, and the mean over the runs at each.
 
-    A mean over the runs that are left would jump wherever one of them ends.
+    A mean over the runs that remain would jump wherever one of them ends.
     """
-    values = [dict(zip(run["epoch"], _numbers(run[name]), strict=True)) for run in runs]
+    values = [dict(zip(_numbers(run["epoch"]), _numbers(run[name]), strict=True)) for run in runs]
     epochs = sorted(set.intersection(*(set(run) for run in values)))
     return epochs, np.array([np.mean([run[epoch] for run in values]) for epoch in epochs])
 
@@ -110,8 +113,8 @@ def _numbers(values: Sequence[float | None]) -> list[float]:
     return [float("nan") if value is None else float(value) for value in values]
 
 
-def _limits(rows: Sequence[Axes | None], results: Results) -> None:
-    runs = [run["curves"] for model in results["models"].values() for run in model["runs"]]
+def _limits(rows: Sequence[Axes | None], results: StudyResults) -> None:
+    runs = [run.curves for model in results.models.values() for run in model.runs]
     losses = [loss for run in runs for name in ("train_loss", "valid_loss", "objective")
               for loss in _numbers(run[name]) if np.isfinite(loss)]  # fmt: skip
     loss_axes, accuracy_axes = rows

@@ -1,7 +1,7 @@
 """The figures of a study, as PNG: for the page, and for slides.
 
-Every figure carries a title that states what it shows, and is as wide as what it shows needs: the
-size of its text is the same in all of them.
+Every figure has a title that states what it shows, and is as wide as its content needs: text has
+the same size in all of them.
 """
 
 from __future__ import annotations
@@ -18,29 +18,16 @@ from ostinato.evaluation.significance import Interval
 from ostinato.plotting import FAINT, INK, SOFT, STYLE, keys, place, save, short, titled
 from ostinato.study.report.curves import learning_curves
 from ostinato.study.report.reading import (
-    Results,
-    accuracy,
-    check_schema,
     colours,
     confused_pairs,
     confusion,
-    examined,
-    gap,
     genre_f1,
-    label,
-    n_seeds,
-    parts,
     seed_f1,
     support,
 )
-from ostinato.study.report.reliability import trust
-from ostinato.study.report.words import (
-    NOUNS,
-    amount,
-    over_seeds,
-    percent,
-    percent_span,
-)
+from ostinato.study.report.reliability import reliability
+from ostinato.study.report.words import NOUNS, amount, over_seeds, percent, percent_span
+from ostinato.study.results.schema import ModelResults, StudyResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,13 +38,12 @@ WIDTH = 7.5
 N_PAIRS = 12
 
 
-def draw_all(results: Results, folder: Path) -> dict[str, Path]:
+def draw_all(results: StudyResults, folder: Path) -> dict[str, Path]:
     """Draw every figure of a study.
 
     Parameters
     ----------
-    results : dict
-        ``results.json``, schema 1.
+    results : StudyResults
     folder : Path
         Made if it is not there.
 
@@ -69,14 +55,11 @@ def draw_all(results: Results, folder: Path) -> dict[str, Path]:
 
     Raises
     ------
-    DataError
-        If the results are of another schema.
     MissingExtraError
         If matplotlib is not installed.
     WriteError
         If a file cannot be written.
     """
-    check_schema(results)
     matplotlib = require("matplotlib", extra="plot", needed_for="The report")
     drawn = {}
     for name, draw in FIGURES.items():
@@ -88,25 +71,27 @@ def draw_all(results: Results, folder: Path) -> dict[str, Path]:
 # ---------------------------------------------------------------- over-fitting
 
 
-def overfitting(results: Results) -> Figure:
+def overfitting(results: StudyResults) -> Figure:
     """Accuracy on each part with its interval, a block a model; the gap between the first two."""
-    models, shown = list(results["models"]), parts(results)
-    least = min(models, key=lambda model: gap(results, model).mean)
-    points = f"{label(results, least)}, {100 * gap(results, least).mean:.1f} points"
+    models, shown = list(results.models.values()), results.parts
+    least = min(models, key=lambda model: model.gap.mean)
+    points = f"{least.label}, {100 * least.gap.mean:.1f} points"
     smallest = "Smallest gap" if len(models) > 1 else "The gap"
     block = len(shown) + 1.35  # rows a model takes: its name, its parts, a space
     height = 0.29 * block * len(models) + 0.9
     figure = titled(
         f"{smallest}, training to validation: {points}",
-        f"Points: {over_seeds(n_seeds(results))}; lines and brackets: 95% intervals; shaded: the "
+        f"Points: {over_seeds(results.n_seeds)}; lines and brackets: 95% intervals; shaded: the "
         "gap; dotted: always saying the commonest genre.",
         width=WIDTH,
         height=height,
     )
     axes = place(figure, 1.25, 0.55, WIDTH - 1.85, height - 0.05)
-    axes.axvline(float(results["split"]["majority"][examined(results)]), color=SOFT, ls=":", lw=1.2)
-    for number, model in enumerate(models):
-        _block(axes, results, model, number * block)
+    axes.axvline(results.split.majority[results.examined], color=SOFT, ls=":", lw=1.2)
+    for number, (model, tint) in enumerate(
+        zip(models, colours(results.models).values(), strict=True)
+    ):
+        _block(axes, model, shown, tint, number * block)
     rows = [number * block + row for number in range(len(models)) for row in range(len(shown))]
     axes.set_yticks(rows, [NOUNS[part] for part in shown] * len(models))
     axes.tick_params(axis="y", length=0)
@@ -117,13 +102,15 @@ def overfitting(results: Results) -> Figure:
     return figure
 
 
-def _block(axes: Axes, results: Results, model: str, start: float) -> None:
-    colour, shown, distance = colours(results)[model], parts(results), gap(results, model)
-    train, valid = (accuracy(results, model, part).mean for part in ("train", "valid"))
-    axes.barh(start + 0.5, train - valid, 1, left=valid, color=colour, alpha=0.14, lw=0)
-    _label_gap(axes, [accuracy(results, model, p) for p in ("train", "valid")], distance, start)
+def _block(
+    axes: Axes, model: ModelResults, shown: Sequence[str], colour: str, start: float
+) -> None:
+    ends = model.train_accuracy, model.valid_accuracy
+    width = ends[0].mean - ends[1].mean
+    axes.barh(start + 0.5, width, 1, left=ends[1].mean, color=colour, alpha=0.14, lw=0)
+    _label_gap(axes, ends, model.gap, start)
     for row, part in enumerate(shown):
-        found, y = accuracy(results, model, part), start + row
+        found, y = model.accuracy(part), start + row
         axes.plot([found.low, found.high], [y, y], color=colour, lw=2.2, solid_capstyle="round")
         axes.plot(found.mean, y, "o", color=colour, ms=7, mec="white", mew=1)
         at = axes.get_yaxis_transform()
@@ -131,7 +118,7 @@ def _block(axes: Axes, results: Results, model: str, start: float) -> None:
                   ha="right")  # fmt: skip
         axes.text(1.18, y, f"({percent_span(found)})", transform=at, size=10, color=SOFT,
                   va="center")  # fmt: skip
-    axes.annotate(label(results, model), (0, start - 0.8), (-5, 0), color=colour, weight="bold",
+    axes.annotate(model.label, (0, start - 0.8), (-5, 0), color=colour, weight="bold",
                   xycoords=axes.get_yaxis_transform(), textcoords="offset points", size=12,
                   ha="right", va="center")  # fmt: skip
 
@@ -150,26 +137,26 @@ def _label_gap(axes: Axes, ends: Sequence[Interval], distance: Interval, start: 
 # ---------------------------------------------------------------- confusion
 
 
-def confusion_matrices(results: Results) -> Figure:
-    """One matrix a model, two in a row; of an odd number, the mean of all fills the last place."""
-    models, tint, part = list(results["models"]), colours(results), examined(results)
-    panels = [(label(results, m), confusion(results, m), tint[m]) for m in models]
+def confusion_matrices(results: StudyResults) -> Figure:
+    """One matrix a model, two in a row; the mean of all fills the last place of an odd number."""
+    part, models, tint = results.examined, results.models, colours(results.models)
+    panels = [(m.label, confusion(results, name), tint[name]) for name, m in models.items()]
+    right = [f"{label} {counts.trace():.0f}" for label, counts, _ in panels]
     if len(panels) > 1 and len(panels) % 2:
         mean = np.mean([counts for _, counts, _ in panels], axis=0)
         panels.append((f"mean of the {len(models)}", mean, "#444444"))
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    genres = [short(genre) for genre in results["data"]["genres"]]
+    genres = [short(genre) for genre in results.data.genres]
     side = max(2.6, 0.265 * len(genres))  # inches
     pad = 0.25 + 0.077 * max(len(genre) for genre in genres)
     width = max(6.2, columns * (side + pad) + 0.2)
     height = rows * (side + pad + 0.32)
     n = sum(support(results, part).values())
-    right = [f"{label(results, m)} {confusion(results, m).trace():.0f}" for m in models]
     figure = titled(
         f"Right of {n} {NOUNS[part]} recordings: {', '.join(right)}",
         f"Rows: true genre; columns: verdict. Numbers: {NOUNS[part]} recordings, "
-        f"{over_seeds(n_seeds(results))}; colour: share of the row.",
+        f"{over_seeds(results.n_seeds)}; colour: share of the row.",
         width=width,
         height=height,
     )
@@ -216,18 +203,18 @@ def _matrix(
 # ---------------------------------------------------------------- genres
 
 
-def genre_scores(results: Results) -> Figure:
+def genre_scores(results: StudyResults) -> Figure:
     """F1 of every genre, a bar a model, the weakest genre below; dots are single seeds."""
-    models, tint, part = list(results["models"]), colours(results), examined(results)
+    models, tint, part = results.models, colours(results.models), results.examined
     sizes, scores = support(results, part), genre_f1(results)
     order = list(reversed(scores))
     weak = joined(list(scores)[: max(1, min(3, len(scores) // 2))])
-    dots = "; dots: single seeds" if n_seeds(results) > 1 else ""
+    dots = "; dots: single seeds" if results.n_seeds > 1 else ""
     columns, head = _key_columns(results)
     height = (0.17 * len(models) + 0.16) * len(order) + head + 0.55
     figure = titled(
         f"Weakest: {weak}; strongest: {order[0]}",
-        f"F1 on the {NOUNS[part]} part, {over_seeds(n_seeds(results))}{dots}.",
+        f"F1 on the {NOUNS[part]} part, {over_seeds(results.n_seeds)}{dots}.",
         width=WIDTH,
         height=height,
     )
@@ -235,13 +222,12 @@ def genre_scores(results: Results) -> Figure:
     axes = place(figure, left, 0.5, WIDTH - 0.3, height - head)
     axes.grid(visible=True, axis="x")
     thick = 0.8 / len(models)
-    for number, model in enumerate(models):
-        own = results["models"][model]["per_genre"][part]
-        seeds = seed_f1(results, model)
+    for number, (name, model) in enumerate(models.items()):
+        own, seeds = model.per_genre[part], seed_f1(results, name)
         where = np.arange(len(order)) + (number - (len(models) - 1) / 2) * thick
-        axes.barh(where, [own[genre]["f1"] for genre in order], 0.86 * thick, color=tint[model],
-                  label=label(results, model), alpha=0.85)  # fmt: skip
-        if n_seeds(results) > 1:
+        axes.barh(where, [own[genre].f1 for genre in order], 0.86 * thick, color=tint[name],
+                  label=model.label, alpha=0.85)  # fmt: skip
+        if results.n_seeds > 1:
             for y, genre in zip(where, order, strict=True):
                 axes.plot(seeds[genre], [y] * len(seeds[genre]), "o", ms=3.6, color="white",
                           mec=INK, mew=0.7)  # fmt: skip
@@ -252,26 +238,26 @@ def genre_scores(results: Results) -> Figure:
     return figure
 
 
-def _key_columns(results: Results) -> tuple[int, float]:
+def _key_columns(results: StudyResults) -> tuple[int, float]:
     """Models a line of keys has room for, and the height that all lines take."""
-    longest = max(len(label(results, model)) for model in results["models"])
+    longest = max(len(model.label) for model in results.models.values())
     columns = max(1, int((WIDTH - 0.3) / (0.6 + 0.09 * longest)))
-    return columns, 0.14 + 0.22 * -(-len(results["models"]) // columns)
+    return columns, 0.14 + 0.22 * -(-len(results.models) // columns)
 
 
-def confusions(results: Results) -> Figure:
+def confusions(results: StudyResults) -> Figure:
     """The commonest errors as bars: mean over models, with a dot a model."""
     from matplotlib.ticker import MaxNLocator
 
-    models, tint, part = list(results["models"]), colours(results), examined(results)
+    models, tint, part = results.models, colours(results.models), results.examined
     pairs = confused_pairs(results, N_PAIRS)
-    sizes, genres = support(results, part), results["data"]["genres"]
+    sizes, genres = support(results, part), results.data.genres
     several = "; bars: mean of the models, dots: each" if len(models) > 1 else ""
     columns, head = _key_columns(results)
     height = 0.32 * max(1, len(pairs)) + head + 0.6
     figure = titled(
         f"Confused most: {pairs[0][0]} taken for {pairs[0][1]}" if pairs else "No errors",
-        f"Recordings of the {NOUNS[part]} part, {over_seeds(n_seeds(results))}{several}.",
+        f"Recordings of the {NOUNS[part]} part, {over_seeds(results.n_seeds)}{several}.",
         width=WIDTH,
         height=height,
     )
@@ -280,16 +266,14 @@ def confusions(results: Results) -> Figure:
     axes = place(figure, left, 0.5, WIDTH - 0.3, height - head)
     rows = np.arange(len(pairs))
     means = np.array([n for *_, n in pairs])
-    axes.barh(rows, means, 0.62, color=FAINT if len(models) > 1 else tint[models[0]])
+    axes.barh(rows, means, 0.62, color=FAINT if len(models) > 1 else next(iter(tint.values())))
     furthest = means.copy()
     cells = tuple(np.array([[genres.index(g) for g in pair[:2]] for pair in pairs], int).T)
-    for model in models:
-        own = confusion(results, model)[cells] if pairs else means
-        if len(models) == 1:
-            break
+    for name, model in models.items() if len(models) > 1 else ():
+        own = confusion(results, name)[cells] if pairs else means
         furthest = np.maximum(furthest, own)
-        axes.plot(own, rows, "o", ms=6.5, color=tint[model], mec="white", mew=0.8, clip_on=False,
-                  label=label(results, model))  # fmt: skip
+        axes.plot(own, rows, "o", ms=6.5, color=tint[name], mec="white", mew=0.8, clip_on=False,
+                  label=model.label)  # fmt: skip
     for y, (true, _, n) in enumerate(pairs):
         axes.annotate(f"{amount(n)} of {sizes[true]}", (furthest[y], y), (7, 0), size=10,
                       textcoords="offset points", va="center")  # fmt: skip
@@ -304,11 +288,11 @@ def confusions(results: Results) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[Results], Figure]] = {
+FIGURES: dict[str, Callable[[StudyResults], Figure]] = {
     "learning_curves": learning_curves,
     "overfitting": overfitting,
     "confusion": confusion_matrices,
     "genre_f1": genre_scores,
     "confusions": confusions,
-    "trust": trust,
+    "trust": reliability,
 }

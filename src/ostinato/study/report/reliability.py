@@ -1,4 +1,4 @@
-"""Figures of how far probabilities can be believed: reliability, and what it buys to abstain."""
+"""The figure of calibration: a reliability diagram, and what abstaining gains."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ostinato.plotting import FAINT, SOFT, keys, place, titled
-from ostinato.study.report.reading import Results, colours, confidences, examined, label, n_seeds
+from ostinato.study.report.reading import colours, confidences
 from ostinato.study.report.words import NOUNS, over_seeds
+from ostinato.study.results.schema import StudyResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,23 +19,23 @@ WIDTH = 7.5
 _SIDE = 2.95
 
 
-def trust(results: Results) -> Figure:
+def reliability(results: StudyResults) -> Figure:
     """Share right against stated probability (left); share right against share answered (right)."""
-    found, tint = confidences(results), colours(results)
+    found, tint = confidences(results), colours(results.models)
     height = _SIDE + 1.0
-    part = NOUNS[examined(results)]
+    part = NOUNS[results.examined]
     if not found:
         return titled(
             "No calibration",
-            "One fold without a test part: nothing is left to judge a temperature on.",
+            "One fold without a test part: no recordings are left to judge a temperature on.",
             width=WIDTH,
             height=0.2,
         )
-    best = min(found, key=lambda model: found[model]["after"]["ece"])
+    best = min(found, key=lambda model: found[model].after.ece)
     figure = titled(
-        f"Stated probabilities are {100 * found[best]['after']['ece']:.1f} points off on average "
-        f"({label(results, best)})",
-        f"{part.capitalize()} part, {over_seeds(n_seeds(results))}, after temperature. Left: on "
+        f"Stated probabilities are {100 * found[best].after.ece:.1f} points off on average "
+        f"({results.models[best].label})",
+        f"{part.capitalize()} part, {over_seeds(results.n_seeds)}, after temperature. Left: on "
         "the diagonal a probability is true; bars: 95% intervals that take recordings as "
         "independent. Right: the surest recordings are answered first.",
         width=WIDTH,
@@ -44,14 +45,13 @@ def trust(results: Results) -> Figure:
     right = place(figure, 0.75 + _SIDE + 0.85, 0.55, WIDTH - 0.2, 0.55 + _SIDE)
     left.plot([0, 1], [0, 1], color=FAINT, lw=1.5, zorder=0)
     for model, own in found.items():
-        points = own["reliability"]
-        x, y = ([p[key] for p in points] for key in ("confidence", "accuracy"))
-        errors = [[p["accuracy"] - p["low"] for p in points],
-                  [p["high"] - p["accuracy"] for p in points]]  # fmt: skip
+        points = own.reliability
+        x, y = [p.confidence for p in points], [p.accuracy for p in points]
+        errors = [[p.accuracy - p.low for p in points], [p.high - p.accuracy for p in points]]
         left.errorbar(x, y, errors, fmt="o-", color=tint[model], ms=5, lw=1.2, elinewidth=0.8,
-                      mec="white", mew=0.7, label=label(results, model))  # fmt: skip
-        curve = own["risk_coverage"]
-        right.plot(curve["coverage"], 1 - np.array(curve["risk"]), color=tint[model], lw=1.8)
+                      mec="white", mew=0.7, label=results.models[model].label)  # fmt: skip
+        curve = own.risk_coverage
+        right.plot(curve.coverage, 1 - np.array(curve.risk), color=tint[model], lw=1.8)
     left.set(xlim=(0, 1), ylim=(0, 1), xlabel="stated probability", ylabel="share right")
     right.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share answered", ylabel="share right")
     for axes in (left, right):

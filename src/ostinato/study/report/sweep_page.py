@@ -10,9 +10,10 @@ from ostinato.errors import require
 from ostinato.plotting import SOFT, STYLE, keys, place, save, titled
 from ostinato.storage import write_text
 from ostinato.study.report.page import environment
-from ostinato.study.report.reading import COLOURS
+from ostinato.study.report.reading import colours
 from ostinato.study.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
 from ostinato.study.report.words import NOUNS
+from ostinato.study.results.tables import SweepRow, SweepTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
 WIDTH = 7.5
 
 
-def write_sweep(table: dict[str, Any], folder: Path) -> Path:
+def write_sweep(table: SweepTable, folder: Path) -> Path:
     """Write ``table.md``, ``figures/accuracy.png`` and ``report.html`` of a sweep.
 
     Parameters
     ----------
-    table : dict
-        ``table.json``.
+    table : SweepTable
     folder : Path
 
     Returns
@@ -46,9 +46,9 @@ def write_sweep(table: dict[str, Any], folder: Path) -> Path:
     write_text(folder / "table.md", sweep_markdown(table))
     figures = {"accuracy": "The accuracies of the table, with their intervals."}
     with matplotlib.rc_context(STYLE):
-        drawn = along_axis(table) if table["axis"] else rows_of(table)
+        drawn = along_axis(table) if table.axis else rows_of(table)
         save(drawn, folder / "figures" / "accuracy.png")
-        if table["axis"] and any(row["gradient_norms"] for row in table["rows"]):
+        if table.axis and any(row.gradient_norms for row in table.rows):
             figures["gradients"] = "The gradient's norm in every layer, a panel a model."
             save(gradients(table), folder / "figures" / "gradients.png")
     page = (
@@ -57,9 +57,9 @@ def write_sweep(table: dict[str, Any], folder: Path) -> Path:
         .render(
             table=table,
             columns=sweep_columns(table),
-            rows=[(row, sweep_cells(table, row)) for row in table["rows"]],
+            rows=[(row, sweep_cells(table, row)) for row in table.rows],
             notes=sweep_notes(table),
-            leaks=any(row["leaks"] for row in table["rows"]),
+            leaks=any(row.leaks for row in table.rows),
             figures=[(_source(folder / "figures" / f"{k}.png"), alt) for k, alt in figures.items()],
         )
     )
@@ -71,24 +71,24 @@ def _source(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def rows_of(table: dict[str, Any]) -> Figure:
+def rows_of(table: SweepTable) -> Figure:
     """Accuracy with its interval, a line a row of the table."""
-    rows = table["rows"]
+    rows = table.rows
     height = 0.3 * len(rows) + 0.75
     figure = titled(
-        f"{NOUNS[rows[0]['part']].capitalize()} accuracy of every variant",
+        f"{NOUNS[rows[0].part].capitalize()} accuracy of every variant",
         "Points: mean over seeds; lines: 95% intervals by artist and seed.",
         width=WIDTH,
         height=height,
     )
-    names = [f"{row['variant']}, {row['label']}" for row in rows]
+    names = [f"{row.variant}, {row.label}" for row in rows]
     left = 0.3 + 0.084 * max(len(name) for name in names)
     axes = place(figure, left, 0.55, WIDTH - 0.3, height - 0.05)
-    colours = _colours(table)
+    tint = colours(_labels(rows))
     for y, row in enumerate(rows):
-        found, colour = row["accuracy"], colours[row["label"]]
-        axes.plot([found["low"], found["high"]], [y, y], color=colour, lw=2.2)
-        axes.plot(found["mean"], y, "o", color=colour, ms=7, mec="white", mew=1)
+        found, colour = row.accuracy, tint[row.label]
+        axes.plot([found.low, found.high], [y, y], color=colour, lw=2.2)
+        axes.plot(found.mean, y, "o", color=colour, ms=7, mec="white", mew=1)
     axes.set_yticks(range(len(rows)), names)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -98,12 +98,12 @@ def rows_of(table: dict[str, Any]) -> Figure:
     return figure
 
 
-def along_axis(table: dict[str, Any]) -> Figure:
+def along_axis(table: SweepTable) -> Figure:
     """Accuracy and over-fitting gap of every model against the sweep's axis, with intervals."""
-    part = NOUNS[table["rows"][0]["part"]]
+    part = NOUNS[table.rows[0].part]
     height = 5.2
     figure = titled(
-        f"Accuracy and over-fitting against {table['axis']}",
+        f"Accuracy and over-fitting against {table.axis}",
         "Points: mean over seeds; bars: 95% intervals by artist and seed.",
         width=WIDTH,
         height=height,
@@ -112,42 +112,37 @@ def along_axis(table: dict[str, Any]) -> Figure:
         (place(figure, 0.85, 2.95, WIDTH - 0.25, 4.85), "accuracy", f"{part} accuracy"),
         (place(figure, 0.85, 0.55, WIDTH - 0.25, 2.6), "gap", "gap"),
     ]
-    colours = _colours(table)
-    by_label: dict[str, list[dict[str, Any]]] = {label: [] for label in colours}
-    for row in table["rows"]:
-        by_label[row["label"]].append(row)
-    places = sorted({row["at"] for row in table["rows"]})
+    by_label = {label: [r for r in table.rows if r.label == label] for label in _labels(table.rows)}
+    tint, places = colours(by_label), _places(table.rows)
     for axes, key, name in panels:
         for number, (label, rows) in enumerate(by_label.items()):
             shift = (number - (len(by_label) - 1) / 2) * 0.08
-            x = [places.index(row["at"]) + shift for row in rows]
-            mean, low, high = ([row[key][k] for row in rows] for k in ("mean", "low", "high"))
-            errors = [
-                [m - bound for m, bound in zip(mean, low, strict=True)],
-                [bound - m for m, bound in zip(mean, high, strict=True)],
-            ]
+            x = [places.index(row.at or 0.0) + shift for row in rows]
+            found = [getattr(row, key) for row in rows]
+            mean = [f.mean for f in found]
+            errors = [[f.mean - f.low for f in found], [f.high - f.mean for f in found]]
             shown = label if key == "accuracy" else None
-            axes.errorbar(x, mean, errors, fmt="-o", color=colours[label], ms=6, mec="white",
+            axes.errorbar(x, mean, errors, fmt="-o", color=tint[label], ms=6, mec="white",
                           elinewidth=1.4, lw=1.8, label=shown)  # fmt: skip
         axes.set_xticks(range(len(places)), [f"{at:g}" for at in places])
         axes.tick_params(labelbottom=key == "gap")
         axes.grid(visible=True, axis="y")
         axes.set_ylabel(name)
         _per_cent(axes, "y")
-    panels[1][0].set_xlabel(str(table["axis"]))
+    panels[1][0].set_xlabel(str(table.axis))
     keys(figure, 0.16, height - 0.02, ncols=4, handlelength=1.4)
     return figure
 
 
-def gradients(table: dict[str, Any]) -> Figure:
+def gradients(table: SweepTable) -> Figure:
     """Norm of the gradient in every layer: a column a model, a line a place on the sweep's axis."""
-    rows = [row for row in table["rows"] if row["gradient_norms"]]
-    labels = list(dict.fromkeys(row["label"] for row in rows))
+    rows = [row for row in table.rows if row.gradient_norms]
+    labels = _labels(rows)
     height = 5.3
     figure = titled(
         "Gradient norm by layer",
         "Layer 1 is nearest to the frames. Before clipping, mean of the runs; bands: from the "
-        f"smallest run to the largest. A line for each {table['axis']}.",
+        f"smallest run to the largest. A line for each {table.axis}.",
         width=WIDTH,
         height=height,
     )
@@ -162,7 +157,7 @@ def gradients(table: dict[str, Any]) -> Figure:
                 axes.sharex(first)
                 axes.sharey(first)
             first = first or axes
-            _draw_gradients(axes, [row for row in rows if row["label"] == label], when, rows)
+            _draw_gradients(axes, [row for row in rows if row.label == label], when, rows)
             axes.tick_params(labelleft=number == 0, labelbottom=when == "all_epochs")
             if when == "first_epoch":
                 axes.set_title(label, size=11, weight="bold")
@@ -176,19 +171,19 @@ def gradients(table: dict[str, Any]) -> Figure:
     return figure
 
 
-def _draw_gradients(
-    axes: Axes, rows: list[dict[str, Any]], when: str, all_rows: list[dict[str, Any]]
-) -> None:
+def _draw_gradients(axes: Axes, rows: list[SweepRow], when: str, all_rows: list[SweepRow]) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    places = sorted({row["at"] for row in all_rows})
+    places = _places(all_rows)
     shades = _shades(len(places))
     for row in rows:
-        shade = shades[places.index(row["at"])]
-        layers = range(1, len(row["gradient_norms"]) + 1)
-        norms = [layer[when] for layer in row["gradient_norms"]]
-        low, mean, high = ([norm[key] for norm in norms] for key in ("low", "mean", "high"))
-        axes.plot(layers, mean, "-o", color=shade, ms=4, lw=1.6, label=f"{row['at']:g}")
+        at = row.at or 0.0
+        shade = shades[places.index(at)]
+        norms = [getattr(layer, when) for layer in row.gradient_norms or ()]
+        layers = range(1, len(norms) + 1)
+        means = [norm.mean for norm in norms]
+        axes.plot(layers, means, "-o", color=shade, ms=4, lw=1.6, label=f"{at:g}")
+        low, high = [norm.low for norm in norms], [norm.high for norm in norms]
         axes.fill_between(layers, low, high, color=shade, alpha=0.15, lw=0)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -213,6 +208,9 @@ def _per_cent(axes: Axes, which: str) -> None:
     axis.label.set_color(SOFT)
 
 
-def _colours(table: dict[str, Any]) -> dict[str, str]:
-    labels = list(dict.fromkeys(row["label"] for row in table["rows"]))
-    return {label: COLOURS[k % len(COLOURS)] for k, label in enumerate(labels)}
+def _labels(rows: list[SweepRow]) -> list[str]:
+    return list(dict.fromkeys(row.label for row in rows))
+
+
+def _places(rows: list[SweepRow]) -> list[float]:
+    return sorted({row.at or 0.0 for row in rows})

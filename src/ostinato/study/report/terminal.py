@@ -16,43 +16,20 @@ from ostinato.study.report.findings import (
     headline,
     together,
 )
-from ostinato.study.report.reading import (
-    Results,
-    accuracy,
-    check_schema,
-    examined,
-    label,
-    n_recordings,
-    n_seeds,
-    parts,
-    winner,
-)
-from ostinato.study.report.words import NOUNS, over_seeds, percent, points
-
-COLUMNS = {"valid": "Valid", "test": "Test"}
+from ostinato.study.report.reading import winner
+from ostinato.study.report.words import NOUNS, over_seeds, percent, percent_with_span, points
+from ostinato.study.results.schema import StudyResults
 
 
-def summary_table(results: Results) -> Table:
-    """One row a model; fits 80 columns.
-
-    Parameters
-    ----------
-    results : dict
-        ``results.json``, schema 1.
-
-    Raises
-    ------
-    DataError
-        If the results are of another schema.
-    """
-    check_schema(results)
-    part = examined(results)
+def summary_table(results: StudyResults) -> Table:
+    """One row a model; fits 80 columns."""
+    part, judged = results.examined, results.parts[1:]
     table = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
-        title=Text(str(results["title"])),
+        title=Text(results.title),
         caption=Text(
-            f"{over_seeds(n_seeds(results)).capitalize()}; {n_recordings(results, part):,} "
+            f"{over_seeds(results.n_seeds).capitalize()}; {results.n_recordings(part):,} "
             f"{NOUNS[part]} recordings. In brackets: 95% interval. Gap: training minus validation "
             "accuracy, in points.",
         ),
@@ -60,54 +37,33 @@ def summary_table(results: Results) -> Table:
         caption_justify="left",
     )
     table.add_column("Model")
-    table.add_column("Parameters", justify="right")
-    for name in parts(results)[1:]:
-        table.add_column(COLUMNS[name], justify="right")
-    table.add_column("Macro-F1", justify="right")
-    table.add_column("Gap", justify="right")
-    table.add_column("s/run", justify="right")
-    for name, model in results["models"].items():
-        style = "bold" if name == winner(results) else ""
+    for head in ("Parameters", *(p.capitalize() for p in judged), "Macro-F1", "Gap", "s/run"):
+        table.add_column(head, justify="right")
+    best = winner(results)
+    for name, model in results.models.items():
+        scores = {p: model.accuracy(p) for p in judged}
         cells = [
-            label(results, name),
-            f"{model['parameters']:,}",
-            *(_cell(results, name, p) for p in parts(results)[1:]),
-            f"{model[f'{part}_macro_f1']['mean']:.3f}",
-            points(model["gap"]["mean"]),
-            f"{model['seconds']:.1f}",
+            model.label,
+            f"{model.parameters:,}",
+            *(percent_with_span(s) if p == part else percent(s.mean) for p, s in scores.items()),
+            f"{model.macro_f1(part).mean:.3f}",
+            points(model.gap.mean),
+            f"{model.seconds:.1f}",
         ]
-        table.add_row(*(Text(cell) for cell in cells), style=style)
+        table.add_row(*(Text(cell) for cell in cells), style="bold" if name == best else "")
     return table
 
 
-def _cell(results: Results, model: str, part: str) -> str:
-    found = accuracy(results, model, part)
-    if part != examined(results):
-        return percent(found.mean)
-    return f"{percent(found.mean)} ({100 * found.low:.1f}-{100 * found.high:.1f})"
-
-
-def print_summary(results: Results, console: Console) -> None:
+def print_summary(results: StudyResults, console: Console) -> None:
     """Print the table; the main result, over-fitting and the weakest genres in a sentence each.
 
-    Where there are so few recordings that the table's intervals are not to be believed, say so.
-
-    Parameters
-    ----------
-    results : dict
-        ``results.json``, schema 1.
-    console : rich.console.Console
-
-    Raises
-    ------
-    DataError
-        If the results are of another schema.
+    A leaking split, a test part of few recordings and one that was used before are said, too.
     """
     console.print(summary_table(results))
-    if examined(results) != "test" and not results["split"]["leaks"]:
+    if results.examined != "test" and not results.split.leaks:
         console.print(Text("Validation figures: for choosing, not a result."))
     console.print(Text(headline(results)))
-    if len(results["models"]) == 1 and n_seeds(results) > 1:
+    if len(results.models) == 1 and results.n_seeds > 1:
         console.print(Text(together(results)))
     found = findings(results)
     for finding in found:

@@ -1,4 +1,4 @@
-"""Figures as plain words: per cent, points, intervals, lists; and the form of a finding.
+"""Figures as plain words: percentages, points, intervals; and the form of a finding.
 
 All text is plain ASCII where it states a figure, so that every terminal can show it.
 """
@@ -57,16 +57,31 @@ def percent_span(interval: Interval) -> str:
     return f"{_tenths(interval.low):.1f} to {_tenths(interval.high):.1f}"
 
 
+def percent_with_span(interval: Interval) -> str:
+    """An accuracy with its bounds, short: ``54.1% (48.0-60.1)``."""
+    return f"{percent(interval.mean)} ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
+
+
 def points_span(interval: Interval) -> str:
     """Bounds of a difference: ``-2.9 to +9.0``."""
     return f"{points(interval.low)} to {points(interval.high)}"
 
 
+def points_with_span(interval: Interval) -> str:
+    """A difference with its bounds: ``+3.1 (-2.9 to +9.0)``."""
+    return f"{points(interval.mean)} ({points_span(interval)})"
+
+
 def p_value(p: float) -> str:
     """``p = 0.81``, ``p = 0.034``, ``p < 0.001``."""
+    return f"p {bare_p(p)}" if p < 0.001 else f"p = {bare_p(p)}"
+
+
+def bare_p(p: float) -> str:
+    """``0.81``, ``0.034``, ``< 0.001``: a p value for a column of them."""
     if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def count(n: int, noun: str) -> str:

@@ -1,8 +1,31 @@
-"""Finished runs -> the record of a study (``results.json``: ``docs/reference/results.md``)."""
+"""What a study found: typed results, and the files that hold them. Reading needs no torch."""
 
 from __future__ import annotations
 
-from ostinato.study.results.collect import SCHEMA, collect, predictions_csv
-from ostinato.study.results.pool import Records, Verdicts
+from ostinato.study.results.files import (
+    RESULTS,
+    RUN,
+    parse_results,
+    plain,
+    read_results,
+    read_run,
+    to_json,
+    write_results,
+    write_run,
+)
+from ostinato.study.results.schema import SCHEMA, RunRecord, StudyResults
 
-__all__ = ["SCHEMA", "Records", "Verdicts", "collect", "predictions_csv"]
+__all__ = [
+    "RESULTS",
+    "RUN",
+    "SCHEMA",
+    "RunRecord",
+    "StudyResults",
+    "parse_results",
+    "plain",
+    "read_results",
+    "read_run",
+    "to_json",
+    "write_results",
+    "write_run",
+]

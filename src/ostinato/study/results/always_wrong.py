@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets import Corpus
 from ostinato.study.results.pool import Pool, Verdicts
+from ostinato.study.results.schema import Missed, MissedRecording
 
 
-def missed(corpus: Corpus, pool: Pool, verdicts: Verdicts) -> dict[str, Any]:
+def always_wrong(corpus: Corpus, pool: Pool, verdicts: Verdicts) -> Missed:
     """Recordings that no model named rightly with any seed, the most confident errors first.
 
     Parameters
@@ -23,13 +23,6 @@ def missed(corpus: Corpus, pool: Pool, verdicts: Verdicts) -> dict[str, Any]:
         The examined part.
     verdicts : by model, seed and fold
         Probabilities of each part.
-
-    Returns
-    -------
-    dict
-        ``n``: different recordings of the part; ``trainings``: verdicts on each of them;
-        ``recordings``: one entry each, with what was said of it most often, by what share of the
-        trainings, and with what mean probability.
     """
     probabilities = np.stack(
         [pool.probabilities(folds) for seeds in verdicts.values() for folds in seeds]
@@ -41,8 +34,8 @@ def missed(corpus: Corpus, pool: Pool, verdicts: Verdicts) -> dict[str, Any]:
         for position, rows in rows_of.items()
         if wrong[rows].all()
     ]
-    entries.sort(key=lambda entry: -entry["probability"])
-    return {"n": len(rows_of), "trainings": len(probabilities), "recordings": entries}
+    entries.sort(key=lambda entry: -entry.probability)
+    return Missed(part=pool.part, n=len(rows_of), trainings=len(probabilities), recordings=entries)
 
 
 def _rows(positions: NDArray[np.int64]) -> Mapping[int, list[int]]:
@@ -53,18 +46,18 @@ def _rows(positions: NDArray[np.int64]) -> Mapping[int, list[int]]:
     return rows
 
 
-def _entry(corpus: Corpus, position: int, probabilities: NDArray[np.float64]) -> dict[str, Any]:
+def _entry(corpus: Corpus, position: int, probabilities: NDArray[np.float64]) -> MissedRecording:
     """What the trainings said [shape=(training, genre)] of one recording."""
     recording = corpus.recordings[position]
     said = probabilities.argmax(axis=1).tolist()
     genre, times = Counter(said).most_common(1)[0]
-    return {
-        "id": recording.id,
-        "genre": recording.genre,
-        "artist": recording.artist,
-        "title": recording.title,
-        "faults": list(recording.faults),
-        "said": corpus.genres[genre],
-        "share": times / len(said),
-        "probability": float(probabilities[:, genre].mean()),
-    }
+    return MissedRecording(
+        id=recording.id,
+        genre=recording.genre,
+        artist=recording.artist,
+        title=recording.title,
+        faults=list(recording.faults),
+        said=corpus.genres[genre],
+        share=times / len(said),
+        probability=float(probabilities[:, genre].mean()),
+    )

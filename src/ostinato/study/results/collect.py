@@ -1,13 +1,14 @@
-"""Finished runs -> the record of a study (``results.json``: ``docs/reference/results.md``)."""
+"""Finished runs -> the results of a study."""
 
 from __future__ import annotations
 
 import csv
 import io
 import itertools
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -25,23 +26,45 @@ from ostinato.datasets.splits import (
 )
 from ostinato.errors import DataError
 from ostinato.evaluation import intervals, paired
-from ostinato.evaluation.intervals import MetricIntervals
-from ostinato.evaluation.metrics import Metrics, evaluate
-from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
+from ostinato.evaluation.intervals import GenreIntervals
+from ostinato.evaluation.metrics import GenreMetrics, evaluate
+from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap, wilson
 from ostinato.models import family
 from ostinato.study.config import StudyConfig
-from ostinato.study.results.always_wrong import missed
+from ostinato.study.results.always_wrong import always_wrong
 from ostinato.study.results.confidence import confidence
 from ostinato.study.results.pool import Pool, Records, Verdicts
+from ostinato.study.results.schema import (
+    SCHEMA,
+    Accuracy,
+    ArtistFreeAccuracy,
+    Bounds,
+    Census,
+    Comparison,
+    CorrectedT,
+    DataFacts,
+    Ensemble,
+    Fairness,
+    FoldFacts,
+    GapComparison,
+    GenreScores,
+    GradientNorm,
+    MacroF1,
+    ModelResults,
+    Run,
+    RunRecord,
+    SeedInterval,
+    SeedMean,
+    SplitFacts,
+    StudyResults,
+)
 from ostinato.study.training_run import Probabilities
-
-SCHEMA = 1
 
 
 def collect(
     config: StudyConfig, corpus: Corpus, split: Split, records: Records, verdicts: Verdicts
-) -> dict[str, Any]:
-    """All figures of a study, as plain values.
+) -> StudyResults:
+    """All figures of a study.
 
     Parameters
     ----------
@@ -60,23 +83,24 @@ def collect(
         name: {part: pools[part].term(name, verdicts[name]) for part in parts}
         for name in config.models
     }
-    return {
-        "schema": SCHEMA,
-        "ostinato": __version__,
-        "title": _title(config, split),
-        "config": config.to_dict(),
-        "data": _data(corpus),
-        "split": _split(corpus, split, pools, judged),
-        "fairness": _fairness(config, records),
-        "models": {
-            name: _model(name, config, corpus, pools, records[name], verdicts[name], terms[name])
-            | _artist_free(corpus, split, pools, terms[name])
+    return StudyResults(
+        schema=SCHEMA,
+        ostinato=__version__,
+        title=_title(config, split),
+        config=json.loads(json.dumps(config.to_dict())),  # lists for tuples, as they are read back
+        data=_data(corpus),
+        split=_split(corpus, split, pools, judged),
+        fairness=_fairness(config, records),
+        models={
+            name: _model(
+                name, config, corpus, split, pools, records[name], verdicts[name], terms[name]
+            )
             for name in config.models
         },
-        "missed": {"part": judged[-1], **missed(corpus, pools[judged[-1]], verdicts)},
-        "comparisons": _comparisons(terms, pools[judged[-1]], split),
-        "gap_comparisons": _gap_comparisons(terms),
-    }
+        missed=always_wrong(corpus, pools[judged[-1]], verdicts),
+        comparisons=_comparisons(terms, pools[judged[-1]], split),
+        gap_comparisons=_gap_comparisons(terms),
+    )
 
 
 def _title(config: StudyConfig, split: Split) -> str:
@@ -104,59 +128,60 @@ def predictions_csv(corpus: Corpus, split: Split, verdicts: Verdicts) -> str:
     return text.getvalue()
 
 
-def _data(corpus: Corpus) -> dict[str, Any]:
-    return {
-        "name": corpus.name,
-        "source": corpus.source,
-        "genres": list(corpus.genres),
-        "n_recordings": len(corpus),
-        "spec": corpus.spec.to_dict(),
-        "frames": corpus.spec.describe(),
-        "skipped": [{"id": s.id, "reason": s.reason} for s in corpus.skipped],
-        "left_out": dict(corpus.left_out),
-        "notes": list(corpus.notes),
-        "artists_known": any(artist is not None for artist in corpus.artists),
-    }
+def _data(corpus: Corpus) -> DataFacts:
+    return DataFacts(
+        name=corpus.name,
+        source=corpus.source,
+        genres=list(corpus.genres),
+        n_recordings=len(corpus),
+        spec=corpus.spec.to_dict(),
+        frames=corpus.spec.describe(),
+        skipped=list(corpus.skipped),
+        left_out=dict(corpus.left_out),
+        notes=list(corpus.notes),
+        artists_known=any(artist is not None for artist in corpus.artists),
+    )
 
 
 def _split(
     corpus: Corpus, split: Split, pools: Mapping[str, Pool], judged: Sequence[str]
-) -> dict[str, Any]:
+) -> SplitFacts:
     # Only the parts that were examined: an untouched test part is not described either.
-    majority = {part: float(np.bincount(pools[part].labels).max()) for part in judged}
-    return {
-        "name": split.name,
-        "leaks": split.leaks,
-        "repeats": split.repeats,
-        "notes": list(split.notes),
-        "folds": [
-            {
-                "parts": {part: _census(corpus, fold, part) for part in pools},
-                "shared_artists": {
-                    part: n for part, n in shared_artists(corpus, fold).items() if part in pools
-                },
-                "shared_recordings": {
-                    part: n for part, n in shared_recordings(corpus, fold).items() if part in pools
-                },
-            }
+    def shown(by_part: Mapping[str, int]) -> dict[str, int]:
+        return {part: n for part, n in by_part.items() if part in pools}
+
+    return SplitFacts(
+        name=split.name,
+        leaks=split.leaks,
+        repeats=split.repeats,
+        notes=list(split.notes),
+        folds=[
+            FoldFacts(
+                parts={part: _census(corpus, fold, part) for part in pools},
+                shared_artists=shown(shared_artists(corpus, fold)),
+                shared_recordings=shown(shared_recordings(corpus, fold)),
+            )
             for fold in split.folds
         ],
-        "majority": {part: n / len(pools[part].labels) for part, n in majority.items()},
-    }
+        majority={
+            part: float(np.bincount(pools[part].labels).max()) / len(pools[part].labels)
+            for part in judged
+        },
+    )
 
 
-def _census(corpus: Corpus, fold: Fold, part: str) -> dict[str, Any]:
+def _census(corpus: Corpus, fold: Fold, part: str) -> Census:
     members = [corpus.recordings[i] for i in corpus.positions(fold.part(part))]
     artists = {(r.genre, r.artist) for r in members if r.artist is not None}
-    return {
-        "n": len(members),
-        "per_genre": dict(sorted(Counter(r.genre for r in members).items())),
-        "artists_per_genre": dict(sorted(Counter(genre for genre, _ in artists).items())),
-        "unknown_artists": sum(r.artist is None for r in members),
-    }
+    return Census(
+        n=len(members),
+        per_genre=dict(sorted(Counter(r.genre for r in members).items())),
+        artists_per_genre=dict(sorted(Counter(genre for genre, _ in artists).items())),
+        unknown_artists=sum(r.artist is None for r in members),
+    )
 
 
-def _fairness(config: StudyConfig, records: Records) -> dict[str, Any]:
+def _fairness(config: StudyConfig, records: Records) -> Fairness:
     t = config.training
     n_epochs = f"{t.epochs} epochs, a random window of each training track an epoch"
     same = [
@@ -190,36 +215,31 @@ def _fairness(config: StudyConfig, records: Records) -> dict[str, Any]:
         )
     if "baseline" in config.models:
         differ.append(
-            "the baseline is solved for: it hears all windows of the training part once and "
+            "the baseline is solved for: it sees all windows of the training part once and "
             "unaugmented, so its seeds are alike, and its learning curve is one point"
         )
-    return {
-        "parameters": {name: records[name][0][0]["parameters"] for name in config.models},
-        "same": same,
-        "differ": differ,
-    }
+    return Fairness(
+        parameters={name: records[name][0][0].parameters for name in config.models},
+        same=same,
+        differ=differ,
+    )
 
 
 def _model(
     name: str,
     config: StudyConfig,
     corpus: Corpus,
+    split: Split,
     pools: Mapping[str, Pool],
-    records: Sequence[Sequence[dict[str, Any]]],
+    records: Sequence[Sequence[RunRecord]],
     verdicts: Sequence[Sequence[Probabilities]],
     terms: Mapping[str, Term],
-) -> dict[str, Any]:
+) -> ModelResults:
     runs = [run for folds in records for run in folds]
     judged = [part for part in pools if part != "train"]
     metrics = {
         part: [evaluate(pool.labels, pool.probabilities(f), corpus.genres) for f in verdicts]
         for part, pool in pools.items()
-    }
-    result: dict[str, Any] = {
-        "label": family(name).label,
-        "settings": config.to_dict()["settings"][name],
-        "parameters": runs[0]["parameters"],
-        "seconds": float(np.mean([run["seconds"] for run in runs])),
     }
     spans = {
         part: intervals.evaluate(
@@ -227,137 +247,134 @@ def _model(
         )
         for part in judged
     }
+    by_part: dict[str, Any] = {}
     for part in pools:
         accuracies = [m.accuracy for m in metrics[part]]
-        result[f"{part}_accuracy"] = _accuracy(terms[part], pools[part]) | {"seeds": accuracies}
-        macro = spans[part].macro_f1.to_dict() if part in spans else {}
-        result[f"{part}_macro_f1"] = macro | _over_seeds([m.macro_f1 for m in metrics[part]])
+        by_part[f"{part}_accuracy"] = _accuracy(terms[part], pools[part], accuracies)
+        macro = _over_seeds([m.macro_f1 for m in metrics[part]])
+        span = asdict(spans[part].macro_f1) if part in spans else {}
+        by_part[f"{part}_macro_f1"] = MacroF1(**(span | asdict(macro)))
     gaps = [
         t.accuracy - v.accuracy for t, v in zip(metrics["train"], metrics["valid"], strict=True)
     ]
-    gap = bootstrap([terms["train"], terms["valid"].minus()])
-    last = [float(np.mean([run["last_epoch"]["gap"] for run in folds])) for folds in records]
-    result |= {
-        "gap": gap.to_dict() | {"seeds": gaps},
-        "gap_last_epoch": _over_seeds(last),
-        "ensemble": {part: _ensemble(pools[part], verdicts) for part in judged},
-        "per_genre": {part: _per_genre(metrics[part], spans[part]) for part in judged},
-        "confusion": {
+    return ModelResults(
+        label=family(name).label,
+        settings=json.loads(json.dumps(config.to_dict()["settings"][name])),
+        parameters=runs[0].parameters,
+        seconds=float(np.mean([run.seconds for run in runs])),
+        **by_part,
+        test_accuracy_artist_free=(
+            _artist_free(corpus, split, pools["test"], terms["test"]) if "test" in pools else None
+        ),
+        gap=SeedInterval(**asdict(bootstrap([terms["train"], terms["valid"].minus()])), seeds=gaps),
+        gap_last_epoch=_over_seeds(
+            [float(np.mean([run.last_epoch.gap for run in folds])) for folds in records]
+        ),
+        ensemble={part: _ensemble(pools[part], verdicts) for part in judged},
+        per_genre={
+            part: {
+                genre: _genre([m.per_genre[genre] for m in metrics[part]], own)
+                for genre, own in spans[part].per_genre.items()
+            }
+            for part in judged
+        },
+        confusion={
             part: np.mean([m.confusion for m in metrics[part]], axis=0).tolist() for part in judged
         },
-        "confidence": confidence(pools["valid"], pools[judged[-1]], verdicts),
-        "ensemble_confidence": confidence(
+        confidence=confidence(pools["valid"], pools[judged[-1]], verdicts),
+        ensemble_confidence=confidence(
             pools["valid"], pools[judged[-1]], [_mean_of_seeds(verdicts)]
         ),
-    }
-    gradients = _gradient_norms([run["curves"] for run in runs])
-    if gradients:
-        result["gradient_norms"] = gradients
-    dropped = ("ostinato", "family", "parameters")
-    result["runs"] = [{k: v for k, v in run.items() if k not in dropped} for run in runs]
-    return result
+        gradient_norms=_gradient_norms([run.curves for run in runs]) or None,
+        runs=[Run(**{f.name: getattr(run, f.name) for f in fields(Run)}) for run in runs],
+    )
 
 
-def _gradient_norms(curves: Sequence[Mapping[str, list[float]]]) -> list[dict[str, Any]]:
-    """Of every recurrent layer, in the first epoch and in all: mean over runs, and their range."""
+def _over_seeds(values: Sequence[float]) -> SeedMean:
+    return SeedMean(mean=float(np.mean(values)), seeds=list(values))
+
+
+def _accuracy(term: Term, pool: Pool, seeds: list[float]) -> Accuracy:
+    """With its interval by artist, and beside it the one that takes tracks for independent."""
+    found = bootstrap([term])
+    beside = wilson(found.mean, np.unique(pool.positions).size)
+    return Accuracy(**asdict(found), seeds=seeds, wilson=Bounds(low=beside.low, high=beside.high))
+
+
+def _gradient_norms(curves: Sequence[Mapping[str, list[float | None]]]) -> list[GradientNorm]:
+    """Gradient norm of every recurrent layer, in the first epoch and over all epochs."""
+
+    def over_runs(norms: NDArray[np.float64]) -> Interval:
+        return Interval(float(norms.mean()), float(norms.min()), float(norms.max()))
+
     found = []
     for name in (name for name in curves[0] if name.startswith("gradient_")):
-        norms = np.array([run[name] for run in curves])  # (run, epoch)
-        times = {"first_epoch": norms[:, 0], "all_epochs": norms.mean(axis=1)}
-        found.append(
-            {
-                when: {"mean": float(n.mean()), "low": float(n.min()), "high": float(n.max())}
-                for when, n in times.items()
-            }
-        )
+        norms = np.array([run[name] for run in curves], dtype=np.float64)  # (run, epoch)
+        first, whole = norms[:, 0], norms.mean(axis=1)
+        found.append(GradientNorm(first_epoch=over_runs(first), all_epochs=over_runs(whole)))
     return found
 
 
-def _artist_free(
-    corpus: Corpus, split: Split, pools: Mapping[str, Pool], terms: Mapping[str, Term]
-) -> dict[str, Any]:
+def _artist_free(corpus: Corpus, split: Split, pool: Pool, term: Term) -> ArtistFreeAccuracy | None:
     """Accuracy on the test recordings by no known artist of train or valid, where others are."""
-    if "test" not in pools:
-        return {}
-    pool, correct = pools["test"], terms["test"].correct
     free = np.concatenate(
         [np.isin(fold.test, artist_free(corpus, fold)) for fold in split.folds]
     )  # (n_recordings,)
     if free.all() or not free.any():
-        return {}
+        return None
     artists = [corpus.recordings[i].artist for i in pool.positions[free]]
     clusters = Clusters.by_artist(pool.labels[free], artists)
-    interval = bootstrap([Term(correct[:, free], clusters, terms["test"].model)])
-    seeds = correct[:, free].mean(axis=1).tolist()
-    figures = {"n": int(free.sum())} | interval.to_dict() | {"seeds": seeds}
-    return {"test_accuracy_artist_free": figures}
+    correct = term.correct[:, free]
+    found = bootstrap([Term(correct, clusters, term.model)])
+    seeds = correct.mean(axis=1).tolist()
+    return ArtistFreeAccuracy(**asdict(found), seeds=seeds, n=int(free.sum()))
 
 
-def _over_seeds(values: list[float]) -> dict[str, Any]:
-    return {"mean": float(np.mean(values)), "seeds": values}
-
-
-def _ensemble(pool: Pool, seeds: Sequence[Sequence[Probabilities]]) -> dict[str, float]:
+def _ensemble(pool: Pool, seeds: Sequence[Sequence[Probabilities]]) -> Ensemble:
     """Verdicts by the mean of the seeds' probabilities: another system than any one seed."""
     mean = pool.probabilities(_mean_of_seeds(seeds))
     term = Term((mean.argmax(axis=1) == pool.labels)[None], pool.clusters, "ensemble")
-    interval = bootstrap([term])
-    return {"accuracy": interval.mean, "low": interval.low, "high": interval.high}
+    found = bootstrap([term])
+    return Ensemble(accuracy=found.mean, low=found.low, high=found.high)
 
 
 def _mean_of_seeds(seeds: Sequence[Sequence[Probabilities]]) -> list[Probabilities]:
-    """Of every fold, each part's probabilities: mean over the seeds."""
+    """Mean over the seeds of each part's probabilities, fold by fold."""
     return [
         {part: np.mean([fold[part] for fold in folds], axis=0) for part in folds[0]}
         for folds in zip(*seeds, strict=True)
     ]
 
 
-def _accuracy(term: Term, pool: Pool) -> dict[str, Any]:
-    """With its interval by artist, and beside it the one that takes tracks for independent."""
-    found = bootstrap([term])
-    beside = wilson(found.mean, np.unique(pool.positions).size)
-    return found.to_dict() | {"wilson": {"low": beside.low, "high": beside.high}}
-
-
-def _per_genre(metrics: Sequence[Metrics], spans: MetricIntervals) -> dict[str, Any]:
-    """Mean precision, recall and F1 of every genre over the seeds, with intervals by artist."""
-    found: dict[str, Any] = {}
-    for genre, facts in metrics[0].per_genre.items():
-        own = spans.per_genre[genre]
-        scores = {"precision": own.precision, "recall": own.recall, "f1": own.f1}
-        found[genre] = (
-            {key: float(np.mean([getattr(m.per_genre[genre], key) for m in metrics]))
-             for key in scores}
-            | {"support": facts.support, "artists": own.artists}
-            | {"intervals": {key: [span.low, span.high] for key, span in scores.items()}}
-        )  # fmt: skip
-    return found
+def _genre(seeds: Sequence[GenreMetrics], own: GenreIntervals) -> GenreScores:
+    """Mean precision, recall and F1 of a genre over the seeds, with intervals by artist."""
+    spans = {"precision": own.precision, "recall": own.recall, "f1": own.f1}
+    return GenreScores(
+        **{key: float(np.mean([getattr(m, key) for m in seeds])) for key in spans},
+        support=seeds[0].support,
+        artists=own.artists,
+        intervals={key: (span.low, span.high) for key, span in spans.items()},
+    )
 
 
 def _comparisons(
     terms: Mapping[str, Mapping[str, Term]], pool: Pool, split: Split
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Every pair of models on a part, the better first: the difference, and tests of it."""
     correct = {name: by_part[pool.part].correct for name, by_part in terms.items()}
     return [
-        {
-            "part": pool.part,
-            "a": pair.a,
-            "b": pair.b,
-            "difference": pair.difference.to_dict(),
-            "p": pair.sign_flip.p,
-            "p_holm": pair.p_holm,
-            "mcnemar": asdict(pair.mcnemar) if pair.mcnemar else None,
-            "corrected_t": _corrected_t(correct[pair.a], correct[pair.b], pool, split),
-        }
+        Comparison.of(
+            pair,
+            part=pool.part,
+            corrected_t=_corrected_t(correct[pair.a], correct[pair.b], pool, split),
+        )
         for pair in paired.evaluate(correct, pool.clusters)
     ]
 
 
 def _corrected_t(
     a: NDArray[np.bool_], b: NDArray[np.bool_], pool: Pool, split: Split
-) -> dict[str, Any] | None:
+) -> CorrectedT | None:
     """The test over folds that were drawn repeatedly; None where they were drawn once.
 
     Seeds are averaged within a fold: they are no folds of their own.
@@ -375,22 +392,14 @@ def _corrected_t(
         )
     except DataError:  # the same difference in every fold: nothing to measure it by
         return None
-    return asdict(found) | {"folds": len(split.folds), "repeats": split.repeats}
+    return CorrectedT(**vars(found), folds=len(split.folds), repeats=split.repeats)
 
 
-def _gap_comparisons(terms: Mapping[str, Mapping[str, Term]]) -> list[dict[str, Any]]:
+def _gap_comparisons(terms: Mapping[str, Mapping[str, Term]]) -> list[GapComparison]:
+    gaps = {name: (own["train"], own["valid"].minus()) for name, own in terms.items()}
     return [
-        {
-            "a": a,
-            "b": b,
-            "difference": bootstrap(
-                [
-                    terms[a]["train"],
-                    terms[a]["valid"].minus(),
-                    terms[b]["train"].minus(),
-                    terms[b]["valid"],
-                ]
-            ).to_dict(),
-        }
-        for a, b in itertools.combinations(terms, 2)
+        GapComparison(
+            a=a, b=b, difference=bootstrap([*gaps[a], *(term.minus() for term in gaps[b])])
+        )
+        for a, b in itertools.combinations(gaps, 2)
     ]

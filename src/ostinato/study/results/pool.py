@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Split
 from ostinato.evaluation.significance import Clusters, Term
+from ostinato.study.results.schema import RunRecord
 from ostinato.study.training_run import Probabilities
 
 # By model, then seed, then fold.
-Records = Mapping[str, Sequence[Sequence[dict[str, Any]]]]
+Records = Mapping[str, Sequence[Sequence[RunRecord]]]
 Verdicts = Mapping[str, Sequence[Sequence[Probabilities]]]
 
 
@@ -26,7 +26,7 @@ class Pool:
     ----------
     part : str
     positions : int array [shape=(n,)]
-        Rows of the corpus. A recording stands more than once where it is in the part of several
+        Rows of the corpus. A recording occurs more than once where it is in the part of several
         folds (train).
     folds : int array [shape=(n,)]
         The fold of each row.
@@ -49,7 +49,7 @@ class Pool:
         self.clusters = Clusters.by_artist(self.labels, [artists[i] for i in self.positions])
 
     def probabilities(self, folds: Sequence[Probabilities]) -> NDArray[np.float64]:
-        """Of one seed, folds end to end [shape=(n, n_genres)]."""
+        """Probabilities of one seed, folds end to end [shape=(n, n_genres)]."""
         return np.concatenate([fold[self.part] for fold in folds if self.part in fold])
 
     def said(self, seeds: Sequence[Sequence[Probabilities]]) -> NDArray[np.int64]:

@@ -1,0 +1,464 @@
+"""What a study found, as frozen dataclasses: ``results.json`` of a study, ``run.json`` of a run.
+
+Every key of the two files is a field here, explained in ``docs/reference/results.md``. A field with
+a default of None is absent from the file where it is None; any other None is written as null. The
+files are read and written in :mod:`ostinato.study.results.files`.
+
+Shares, accuracies, precisions, recalls and F1 are fractions in [0, 1]; losses are in nats; times in
+seconds. A part is ``"train"``, ``"valid"`` or ``"test"``. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import TypeAdapter
+
+from ostinato.datasets.corpus import Skipped
+from ostinato.datasets.splits import PARTS
+from ostinato.errors import UsageError
+from ostinato.evaluation import paired
+from ostinato.evaluation.metrics import GenreMetrics, Metrics
+from ostinato.evaluation.paired import McNemar
+from ostinato.evaluation.significance import Interval
+
+SCHEMA = 1
+
+#: Settings, as nested tables of plain values.
+Table = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A claim that a study puts to the test: one model is better than others.
+
+    Attributes
+    ----------
+    model : str
+        The family that is claimed to be best.
+    better_than : tuple of str
+        The families that it is claimed to beat.
+    over_fits_least : bool
+        Whether it is claimed to over-fit less than they do.
+    hardest_genres : tuple of str
+        The genres that are claimed to be misclassified most.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    model: str
+    better_than: tuple[str, ...]
+    over_fits_least: bool = False
+    hardest_genres: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.better_than or self.model in self.better_than:
+            raise UsageError(
+                "claim.better_than: expected one or more models other than claim.model, "
+                f"'{self.model}'; got {', '.join(self.better_than) or 'none'}."
+            )
+
+
+# ---------------- data and split
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """The corpus that a study was run on."""
+
+    name: str
+    source: str
+    genres: list[str]
+    n_recordings: int
+    spec: Table
+    frames: str
+    skipped: list[Skipped]
+    left_out: dict[str, int]
+    notes: list[str]
+    artists_known: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Census:
+    """Recordings and artists of one part of a fold."""
+
+    n: int
+    per_genre: dict[str, int]
+    artists_per_genre: dict[str, int]
+    unknown_artists: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldFacts:
+    """One fold: its parts, and how many recordings of each share an artist with an earlier part."""
+
+    parts: dict[str, Census]
+    shared_artists: dict[str, int]
+    shared_recordings: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFacts:
+    """The split of a study, and the accuracy of always saying a part's commonest genre."""
+
+    name: str
+    leaks: bool
+    repeats: int
+    notes: list[str]
+    folds: list[FoldFacts]
+    majority: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fairness:
+    """What the models of a study share, and in what they differ."""
+
+    parameters: dict[str, int]
+    same: list[str]
+    differ: list[str]
+
+
+# ---------------- one run
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastEpoch:
+    """Accuracies of the last epoch's own weights, which are not those that are kept."""
+
+    train_accuracy: float
+    valid_accuracy: float
+    gap: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeakGenre:
+    """A genre's recall on inner folds of the training part, and the weight made of it."""
+
+    recall: float
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training: one model, one seed, one fold."""
+
+    recipe: str
+    seed: int
+    fold: int
+    epochs: int
+    seconds: float
+    finished: str
+    curves: dict[str, list[int | float | None]]
+    parts: dict[str, Metrics]
+    gap: float
+    last_epoch: LastEpoch
+    weak_genres: dict[str, WeakGenre] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(Run):
+    """``run.json``: a training, with what is the same for all runs of its model."""
+
+    ostinato: str
+    family: str
+    parameters: int
+
+
+# ---------------- one model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """An interval without its estimate."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedInterval(Interval):
+    """A mean over seeds with its interval by artist and seed, and the value of every seed."""
+
+    seeds: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy(SeedInterval):
+    """An accuracy; beside it Wilson's interval, which assumes independent tracks."""
+
+    wilson: Bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtistFreeAccuracy(SeedInterval):
+    """Accuracy on the ``n`` test recordings by artists of no other part."""
+
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedMean:
+    """A mean over seeds, and the value of every seed."""
+
+    mean: float
+    seeds: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacroF1(SeedMean):
+    """Macro-F1; with an interval on the parts that are judged."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Accuracy of the mean of the seeds' probabilities, with its interval by artist."""
+
+    accuracy: float
+    low: float
+    high: float
+
+    @property
+    def interval(self) -> Interval:
+        """The accuracy as an interval."""
+        return Interval(self.accuracy, self.low, self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenreScores(GenreMetrics):
+    """Precision, recall and F1 of a genre, mean over seeds, with their intervals by artist."""
+
+    artists: int
+    intervals: dict[str, tuple[float, float]]
+
+    def interval(self, score: str) -> Interval:
+        """``"precision"``, ``"recall"`` or ``"f1"`` with its interval."""
+        return Interval(getattr(self, score), *self.intervals[score])
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationScores:
+    """Quality of probabilities, and the range of the ECE of a calibrated model."""
+
+    nll: float
+    brier: float
+    ece: float
+    ece_low: float
+    ece_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityPoint:
+    """A point of the reliability diagram, with Wilson's interval; ``n`` is in recordings."""
+
+    confidence: float
+    accuracy: float
+    low: float
+    high: float
+    n: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskCoverage:
+    """The risk-coverage curve, and the area under it."""
+
+    aurc: float
+    coverage: list[float]
+    risk: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abstaining:
+    """What a threshold chosen for a target precision does; None where none reaches the target."""
+
+    wished: float
+    threshold: float | None
+    coverage: float
+    precision: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confidence:
+    """Calibration and abstaining of a model on the examined part, mean over seeds."""
+
+    part: str
+    fitted_on: str
+    temperature: float
+    before: CalibrationScores
+    after: CalibrationScores
+    reliability: list[ReliabilityPoint]
+    risk_coverage: RiskCoverage
+    abstaining: list[Abstaining]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientNorm:
+    """Gradient norm of one recurrent layer: mean over runs, and their range."""
+
+    first_epoch: Interval
+    all_epochs: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResults:
+    """All figures of one model; those of the test part are None where it was left untouched."""
+
+    label: str
+    settings: Table
+    parameters: int
+    seconds: float
+    train_accuracy: Accuracy
+    train_macro_f1: MacroF1
+    valid_accuracy: Accuracy
+    valid_macro_f1: MacroF1
+    test_accuracy: Accuracy | None = None
+    test_macro_f1: MacroF1 | None = None
+    test_accuracy_artist_free: ArtistFreeAccuracy | None = None
+    gap: SeedInterval
+    gap_last_epoch: SeedMean
+    ensemble: dict[str, Ensemble]
+    per_genre: dict[str, dict[str, GenreScores]]
+    confusion: dict[str, list[list[float]]]
+    confidence: Confidence | None
+    ensemble_confidence: Confidence | None
+    gradient_norms: list[GradientNorm] | None = None
+    runs: list[Run]
+
+    def accuracy(self, part: str) -> Accuracy:
+        """Mean accuracy over seeds on a part that has figures."""
+        found: Accuracy = getattr(self, f"{part}_accuracy")
+        return found
+
+    def macro_f1(self, part: str) -> MacroF1:
+        """Macro-F1 on a part that has figures."""
+        found: MacroF1 = getattr(self, f"{part}_macro_f1")
+        return found
+
+
+# ---------------- several models
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairTest:
+    """Two models on the same recordings: ``a`` minus ``b``, and tests of it."""
+
+    a: str
+    b: str
+    difference: Interval
+    p: float
+    p_holm: float
+    mcnemar: McNemar | None
+
+    @classmethod
+    def of(cls, found: paired.Comparison, **more: Any) -> Self:
+        """A comparison as it is written."""
+        return cls(
+            a=found.a, b=found.b, difference=found.difference, p=found.sign_flip.p,
+            p_holm=found.p_holm, mcnemar=found.mcnemar, **more,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectedT(paired.CorrectedT):
+    """The corrected resampled t test over folds that were drawn repeatedly."""
+
+    folds: int
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(PairTest):
+    """Two models of a study on one part."""
+
+    part: str
+    corrected_t: CorrectedT | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapComparison:
+    """Over-fitting gap of ``a`` minus that of ``b``."""
+
+    a: str
+    b: str
+    difference: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissedRecording:
+    """A recording that no model named rightly, and what was said of it most often."""
+
+    id: str
+    genre: str
+    artist: str | None
+    title: str | None
+    faults: list[str]
+    said: str
+    share: float
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missed:
+    """The recordings of a part that no model named rightly with any seed."""
+
+    part: str
+    n: int
+    trainings: int
+    recordings: list[MissedRecording]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerEntry:
+    """How many other recipes were examined on the test part before."""
+
+    file: str
+    test_part: str
+    earlier_recipes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResults:
+    """``results.json``."""
+
+    schema: int
+    ostinato: str
+    title: str
+    config: Table
+    data: DataFacts
+    split: SplitFacts
+    fairness: Fairness
+    models: dict[str, ModelResults]
+    missed: Missed
+    comparisons: list[Comparison]
+    gap_comparisons: list[GapComparison]
+    ledger: LedgerEntry | None = None
+
+    @property
+    def claim(self) -> Claim | None:
+        """The claim in the study's settings, if it has one."""
+        found = self.config.get("claim")
+        return TypeAdapter(Claim).validate_python(found) if found else None
+
+    @property
+    def examined(self) -> str:
+        """``"test"``, or ``"valid"`` where the test part was left untouched or does not exist."""
+        return "test" if all(m.test_accuracy for m in self.models.values()) else "valid"
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts with figures, in the order train, valid, test."""
+        return [part for part in PARTS if part != "test" or self.examined == "test"]
+
+    @property
+    def n_seeds(self) -> int:
+        """How many seeds each model was trained with."""
+        return len(next(iter(self.models.values())).train_accuracy.seeds)
+
+    def n_recordings(self, part: str) -> int:
+        """How many recordings a part has, pooled over folds."""
+        return sum(fold.parts[part].n for fold in self.split.folds)

@@ -1,0 +1,124 @@
+"""Tables of several studies, as frozen dataclasses: a sweep's ``table.json``, and a comparison."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ostinato.evaluation.significance import Interval
+from ostinato.study.results.schema import GradientNorm, PairTest
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseDifference(Interval):
+    """Accuracy of a row minus that of the base, and its sign-flip test by artist."""
+
+    p: float
+    p_holm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRow:
+    """One model of one variant.
+
+    Attributes
+    ----------
+    variant, model, label, split, part : str
+    at : float or None
+        The variant's place on the sweep's axis.
+    parameters, seeds : int
+    leaks : bool
+        Whether the split leaks on purpose.
+    n, n_train : int
+        Recordings that are judged, and that a fold is trained on.
+    shared_artists, shared_recordings : float
+        Share of the judged rows whose artist, or own recording, is in an earlier part.
+    accuracy, gap : Interval
+    train_accuracy, seconds : float
+    gradient_norms : list of GradientNorm or None
+    recall : dict of str to float
+        By genre.
+    difference : BaseDifference or None
+    """
+
+    variant: str
+    at: float | None
+    model: str
+    label: str
+    parameters: int
+    split: str
+    leaks: bool
+    part: str
+    n: int
+    n_train: int
+    shared_artists: float
+    shared_recordings: float
+    seeds: int
+    accuracy: Interval
+    train_accuracy: float
+    gap: Interval
+    seconds: float
+    gradient_norms: list[GradientNorm] | None
+    recall: dict[str, float]
+    difference: BaseDifference | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepTable:
+    """``table.json``: every variant and model that is finished, and the variants that are not."""
+
+    schema: int
+    title: str
+    axis: str | None
+    base: str | None
+    rows: list[SweepRow]
+    waiting: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedModel(Interval):
+    """One model of one study, named ``study/model``: its accuracy with its interval."""
+
+    name: str
+    study: str
+    model: str
+    label: str
+    split: str
+    parameters: int
+    seeds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallDifference(Interval):
+    """Recall of a genre by two models, and their difference with its interval."""
+
+    a: float
+    b: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedPair(PairTest):
+    """Two models of several studies; ``p_holm`` is adjusted over all pairs of all studies."""
+
+    recall: dict[str, RecallDifference]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Models of several studies side by side, the best first, and every pair of them.
+
+    Attributes
+    ----------
+    schema : int
+    part : str
+        The part that all studies examined.
+    n : int
+        How many recordings it has.
+    models : list of ComparedModel
+    comparisons : list of ComparedPair
+    """
+
+    schema: int
+    part: str
+    n: int
+    models: list[ComparedModel]
+    comparisons: list[ComparedPair]
