@@ -42,11 +42,11 @@ from ostinato.study.ledger import Examination, append, part_digest
 from ostinato.study.results import read_run
 from ostinato.study.study import Plan, load_data, plan_study, run_study
 from ostinato.study.training_run import (
-    PREDICTIONS,
+    PROBABILITIES,
     Task,
     execute,
     is_finished,
-    read_predictions,
+    read_probabilities,
 )
 from ostinato.training.finish import Confidence, finish, fit_confidence, write
 
@@ -167,7 +167,7 @@ def out_of_fold(
     """Labels (N,), probabilities (seed, N, G) and artists of the held-out tracks of all folds."""
     of_seeds: dict[int, list[NDArray[np.float64]]] = {}
     for task in plan.tasks:
-        said = read_predictions(task.folder / PREDICTIONS, task.parts, corpus.genres)
+        said = read_probabilities(task.folder / PROBABILITIES, task.parts, corpus.genres)
         of_seeds.setdefault(task.seed, []).append(said["valid"])
     where = np.concatenate([corpus.positions(fold.valid) for fold in plan.split.folds])
     probabilities = np.stack([np.concatenate(of_seeds[seed]) for seed in sorted(of_seeds)])
@@ -207,7 +207,10 @@ def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path
     test = tasks[0].parts.test
     where = corpus.positions(test)
     said = np.stack(
-        [read_predictions(t.folder / PREDICTIONS, t.parts, corpus.genres)["test"] for t in tasks]
+        [
+            read_probabilities(t.folder / PROBABILITIES, t.parts, corpus.genres)["test"]
+            for t in tasks
+        ]
     )
     labels = corpus.labels[where]
     found = judged(labels, said, [corpus.artists[i] for i in where], temperature)

@@ -41,9 +41,15 @@ from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
 from ostinato.study.results import StudyResults, plain
-from ostinato.study.results.schema import Confidence
+from ostinato.study.results.model_schema import Confidence
 from ostinato.study.study import Plan, load_data, plan_study, run_study
-from ostinato.study.training_run import PREDICTIONS, Task, execute, is_finished, read_predictions
+from ostinato.study.training_run import (
+    PROBABILITIES,
+    Task,
+    execute,
+    is_finished,
+    read_probabilities,
+)
 from ostinato.training.finish import KNOWN, PRECISION, FinishedModel, finish, write
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -124,7 +130,8 @@ def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[st
 def as_it_answers(plan: Plan, temperature: float, threshold: float | None) -> dict[str, Any]:
     """Calibration and abstaining on the test part with what stands in the file."""
     said = [
-        read_predictions(t.folder / PREDICTIONS, t.parts, plan.corpus.genres) for t in plan.tasks
+        read_probabilities(t.folder / PROBABILITIES, t.parts, plan.corpus.genres)
+        for t in plan.tasks
     ]
     plain = np.mean([parts["test"] for parts in said], axis=0)  # (N, G)
     labels = plan.corpus.labels[plan.corpus.positions(plan.tasks[0].parts.test)]

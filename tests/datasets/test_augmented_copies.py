@@ -155,7 +155,7 @@ def figures(folder, corpus: Corpus) -> dict[str, object]:
     results = run_study(plan_study(CONFIG, corpus, folder), jobs=1, report=False).results
     model = results.models["lstm"]
     kept = {part: model.accuracy(part).mean for part in ("train", "valid", "test")}
-    text = (folder / "models" / "lstm" / "seed0-fold0" / "predictions.csv").read_text("utf-8")
+    text = (folder / "models" / "lstm" / "seed0-fold0" / "probabilities.csv").read_text("utf-8")
     return {**kept, "predictions": text}
 
 

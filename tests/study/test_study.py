@@ -77,7 +77,7 @@ def test_the_folder_holds_what_the_docs_say(done) -> None:
         for seed in (0, 1):
             one = done.folder / "models" / name / f"seed{seed}-fold0"
             assert {p.name for p in one.iterdir()} == {
-                "recipe.json", "run.json", "weights.safetensors", "model.json", "predictions.csv",
+                "recipe.json", "run.json", "weights.safetensors", "model.json", "probabilities.csv",
                 "curves.csv",
             }  # fmt: skip
 
@@ -376,9 +376,9 @@ def test_a_damaged_run_is_named(tmp_path) -> None:
     config = replace(CONFIG, seeds=1, models=("lstm",))
     run(tmp_path, config)
     folder = tmp_path / "models" / "lstm" / "seed0-fold0"
-    text = (folder / "predictions.csv").read_text()
-    (folder / "predictions.csv").write_text(text[: len(text) // 2])
-    with pytest.raises(DataError, match=r"predictions\.csv: expected predictions"):
+    text = (folder / "probabilities.csv").read_text()
+    (folder / "probabilities.csv").write_text(text[: len(text) // 2])
+    with pytest.raises(DataError, match=r"probabilities\.csv: expected probabilities"):
         run(tmp_path, config)
     (folder / "run.json").write_text("{")
     with pytest.raises(DataError, match=r"run\.json.*damaged"):

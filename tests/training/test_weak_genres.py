@@ -172,7 +172,7 @@ def test_recall_and_weight_of_every_genre_are_in_the_runs_record(tmp_path) -> No
     assert {g: row["weight"] for g, row in found.items()} == pytest.approx(wanted)
     assert found["g2"]["weight"] < 1
     assert {p.name for p in folder.iterdir()} == {
-        "recipe.json", "run.json", "weights.safetensors", "model.json", "predictions.csv",
+        "recipe.json", "run.json", "weights.safetensors", "model.json", "probabilities.csv",
         "curves.csv",
     }  # fmt: skip
 

@@ -19,15 +19,13 @@ from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
 from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap
 from ostinato.study.results import SCHEMA, StudyResults, read_results
+from ostinato.study.results.predictions import FACTS, PREDICTIONS
 from ostinato.study.results.tables import (
     Compared,
     ComparedModel,
     ComparedPair,
     RecallDifference,
 )
-from ostinato.study.training_run import PREDICTIONS
-
-_FACTS = ("recording", "artist", "part", "genre", "model", "seed", "fold")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,7 +104,7 @@ def _rows(
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
-        if tuple(header) != (*_FACTS, *genres):
+        if tuple(header) != (*FACTS, *genres):
             raise ValueError(f"the columns {', '.join(header)}")
         for recording, artist, where, genre, model, seed, fold, *values in rows:
             if where != part:

@@ -21,7 +21,7 @@ from ostinato.inference.model_info import ModelInfo
 from ostinato.models.ensemble import MeanOfModels
 from ostinato.study.config import load_config
 from ostinato.study.results import StudyResults, read_results
-from ostinato.study.results.schema import Confidence as JudgedConfidence
+from ostinato.study.results.model_schema import Confidence as JudgedConfidence
 from ostinato.study.study import load_data, plan_study
 from ostinato.study.training_run import RECIPE, Task
 from ostinato.training.finish import PRECISION, Confidence, finish, write

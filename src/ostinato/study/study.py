@@ -39,16 +39,17 @@ from ostinato.study.ledger import (
     read_ledger,
 )
 from ostinato.study.results import StudyResults, read_run, write_results
-from ostinato.study.results.collect import collect, predictions_csv
+from ostinato.study.results.collect import collect
+from ostinato.study.results.predictions import PREDICTIONS, predictions_csv
 from ostinato.study.results.schema import LedgerEntry
 from ostinato.study.training_run import (
-    PREDICTIONS,
+    PROBABILITIES,
     Recipe,
     Task,
     corpus_digest,
     execute,
     is_finished,
-    read_predictions,
+    read_probabilities,
 )  # fmt: skip
 
 SPLIT = "split.tsv"
@@ -236,7 +237,7 @@ def run_study(
     verdicts = _by_model(
         config,
         plan.tasks,
-        lambda task: read_predictions(task.folder / PREDICTIONS, task.parts, corpus.genres),
+        lambda task: read_probabilities(task.folder / PROBABILITIES, task.parts, corpus.genres),
     )
     results = collect(config, corpus, split, records, verdicts)
     if results.examined == "test":

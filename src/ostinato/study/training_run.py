@@ -26,7 +26,7 @@ from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
 from ostinato.storage import write_text
 from ostinato.study.results import RUN, RunRecord, write_run
-from ostinato.study.results.schema import LastEpoch, WeakGenre
+from ostinato.study.results.model_schema import LastEpoch, WeakGenre
 from ostinato.training import TrainedModel, train
 from ostinato.training.curves import Curves
 from ostinato.training.fit import CHECKPOINT
@@ -34,7 +34,7 @@ from ostinato.training.settings import TrainingSettings
 from ostinato.training.weak_genres import WEAK_GENRES
 
 RECIPE = "recipe.json"
-PREDICTIONS = "predictions.csv"
+PROBABILITIES = "probabilities.csv"
 
 Probabilities = dict[str, NDArray[np.float64]]
 
@@ -176,7 +176,7 @@ def execute(
     own = {"recipe": recipe.digest(), "seed": task.seed, "fold": task.fold}
     info = replace(trained.info, provenance=trained.info.provenance | own)
     models.save(trained.model, info, task.folder)
-    write_predictions(task.folder / PREDICTIONS, corpus, task.parts, trained.probabilities)
+    write_probabilities(task.folder / PROBABILITIES, corpus, task.parts, trained.probabilities)
     write_run(_record(task, trained), task.folder)
     (task.folder / WEAK_GENRES).unlink(missing_ok=True)
     (task.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -207,7 +207,7 @@ def _record(task: Task, trained: TrainedModel) -> RunRecord:
     )
 
 
-def write_predictions(
+def write_probabilities(
     path: Path, corpus: Corpus, parts: Fold, probabilities: Mapping[str, NDArray[np.float64]]
 ) -> None:
     """Write probabilities by part as CSV: recording, part, one column a genre."""
@@ -220,8 +220,8 @@ def write_predictions(
     write_text(path, text.getvalue())
 
 
-def read_predictions(path: Path, parts: Fold, genres: tuple[str, ...]) -> Probabilities:
-    """Read what :func:`write_predictions` wrote, in the order of the fold's ids.
+def read_probabilities(path: Path, parts: Fold, genres: tuple[str, ...]) -> Probabilities:
+    """Read what :func:`write_probabilities` wrote, in the order of the fold's ids.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def read_predictions(path: Path, parts: Fold, genres: tuple[str, ...]) -> Probab
         }
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{path}: expected predictions for this study's recordings and genres, got {error}; "
+            f"{path}: expected probabilities for this study's recordings and genres, got {error}; "
             "delete that run's folder, and it is trained again."
         ) from error
 

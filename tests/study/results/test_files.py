@@ -23,7 +23,7 @@ from ostinato.study.results import (
     write_results,
     write_run,
 )
-from ostinato.study.results.schema import LastEpoch, Run
+from ostinato.study.results.model_schema import LastEpoch, Run
 from tests.helpers.fake_results import fake_results, typed
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -27,7 +27,8 @@ from ostinato.study.report.reading import (
 )
 from ostinato.study.report.reliability import reliability
 from ostinato.study.report.words import NOUNS, amount, over_seeds, percent, percent_span
-from ostinato.study.results.schema import ModelResults, StudyResults
+from ostinato.study.results.model_schema import ModelResults
+from ostinato.study.results.schema import StudyResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -36,7 +36,8 @@ from ostinato.study.report.words import (
     points_span,
     points_with_span,
 )
-from ostinato.study.results.schema import MissedRecording, ModelResults, StudyResults
+from ostinato.study.results.model_schema import ModelResults
+from ostinato.study.results.schema import MissedRecording, StudyResults
 
 OVER_FITTING = "Which model over-fits least?"
 OVER_FITTING_ALONE = "How much does it over-fit?"

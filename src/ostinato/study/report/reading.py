@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ostinato.errors import DataError
 from ostinato.evaluation.metrics import genre_metrics
 from ostinato.evaluation.significance import Interval
-from ostinato.study.results.schema import Comparison, Confidence, GapComparison, StudyResults
+from ostinato.study.results.model_schema import Confidence
+from ostinato.study.results.schema import Comparison, GapComparison, StudyResults
 
 #: Below this number of artists in a genre, bootstrap intervals are too narrow.
 FEW_ARTISTS = 10

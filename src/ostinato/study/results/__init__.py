@@ -13,7 +13,8 @@ from ostinato.study.results.files import (
     write_results,
     write_run,
 )
-from ostinato.study.results.schema import SCHEMA, RunRecord, StudyResults
+from ostinato.study.results.model_schema import RunRecord
+from ostinato.study.results.schema import SCHEMA, StudyResults
 
 __all__ = [
     "RESULTS",

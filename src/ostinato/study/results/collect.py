@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 from collections import Counter
@@ -33,20 +31,11 @@ from ostinato.models import family
 from ostinato.study.config import StudyConfig
 from ostinato.study.results.always_wrong import always_wrong
 from ostinato.study.results.confidence import confidence
-from ostinato.study.results.pool import Pool, Records, Verdicts
-from ostinato.study.results.schema import (
-    SCHEMA,
+from ostinato.study.results.model_schema import (
     Accuracy,
     ArtistFreeAccuracy,
     Bounds,
-    Census,
-    Comparison,
-    CorrectedT,
-    DataFacts,
     Ensemble,
-    Fairness,
-    FoldFacts,
-    GapComparison,
     GenreScores,
     GradientNorm,
     MacroF1,
@@ -55,6 +44,17 @@ from ostinato.study.results.schema import (
     RunRecord,
     SeedInterval,
     SeedMean,
+)
+from ostinato.study.results.pool import Pool, Records, Verdicts
+from ostinato.study.results.schema import (
+    SCHEMA,
+    Census,
+    Comparison,
+    CorrectedT,
+    DataFacts,
+    Fairness,
+    FoldFacts,
+    GapComparison,
     SplitFacts,
     StudyResults,
 )
@@ -106,26 +106,6 @@ def collect(
 def _title(config: StudyConfig, split: Split) -> str:
     title = config.title or f"{', '.join(family(m).label for m in config.models)} compared"
     return f"{title}: a leaking split" if split.leaks else title
-
-
-def predictions_csv(corpus: Corpus, split: Split, verdicts: Verdicts) -> str:
-    """One row a recording, part (valid, test), model, seed and fold."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    columns = ["recording", "artist", "part", "genre", "model", "seed", "fold"]
-    writer.writerow([*columns, *corpus.genres])
-    for name, seeds in verdicts.items():
-        for seed, folds in enumerate(seeds):
-            for k, (fold, probabilities) in enumerate(zip(split.folds, folds, strict=True)):
-                for part in ("valid", "test"):
-                    if part not in probabilities:
-                        continue
-                    where = corpus.positions(fold.part(part))
-                    for i, row in zip(where, probabilities[part], strict=True):
-                        r = corpus.recordings[i]
-                        facts = [r.id, r.artist or "", part, r.genre, name, seed, k]
-                        writer.writerow([*facts, *(f"{p:.6g}" for p in row)])
-    return text.getvalue()
 
 
 def _data(corpus: Corpus) -> DataFacts:

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from ostinato.evaluation import apply_temperature, calibration, selective
 from ostinato.evaluation.calibration import Calibration
 from ostinato.evaluation.significance import wilson
-from ostinato.study.results.pool import Pool
-from ostinato.study.results.schema import (
+from ostinato.study.results.model_schema import (
     Abstaining,
     CalibrationScores,
     Confidence,
     ReliabilityPoint,
     RiskCoverage,
 )
+from ostinato.study.results.pool import Pool
 from ostinato.study.training_run import Probabilities
 
 #: Target precisions that thresholds are chosen for.

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import DataError, UsageError
 from ostinato.storage import write_text
-from ostinato.study.results.schema import SCHEMA, RunRecord, StudyResults
+from ostinato.study.results.model_schema import RunRecord
+from ostinato.study.results.schema import SCHEMA, StudyResults
 
 RESULTS = "results.json"
 RUN = "run.json"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Split
 from ostinato.evaluation.significance import Clusters, Term
-from ostinato.study.results.schema import RunRecord
+from ostinato.study.results.model_schema import RunRecord
 from ostinato.study.training_run import Probabilities
 
 # By model, then seed, then fold.

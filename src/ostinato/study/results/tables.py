@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ostinato.evaluation.significance import Interval
-from ostinato.study.results.schema import GradientNorm, PairTest
+from ostinato.study.results.model_schema import GradientNorm
+from ostinato.study.results.schema import PairTest
 
 
 @dataclass(frozen=True, kw_only=True)
