@@ -271,7 +271,7 @@ def of_the_card(
     }
 
 
-def without_bins(confidence: Confidence | None) -> dict[str, Any]:
+def without_bins(confidence: Confidence | dict[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in plain(confidence or {}).items() if key != "reliability"}
 
 

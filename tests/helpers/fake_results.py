@@ -1,8 +1,8 @@
 """A results.json that a study could have left, made up: plausible figures, true arithmetic.
 
 Verdicts are drawn; accuracies, intervals, confusion matrices and the rest are computed from them,
-so that the parts of the dictionary agree with one another. It is plain JSON, to be changed by a test
-and then read with :func:`typed`.
+so that the parts of the dictionary agree with one another. It is plain JSON: a test changes it and
+then reads it with :func:`typed`.
 """
 
 from __future__ import annotations

@@ -71,8 +71,8 @@ def export_run(
     Raises
     ------
     UsageError
-        If the study is not finished, has no such model, seed, fold or precision, or the model cannot
-        be exported.
+        If the study is not finished, has no such model, seed, fold or precision, or the model
+        cannot be exported.
     DataError
         If the results are damaged, the data have changed, or the graph is not the model.
     WriteError
