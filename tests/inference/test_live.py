@@ -108,7 +108,7 @@ class TestLiveClassifier:
         assert listener.last().to_dict().keys() == last.to_dict().keys()
 
     def test_abstains_as_the_classifier_does(self, tmp_path: Path) -> None:
-        """Of silence it says that it is silent; of the uncertain, that nothing is likely enough."""
+        """Silence is called silent; where it is unsure, no genre is likely enough."""
         path = tmp_path / "unsure.onnx"
         path.write_bytes(toy_bytes(replace(INFO, threshold=1.0)))
         listener = LiveClassifier(Classifier.load(path), every_s=12.0)

@@ -114,8 +114,6 @@ class TestNoModel:
     def test_unknown_name_lists_what_ships(self) -> None:
         with pytest.raises(UsageError, match="'jazzy': expected default, default-filtered"):
             load_graph("jazzy")
-        with pytest.raises(UsageError, match="Threads"):
-            load_graph("default", threads=0)
 
     def test_too_large(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(model_file, "MOST_BYTES", 100)

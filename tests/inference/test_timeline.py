@@ -100,7 +100,7 @@ class TestWhatIsSaid:
         assert "Hatched" not in texts(verdict((0, 120, {"jazz": 0.9})))[1]
 
     def test_keys_give_means_over_time(self) -> None:
-        """Of uneven parts the longer counts more: (3 x 0.9 + 1 x 0.5) / 4 = 0.8."""
+        """The longer of uneven parts counts more: (3 x 0.9 + 1 x 0.5) / 4 = 0.8."""
         shown = verdict((0, 90, {"jazz": 0.9, "pop": 0.1}), (90, 120, {"jazz": 0.5, "pop": 0.5}))
         written = [text.get_text() for text in timeline(shown, "a.mp3").axes[1].texts]
         assert written == ["jazz", "80%", "pop", "20%", OTHERS, "0%", "mean"]

@@ -53,15 +53,10 @@ CLOSE = 0.15
 class Classifier:
     """A model that names the genre of sounds. Safe to call from several threads.
 
-    Parameters
-    ----------
-    graph : ModelGraph
-        A model that takes frames.
-
     Raises
     ------
     UsageError
-        If the graph takes sound.
+        If the graph takes sound, not frames.
     """
 
     def __init__(self, graph: ModelGraph) -> None:
@@ -73,21 +68,17 @@ class Classifier:
         self._graph = graph
 
     @classmethod
-    def load(cls, name_or_path: str | Path = "default", *, threads: int = 1) -> Classifier:
+    def load(cls, name_or_path: str | Path = "default") -> Classifier:
         """Load a model that ships with the package or was fetched, or an ONNX file.
-
-        Parameters
-        ----------
-        name_or_path : str or Path
-        threads : int
-            Threads of the network, at least 1.
 
         Raises
         ------
-        UsageError, DataError
-            As :func:`ostinato.inference.registry.load_graph`; or if the graph takes sound.
+        UsageError
+            If there is no such model, or it takes sound.
+        DataError
+            If the file cannot be read, is damaged, or is not a model of Ostinato.
         """
-        return cls(load_graph(name_or_path, threads=threads))
+        return cls(load_graph(name_or_path))
 
     @property
     def info(self) -> ModelInfo:
@@ -112,13 +103,11 @@ class Classifier:
 
         Parameters
         ----------
-        path : str or path, optional
+        path : str or path
             An audio file of any format.
-        waveform : array [shape=(n_samples,) or (n_samples, n_channels)], optional
+        waveform : array [shape=(n_samples,) or (n_samples, n_channels)]
             As :func:`ostinato.audio.waveform_from_array` takes it, with ``sample_rate_hz``.
-        sample_rate_hz : int, optional
-            The rate of ``waveform``.
-        frames : float array [shape=(n_frames, n_features)], optional
+        frames : float array [shape=(n_frames, n_features)]
             The frames of one excerpt, as ``info.spec`` says.
         thorough : bool
             Listen to all of a sound that lasts more than
@@ -127,7 +116,7 @@ class Classifier:
         Raises
         ------
         UsageError
-            If not one of the three is given, or a rate without a waveform or the reverse.
+            If not one of the three is given, or only one of waveform and rate.
         AudioError
             If the sound cannot be read, or lasts less than 0.5 s.
         DataError
@@ -170,22 +159,13 @@ class Classifier:
 
         Parameters
         ----------
-        paths : iterable of str or path
         jobs : int, optional
-            Files at a time; by default as many as there are processors.
-        thorough : bool
-            As in :meth:`classify`.
+            Files at a time, at least 1; by default as many as there are processors.
 
         Yields
         ------
-        path : Path
-        result : Verdict or OstinatoError
-            The error if a file cannot be used; the other files are classified all the same.
-
-        Raises
-        ------
-        UsageError
-            If ``jobs`` is below 1.
+        path, result
+            The error, if a file cannot be used; the other files are classified all the same.
         """
         from ostinato.parallel import cpu_count
 
@@ -249,18 +229,7 @@ def classify(
 ) -> Verdict:
     """Name the genre of an audio file. The model is kept, and loaded anew if its file changes.
 
-    Parameters
-    ----------
-    path : str or path
-    model : str or Path
-        A model that ships with the package or was fetched, or an ONNX file.
-    thorough : bool
-        As in :meth:`Classifier.classify`.
-
-    Raises
-    ------
-    OstinatoError
-        As :meth:`Classifier.load` and :meth:`Classifier.classify`.
+    Parameters and errors are those of :meth:`Classifier.load` and :meth:`Classifier.classify`.
 
     Examples
     --------

@@ -33,35 +33,19 @@ _MOST_BUSY = 0.5  # share of the time: while a verdict is made, new sound waits 
 
 
 class LiveVerdict(NamedTuple):
-    """The verdict at one moment.
+    """The verdict at one moment."""
 
-    Attributes
-    ----------
-    at_s : float
-        Seconds of sound since the beginning.
-    model : str
-        The model's name.
-    verdict : Verdict or None
-        On the last 30 s; None while there is too little sound.
-    """
-
-    at_s: float
+    at_s: float  # sound since the beginning
     model: str
-    verdict: Verdict | None
+    verdict: Verdict | None  # on the last 30 s; None while there is too little sound
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: those of a verdict, and ``at_s``."""
-        if self.verdict is not None:
-            return {"at_s": self.at_s, **self.verdict.to_dict()}
-        return {
-            "at_s": self.at_s,
-            "model": self.model,
-            "genre": None,
-            "probability": 0.0,
-            "ranked": [],
-            "abstained": LISTENING,
-            "seconds": self.at_s,
-        }
+        verdict = self.verdict or Verdict(
+            model=self.model, genre=None, abstained=LISTENING, probability=0.0, ranked=(),
+            seconds=self.at_s,
+        )  # fmt: skip
+        return {"at_s": self.at_s, **verdict.to_dict()}
 
 
 class LiveClassifier:
@@ -69,13 +53,11 @@ class LiveClassifier:
 
     Parameters
     ----------
-    classifier : Classifier
-        Its ``info.spec`` sets the rate of the chunks, and how much sound is kept.
     every_s : float
         Seconds of sound from one verdict to the next. They become more if a verdict takes longer
         than half of them, so that no sound is lost.
     clock : callable
-        The time in seconds, to measure that.
+        Gives the time in seconds, to measure that.
 
     Raises
     ------
@@ -92,8 +74,7 @@ class LiveClassifier:
     ) -> None:
         if not 0 < every_s < math.inf:
             raise UsageError(f"Seconds between verdicts: expected more than 0, got {every_s}.")
-        info = classifier.info
-        spec = info.spec
+        info, spec = classifier.info, classifier.info.spec
         window = (info.window_frames - 1) * spec.hop_samples + spec.n_fft
         self.enough_s = min(window / spec.sample_rate_hz, spec.excerpt_seconds)
         self._classifier = classifier
@@ -108,17 +89,9 @@ class LiveClassifier:
         return self._recent.heard_s
 
     def add(self, chunk: Waveform) -> LiveVerdict | None:
-        """Take the next samples; give a verdict if one is due.
+        """Take the next samples [shape=(n_samples,)], mono, at the rate of the model's frames.
 
-        Parameters
-        ----------
-        chunk : float32 array [shape=(n_samples,)]
-            Mono, at the rate of the model's frames.
-
-        Raises
-        ------
-        DataError
-            If the model's file is damaged.
+        Gives a verdict if one is due.
         """
         self._recent.add(chunk)
         if self.heard_s < self._due_s:
@@ -130,13 +103,7 @@ class LiveClassifier:
         return verdict
 
     def last(self) -> LiveVerdict:
-        """Give the verdict at the end, even if the sound is shorter than a window.
-
-        Raises
-        ------
-        DataError
-            As :meth:`add`.
-        """
+        """Give the verdict at the end, even if the sound is shorter than a window."""
         return self._verdict(MIN_SECONDS)
 
     def _verdict(self, enough_s: float) -> LiveVerdict:

@@ -18,23 +18,10 @@ _AHEAD = 2  # items begun for each thread: none of them waits for whoever reads 
 def in_order(
     function: Callable[[Item], Result], items: Iterable[Item], *, n_threads: int
 ) -> Iterator[tuple[Item, Result | OstinatoError]]:
-    """Call ``function`` on each item, several at a time.
+    """Call ``function`` on each item, several at a time; an OstinatoError becomes the result.
 
     Unlike :func:`ostinato.parallel.run` it takes items without end: those begun, or done and not
     yet read, are at most twice as many as there are threads.
-
-    Parameters
-    ----------
-    function : callable
-    items : iterable
-    n_threads : int
-        At least 1.
-
-    Yields
-    ------
-    item, result
-        In the order of ``items``; the error in place of the result where ``function`` raises an
-        :class:`~ostinato.errors.OstinatoError`.
     """
 
     def tried(item: Item) -> Result | OstinatoError:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import DataError
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
 from ostinato.inference.onnx_check import check_onnx_bytes
 
@@ -41,39 +41,20 @@ _FRAMES_A_RUN = 1024  # or samples: windows together are no faster, and take mem
 
 @dataclass(frozen=True, kw_only=True)
 class ModelGraph:
-    """A model, ready to run.
+    """A model, ready to run."""
 
-    Attributes
-    ----------
-    source : str
-        The file's name.
-    n_bytes : int
-        The file's size.
-    info : ModelInfo
-    session : onnxruntime.InferenceSession
-    """
-
-    source: str
-    n_bytes: int
+    source: str  # the file's name
+    n_bytes: int  # the file's size
     info: ModelInfo
-    session: Any
+    session: Any  # onnxruntime.InferenceSession
 
     def run(
         self, inputs: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Run the graph, a few inputs at a time.
 
-        Parameters
-        ----------
-        inputs : float32 array
-            Windows [shape=(B, T, F)], or excerpts of sound [shape=(B, S)], as ``info.takes`` says.
-
-        Returns
-        -------
-        scores : float32 array [shape=(B, G)]
-            Logits of windows, or probabilities of excerpts.
-        distances : float32 array [shape=(B,)] or None
-            None where the graph does not measure them.
+        Windows [shape=(B, T, F)] give logits [shape=(B, G)], excerpts of sound [shape=(B, S)]
+        probabilities, and both give distances [shape=(B,)], or None if it does not measure them.
 
         Raises
         ------
@@ -105,26 +86,8 @@ class ModelGraph:
         return outputs
 
 
-def open_graph(path: Path, *, threads: int = 1) -> ModelGraph:
-    """Load a model from its file.
-
-    Parameters
-    ----------
-    path : Path
-    threads : int
-        Threads of ONNX Runtime, at least 1.
-
-    Raises
-    ------
-    UsageError
-        If ``threads`` is below 1.
-    DataError
-        If the file cannot be read, is larger than :data:`MOST_BYTES`, is no ONNX graph, is damaged,
-        holds what no genre model needs (:mod:`ostinato.inference.onnx_check`), lacks Ostinato's
-        metadata or holds those of another version, or if graph and metadata disagree.
-    """
-    if threads < 1:
-        raise UsageError(f"Threads: expected 1 or more, got {threads}.")
+def open_graph(path: Path) -> ModelGraph:
+    """Load a model from its file."""
     source = str(path)
     try:
         with path.open("rb") as file:
@@ -132,29 +95,23 @@ def open_graph(path: Path, *, threads: int = 1) -> ModelGraph:
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         why = getattr(error, "strerror", None) or error
         raise DataError(f"Cannot read the model {source}: {why}.") from error
-    return read_graph(content, source=source, threads=threads)
+    return read_graph(content, source=source)
 
 
-def read_graph(content: bytes, *, source: str, threads: int = 1) -> ModelGraph:
-    """Load a model from the bytes of its file.
-
-    Parameters
-    ----------
-    content : bytes
-    source : str
-        The file's name, for the errors.
-    threads : int
-        Threads of ONNX Runtime.
+def read_graph(content: bytes, *, source: str) -> ModelGraph:
+    """Load a model from the bytes of its file; ``source`` is its name, for the errors.
 
     Raises
     ------
     DataError
-        As :func:`open_graph`.
+        If the file is larger than :data:`MOST_BYTES`, is no ONNX graph, is damaged, holds what no
+        genre model needs (:mod:`ostinato.inference.onnx_check`), lacks Ostinato's metadata or holds
+        those of another version, or if graph and metadata disagree.
     """
     if len(content) > MOST_BYTES:
         raise DataError(f"{source}: expected a model of at most {MOST_BYTES >> 20} MiB, got more.")
     check_onnx_bytes(content, source=source)
-    session = _session(content, source, threads)
+    session = _session(content, source)
     try:
         text = session.get_modelmeta().custom_metadata_map.get(METADATA)
         described = [
@@ -173,12 +130,12 @@ def read_graph(content: bytes, *, source: str, threads: int = 1) -> ModelGraph:
     return ModelGraph(source=source, n_bytes=len(content), info=info, session=session)
 
 
-def _session(content: bytes, source: str, threads: int) -> Any:
+def _session(content: bytes, source: str) -> Any:
     import onnxruntime  # takes 0.1 s
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised as well
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # files are classified in parallel
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.load_model_format", "ONNX")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -33,35 +33,9 @@ _MOST = {
 class ModelInfo:
     """The metadata of a trained model.
 
-    Attributes
-    ----------
-    family : str
-        The model family's name, e.g. ``"residual-lstm"``.
-    settings : dict
-        The family's settings.
-    genres : tuple of str
-        The outputs, in order; at least one, each once.
-    spec : FeatureSpec
-        The frames that the model takes.
-    window_frames, window_hop : int
-        Length and hop of the windows, in frames; at least 1.
-    temperature : float
-        Divides the logarithms of a track's probabilities; positive.
-    provenance : dict
-        Data, split, seed, version: plain values.
-    name, version, licence : str
-        The model's; empty if they were not given.
-    threshold : float or None
-        Below this probability, after the temperature, the model abstains; None: it never does.
-    precision : float or None
-        The share of right verdicts for which ``threshold`` was chosen.
-    novelty_threshold : float or None
-        Above this distance from what the model learned from, it abstains; None: it measures none.
-    accuracy : dict
-        Empty, or ``mean``, ``low`` and ``high`` (95 %) in [0, 1], ``n`` recordings, and
-        ``protocol``: how it was measured, in words.
-    takes : {"frames", "waveform"}
-        What the graph of an ONNX file takes: windows of frames, or excerpts of sound.
+    Above ``novelty_threshold``, a distance from what it learned from, or below ``threshold``, a
+    probability, the model abstains. ``accuracy`` is empty, or has ``mean``, ``low`` and ``high``
+    (95 %) in [0, 1], ``n`` recordings, and ``protocol``: how it was measured, in words.
 
     Raises
     ------
@@ -69,22 +43,22 @@ class ModelInfo:
         If a value has the wrong type or is out of its range.
     """
 
-    family: str
-    settings: dict[str, Any]
-    genres: tuple[str, ...]
-    spec: FeatureSpec
-    window_frames: int
-    window_hop: int
-    temperature: float = 1.0
-    provenance: dict[str, Any] = field(default_factory=dict)
+    family: str  # e.g. "residual-lstm"
+    settings: dict[str, Any]  # the family's
+    genres: tuple[str, ...]  # the outputs, in order; at least one, each once
+    spec: FeatureSpec  # the frames that the model takes
+    window_frames: int  # length of a window, in frames
+    window_hop: int  # from one window to the next, in frames
+    temperature: float = 1.0  # divides the logarithms of a track's probabilities; positive
+    provenance: dict[str, Any] = field(default_factory=dict)  # data, split, seed: plain values
     name: str = ""
     version: str = ""
     licence: str = ""
-    threshold: float | None = None
-    precision: float | None = None
+    threshold: float | None = None  # of the probability after the temperature
+    precision: float | None = None  # the share of right verdicts that gave the threshold
     novelty_threshold: float | None = None
     accuracy: dict[str, Any] = field(default_factory=dict)
-    takes: str = TAKES_FRAMES
+    takes: str = TAKES_FRAMES  # or TAKES_WAVEFORM: excerpts of sound
 
     def __post_init__(self) -> None:
         # Values from a file come in unchecked: none is known to have its declared type.
@@ -135,13 +109,11 @@ class ModelInfo:
             If the file is missing, is not JSON, holds another schema or a wrong value.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes()
         except OSError as error:
             raise DataError(
                 f"Cannot read the model's metadata {path}: {error.strerror or error}."
             ) from error
-        except ValueError as error:
-            raise _not_json(str(path), error) from error
         return cls.from_json(text, source=str(path))
 
     def to_json(self) -> str:
@@ -149,24 +121,14 @@ class ModelInfo:
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str, *, source: str) -> ModelInfo:
-        """Read JSON that :meth:`to_json` or :meth:`save` made.
-
-        Parameters
-        ----------
-        text : str
-        source : str
-            The file's name, for the errors.
-
-        Raises
-        ------
-        DataError
-            As :meth:`load`.
-        """
+    def from_json(cls, text: str | bytes, *, source: str) -> ModelInfo:
+        """Read JSON that :meth:`to_json` or :meth:`save` made; errors name ``source``, its file."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise _not_json(source, error) from error
+            raise DataError(
+                f"{source}: expected model metadata, got a file that is not JSON ({error})."
+            ) from error
         schema = values.pop("schema", None) if isinstance(values, dict) else None
         if schema != SCHEMA or isinstance(schema, bool):
             raise DataError(
@@ -196,10 +158,6 @@ def _spec(values: dict[str, Any]) -> FeatureSpec:
         if isinstance(value, int | float) and value > most:
             raise DataError(f"Feature setting '{name}': expected at most {most}, got {value!r}.")
     return FeatureSpec.from_dict(values)
-
-
-def _not_json(source: str, error: Exception) -> DataError:
-    return DataError(f"{source}: expected model metadata, got a file that is not JSON ({error}).")
 
 
 def _is_count(value: object) -> bool:

@@ -70,23 +70,10 @@ EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "Making musicnn's fil
 
 
 def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> bytes:
-    """Join a head to the tagger, as the bytes of one model file.
+    """Join a head, a model file, to the tagger, as the bytes of one model file.
 
-    Parameters
-    ----------
-    tagger : onnx.ModelProto
-        From :func:`tagger_graph`.
-    head : bytes
-        A model file that takes as many frames of tags as the tagger gives.
-    made_of : dict of str to str
-        Goes into the file's provenance.
-
-    Raises
-    ------
-    DataError
-        If the head takes other frames.
-    MissingExtraError
-        If ``onnx`` is not installed.
+    The head takes as many frames of tags as the tagger gives; ``made_of`` goes into the file's
+    provenance.
     """
     onnx = require("onnx", **EXTRA)
     info = read_graph(head, source=NAME + HEAD).info
@@ -119,31 +106,15 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
     del joined.metadata_props[:]
     onnx.helper.set_model_props(joined, {METADATA: info.to_json()})
     onnx.checker.check_model(joined)
-    content: bytes = joined.SerializeToString()
-    return content
+    return bytes(joined.SerializeToString())
 
 
 def tagger_graph(arrays: Arrays, *, window_frames: int) -> ModelProto:
     """Make the network's graph: windows of frames (B, T, M) -> tags of their patches.
 
-    Parameters
-    ----------
-    arrays : dict of str to float32 array
-        The network's variables.
-    window_frames : int
-        T, at least :data:`PATCH_FRAMES`.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Input ``frames`` [float32, shape=(B, T, M)], B free; outputs ``tags`` and ``tag roots``
-        [shape=(B, S, n_tags)], the likelihoods and their square roots, with a patch every
-        :data:`PATCH_HOP` frames while a whole one fits.
-
-    Raises
-    ------
-    MissingExtraError
-        If ``onnx`` is not installed.
+    Outputs ``tags`` and ``tag roots`` [shape=(B, S, n_tags)] are the likelihoods and their square
+    roots, with a patch every :data:`PATCH_HOP` frames while a whole one fits. T is
+    ``window_frames``, at least :data:`PATCH_FRAMES`.
     """
     onnx = require("onnx", **EXTRA)
     helper, number = onnx.helper, onnx.TensorProto.FLOAT

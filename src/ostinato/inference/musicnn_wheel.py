@@ -66,17 +66,12 @@ def fetch_musicnn(
     Parameters
     ----------
     to : Path, optional
-        The folder for ``musicnn.onnx``; by default the one in which ``--model musicnn`` looks, in
-        the user's data folder.
+        The folder for ``musicnn.onnx``; by default that of the user's data, in which
+        ``--model musicnn`` looks.
     wheel : Path, optional
         The wheel, if it was downloaded before; by default pip downloads it.
     tell : callable
         Gets a line at each step, for the person who waits.
-
-    Returns
-    -------
-    Path
-        The file.
 
     Raises
     ------
@@ -128,13 +123,7 @@ def _shipped_head() -> bytes:
 
 
 def downloaded_wheel() -> bytes:
-    """Download the wheel with pip, from the index that the user's pip is set to.
-
-    Raises
-    ------
-    FetchError
-        If there is no pip, or it cannot download the wheel.
-    """
+    """Download the wheel with pip, from the index that the user's pip is set to."""
     instead = f"; or get {WHEEL} in another way, and give it with --wheel FILE"
     if importlib.util.find_spec("pip") is None:
         raise FetchError(
@@ -159,13 +148,7 @@ def downloaded_wheel() -> bytes:
 
 
 def read_wheel(path: Path) -> bytes:
-    """Read a wheel that was downloaded before.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read.
-    """
+    """Read a wheel that was downloaded before."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -173,19 +156,7 @@ def read_wheel(path: Path) -> bytes:
 
 
 def weights(wheel: bytes, *, source: str) -> Arrays:
-    """Read the network's variables, once the wheel has proved to be the known one.
-
-    Parameters
-    ----------
-    wheel : bytes
-    source : str
-        The wheel's name, for the errors.
-
-    Raises
-    ------
-    DataError
-        If it is another file, or a damaged one.
-    """
+    """Read the network's variables, once the wheel has proved to be the known one."""
     found = hashlib.sha256(wheel).hexdigest()
     if found != WHEEL_SHA256:
         raise DataError(
@@ -197,13 +168,7 @@ def weights(wheel: bytes, *, source: str) -> Arrays:
 
 
 def arrays_in(data: bytes) -> Arrays:
-    """Read the network's variables from the numbers of the checkpoint.
-
-    Raises
-    ------
-    DataError
-        If there are more or fewer numbers than the network has.
-    """
+    """Read the network's variables from the numbers of the checkpoint."""
     arrays: Arrays = {}
     at = 0
     for name, shape in sorted(_shapes().items()):

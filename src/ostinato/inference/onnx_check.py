@@ -28,11 +28,8 @@ _INSIDE: dict[str, dict[int, str]] = {
     "tensor": {},
     "opset": {},
 }
-_TEXT: dict[tuple[str, int], str] = {
-    ("node", 4): "operator",
-    ("node", 7): "domain",
-    ("opset", 1): "domain",
-}
+_OPERATOR = ("node", 4)
+_DOMAINS = (("node", 7), ("opset", 1))
 _REFUSED: dict[tuple[str, int], str] = {
     ("model", 20): "training code",
     ("model", 25): "functions of its own",
@@ -40,47 +37,34 @@ _REFUSED: dict[tuple[str, int], str] = {
     ("tensor", 14): "a tensor that is read from another file",
 }
 _STANDARD = (b"", b"ai.onnx")
-_ENDLESS = (b"Loop",)
+_ENDLESS = b"Loop"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def check_onnx_bytes(content: bytes, *, source: str) -> None:
-    """Refuse a file that is no ONNX graph, or holds something that no genre model needs.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file.
-    source : str
-        The file's name, for the errors.
-
-    Raises
-    ------
-    DataError
-        With one sentence: what is wrong with the file.
-    """
-    view = memoryview(content)
-    waiting: list[tuple[str, memoryview]] = [("model", view)]
+    """Refuse, with a DataError, what is no ONNX graph or holds something no genre model needs."""
+    waiting = [("model", memoryview(content))]
     n_fields, graphs = 0, 0
     try:
         while waiting:
             kind, message = waiting.pop()
             for field, wire, value in _fields(message):
                 n_fields += 1
+                odd = _odd(kind, field, value)
                 if n_fields > _MOST_FIELDS:
-                    raise _Odd(f"more than {_MOST_FIELDS:,} fields")
-                _check_field(kind, field, value)
+                    odd = f"more than {_MOST_FIELDS:,} fields"
+                if odd is not None:
+                    raise DataError(
+                        f"{source}: expected a graph of standard ONNX operators, got {odd}; it "
+                        "will not be run."
+                    )
                 inside = _INSIDE[kind].get(field)
                 if inside is not None:
                     if wire != _BYTES or not isinstance(value, memoryview):
                         raise ValueError("a message that is a number")
                     graphs += inside == "graph"
                     waiting.append((inside, value))
-    except _Odd as odd:
-        raise DataError(
-            f"{source}: expected a graph of standard ONNX operators, got {odd}; it will not be run."
-        ) from None
     except (ValueError, IndexError):
         graphs = 0
     if not graphs:
@@ -89,21 +73,18 @@ def check_onnx_bytes(content: bytes, *, source: str) -> None:
         )
 
 
-class _Odd(Exception):  # noqa: N818, carries what is odd into the error's sentence
-    pass
-
-
-def _check_field(kind: str, field: int, value: int | memoryview) -> None:
+def _odd(kind: str, field: int, value: int | memoryview) -> str | None:
+    """What a field holds that no genre model needs; None if that is nothing."""
     what = _REFUSED.get((kind, field))
     if what is not None and (isinstance(value, memoryview) or value != 0):  # location 0: inside
-        raise _Odd(what)
-    text = _TEXT.get((kind, field))
-    if text is None or not isinstance(value, memoryview):
-        return
-    said = bytes(value[:100])
-    if (text == "domain" and said not in _STANDARD) or (text == "operator" and said in _ENDLESS):
-        name = said.decode("ascii", "backslashreplace")
-        raise _Odd(f"operators of '{name}'" if text == "domain" else f"a {name}")
+        return what
+    if isinstance(value, memoryview):
+        text = bytes(value[:100])
+        if (kind, field) in _DOMAINS and text not in _STANDARD:
+            return f"operators of '{text.decode('ascii', 'backslashreplace')}'"
+        if (kind, field) == _OPERATOR and text == _ENDLESS:
+            return f"a {text.decode()}"
+    return None
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:

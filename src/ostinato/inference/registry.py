@@ -36,18 +36,7 @@ def fetched_path(name: str) -> Path:
 
 
 def model_path(name_or_path: str | Path) -> Path:
-    """The file of a model.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A name of :func:`shipped` or :data:`FETCHED`, or a file that ``ostinato export`` wrote.
-
-    Raises
-    ------
-    UsageError
-        If there is no model of that name, or it was not fetched.
-    """
+    """The file of a model, given its name in :func:`shipped` or :data:`FETCHED`, or its path."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
         return Path(name_or_path)
@@ -67,42 +56,15 @@ def model_path(name_or_path: str | Path) -> Path:
     return path
 
 
-def load_graph(name_or_path: str | Path, *, threads: int = 1) -> ModelGraph:
-    """Load a model by its name or path.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        As in :func:`model_path`.
-    threads : int
-        Threads of ONNX Runtime, at least 1.
-
-    Raises
-    ------
-    UsageError
-        As :func:`model_path`, or if ``threads`` is below 1.
-    DataError
-        As :func:`ostinato.inference.model_file.open_graph`.
-    """
-    return open_graph(model_path(name_or_path), threads=threads)
+def load_graph(name_or_path: str | Path) -> ModelGraph:
+    """Load a model by its name or path."""
+    return open_graph(model_path(name_or_path))
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Describe the models that ship, by the metadata in their files.
+    """Describe the models that ship, in the order of :func:`shipped`, by their files' metadata.
 
-    Returns
-    -------
-    list of dict
-        One a model, in the order of :func:`shipped`, all of the same keys: ``name``, ``version``,
-        ``family``, ``parameters``, ``bytes``, ``accuracy``, ``temperature``, ``threshold``,
-        ``precision``, ``genres``, ``trained_on`` (``data``, ``split``, ``recordings``) and
-        ``licence``, as in :class:`~ostinato.inference.model_info.ModelInfo`; None where a file
-        does not say. Plain values.
-
-    Raises
-    ------
-    DataError
-        As :func:`load_graph`.
+    The values are plain, and None where a file does not say.
     """
     return [_described(name, load_graph(name)) for name in shipped()]
 

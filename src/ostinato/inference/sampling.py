@@ -14,7 +14,7 @@ import numpy as np
 from ostinato.features import Waveform
 
 QUICK_OVER_S = 90.0
-"""Of a longer sound, only excerpts spread over it are taken, unless all of it is asked for."""
+"""A longer sound is sampled: excerpts spread over it are taken, unless all is asked for."""
 
 QUICK_SECONDS = 20.0
 """Length of those excerpts. Three of 20 s tell more of a song than two of 30 s."""
@@ -45,13 +45,8 @@ class Sound(Protocol):
 def quick_starts(seconds: float) -> list[float]:
     """Starts of the excerpts of the quick way, in seconds.
 
-    As many as :data:`SECONDS_AN_EXCERPT` says, each in the middle of an equal part of the sound:
-    the beginning and the end, which are often unlike the rest, are left out.
-
-    Parameters
-    ----------
-    seconds : float
-        Length of the sound, at least :data:`QUICK_OVER_S`.
+    Each is in the middle of an equal part of the sound: the beginning and the end, which are often
+    unlike the rest, are left out.
     """
     return _middles(seconds, _n_excerpts(seconds))
 
@@ -82,14 +77,7 @@ def _middles(seconds: float, n: int) -> list[float]:
 
 
 class SoundInMemory:
-    """A waveform as a :class:`Sound`.
-
-    Parameters
-    ----------
-    waveform : float32 array [shape=(n_samples,)]
-        Mono.
-    sample_rate_hz : int
-    """
+    """A waveform [shape=(n_samples,)] as a :class:`Sound`."""
 
     def __init__(self, waveform: Waveform, sample_rate_hz: int) -> None:
         self._waveform = waveform

@@ -49,23 +49,7 @@ _MOST_TICKS = 9
 
 
 def draw_timeline(verdict: Verdict, path: Path, *, name: str) -> Path:
-    """Draw the timeline of a verdict as a PNG.
-
-    Parameters
-    ----------
-    verdict : Verdict
-    path : Path
-        The picture; its folder is made.
-    name : str
-        The sound's name, for the line below the title.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    WriteError
-        If the file cannot be written.
-    """
+    """Draw the timeline of the sound ``name`` as a PNG, whose folder is made."""
     with style("The picture of a timeline"), warnings.catch_warnings():
         # A file's name may hold letters that the font lacks: they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -80,7 +64,7 @@ class Pictures:
     to : Path
         A PNG, by its suffix, or a folder, which is made.
     n_files : int
-        Number of files that will be drawn.
+        How many files will be drawn.
 
     Raises
     ------
@@ -145,7 +129,7 @@ def timeline(verdict: Verdict, name: str) -> Figure:
     return figure
 
 
-# ---------------------------------------------------------------- words
+# ---------------- words
 
 
 def _title(verdict: Verdict, segments: Sequence[Segment]) -> str:
@@ -177,7 +161,7 @@ def _subtitle(verdict: Verdict, name: str) -> str:
     return " ".join(said)
 
 
-# ---------------------------------------------------------------- data
+# ---------------- data
 
 
 def genre_colours(verdict: Verdict) -> dict[str, str]:
@@ -227,7 +211,7 @@ def _unbroken(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> Iterato
         yield slice(first, last)
 
 
-# ---------------------------------------------------------------- drawing
+# ---------------- drawing
 
 
 def _draw_ribbon(

@@ -138,39 +138,17 @@ def _why_abstain(info: ModelInfo, probability: float, distance: float | None) ->
 
 
 class Heard(NamedTuple):
-    """An excerpt that was listened to; without windows if it is silent.
-
-    Attributes
-    ----------
-    start_s, end_s : float
-    n_windows : int
-    probabilities : float64 array [shape=(G,)]
-        Mean over the windows.
-    distance : float or None
-        From what the model learned from, mean over the windows; None if the model does not measure
-        it.
-    """
+    """An excerpt that was listened to; without windows if it is silent."""
 
     start_s: float
     end_s: float
     n_windows: int = 0
-    probabilities: NDArray[np.float64] = np.zeros(0)
-    distance: float | None = None
+    probabilities: NDArray[np.float64] = np.zeros(0)  # (G,), mean over the windows
+    distance: float | None = None  # from what the model learned from, mean over the windows
 
 
 def pooled(heard: Sequence[Heard], info: ModelInfo, *, model: str, seconds: float) -> Verdict:
-    """Make one verdict of excerpts: their mean by number of windows, then the temperature.
-
-    Parameters
-    ----------
-    heard : sequence of Heard
-        In any order.
-    info : ModelInfo
-    model : str
-        The model's name.
-    seconds : float
-        How long the sound lasts.
-    """
+    """Make one verdict of excerpts: their mean by number of windows, then the temperature."""
     loud = sorted((each for each in heard if each.n_windows), key=lambda each: each[:2])
     if not loud:
         return Verdict(
