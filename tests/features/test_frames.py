@@ -99,7 +99,7 @@ def test_log_mel_is_librosas(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("gain", [1.0, 1e-3, 0.0])
 def test_compressed_mel_power_is_librosas(gain: float) -> None:
-    """Of loud and of quiet sound, and of silence after a click: there is no floor."""
+    """Loud sound, quiet sound, and silence after a click: there is no floor."""
     spec = FeatureSpec(
         kind="log-mel", sample_rate_hz=16000, n_fft=512, hop_samples=256, center=True, n_mels=96,
         scaling="log-compress",

@@ -16,19 +16,9 @@ EXCERPT_TOLERANCE = 0.05
 def excerpts(waveform: Waveform, spec: FeatureSpec) -> list[Waveform]:
     """Cut a waveform into excerpts of ``spec.excerpt_seconds``.
 
-    A shorter waveform is one excerpt. Of a longer one, the last excerpt ends with the sound and may
+    A shorter waveform is one excerpt. The last excerpt of a longer one ends with the sound and may
     overlap the one before it; a last piece of up to 5 % more than an excerpt is kept whole (GTZAN's
     tracks of "30 s" last 29.9 to 30.7 s, and are one excerpt each). Every sample is in an excerpt.
-
-    Parameters
-    ----------
-    waveform : float32 array [shape=(n_samples,)]
-    spec : FeatureSpec
-
-    Returns
-    -------
-    list of float32 array
-        In order of time; at least one.
 
     Raises
     ------
@@ -42,20 +32,9 @@ def excerpts(waveform: Waveform, spec: FeatureSpec) -> list[Waveform]:
 def streamed_excerpts(
     blocks: Iterable[Waveform], spec: FeatureSpec
 ) -> Iterator[tuple[float, Waveform]]:
-    """Cut a sound that arrives in blocks, as :func:`excerpts` cuts a whole one.
+    """Cut a sound that arrives in blocks of any lengths, as :func:`excerpts` cuts a whole one.
 
-    No more than two excerpts and a block are in memory.
-
-    Parameters
-    ----------
-    blocks : iterable of float32 array [shape=(n_samples,)]
-        Blocks of any lengths.
-    spec : FeatureSpec
-
-    Yields
-    ------
-    start_s : float
-    excerpt : float32 array [shape=(n_samples,)]
+    Yields each excerpt with its start in seconds; two excerpts and a block are in memory at most.
     """
     length = spec.excerpt_samples
     longest = length + int(EXCERPT_TOLERANCE * length)

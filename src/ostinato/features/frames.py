@@ -12,8 +12,7 @@ networks expect it.
 
 Conventions
 -----------
-waveform : float32 array [shape=(n_samples,)], mono, full scale 1.0, at the
-    rate of the ``FeatureSpec``.
+waveform : float32 array [shape=(n_samples,)], mono, full scale 1.0, at the rate of the spec.
 frames : float32 array [shape=(n_frames, n_features)]; time first.
 
 References
@@ -47,19 +46,10 @@ _HEAD_SAMPLES = 4096
 
 
 def frames(waveform: Waveform, spec: FeatureSpec) -> Frames:
-    """Compute the frames of one excerpt.
+    """Compute the frames of one excerpt [shape=(n_frames, spec.n_features)].
 
-    Parameters
-    ----------
-    waveform : float32 array [shape=(n_samples,)]
-        One excerpt, at ``spec.sample_rate_hz``.
-    spec : FeatureSpec
-
-    Returns
-    -------
-    float32 array [shape=(n_frames, spec.n_features)]
-        ``n_frames`` is ``1 + (n_samples - n_fft) // hop_samples``, or, if the frames are centred,
-        ``1 + n_samples // hop_samples``.
+    ``n_frames`` is ``1 + (n_samples - n_fft) // hop_samples``, or, if the frames are centred,
+    ``1 + n_samples // hop_samples``.
 
     Raises
     ------
@@ -69,32 +59,32 @@ def frames(waveform: Waveform, spec: FeatureSpec) -> Frames:
     UsageError
         If ``spec`` is of frames that are not computed here (``kind="external"``).
     """
-    _check_computed(spec)
+    if spec.kind == "external":
+        raise UsageError(
+            "Features: expected frames that Ostinato computes from sound, got "
+            f"'{spec.name}', which another network gives; they come from a file (--data FILE.npz)."
+        )
     _check_sound(waveform)
     if spec.center:
-        waveform = _padded(waveform, spec)
+        waveform = np.pad(waveform, spec.n_fft // 2)
     elif waveform.size < spec.n_fft:
         raise FeatureError(
             f"Sound too short for features: expected at least {spec.n_fft} samples "
             f"({spec.n_fft / spec.sample_rate_hz:.2g} s), got {waveform.size}."
         )
     framed = sliding_window_view(waveform, spec.n_fft)[:: spec.hop_samples]
-    return _finish(_log_mel(framed, spec), spec)
+    log_mel = _log_mel(framed, spec)
+    if spec.scaling == "standardise":
+        log_mel = standardise(log_mel)
+    if spec.kind == "log-mel":
+        return log_mel
+    mfcc = mfcc_from_log_mel(log_mel, spec.n_coefficients)
+    return mfcc if spec.kind == "mfcc" else log_mel_from_mfcc(mfcc, spec.n_mels)
 
 
 @lru_cache(maxsize=16)
 def mel_filterbank(spec: FeatureSpec) -> NDArray[np.float32]:
-    """Triangular mel bands over the bins of the Fourier transform.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-
-    Returns
-    -------
-    float32 array [shape=(n_mels, 1 + n_fft // 2)]
-        Read-only; computed once for a spec. Row i is band i, low to high.
-    """
+    """Triangular mel bands, low to high [shape=(n_mels, 1 + n_fft // 2)]; read-only."""
     triangles = mel.mel_triangles(spec.bins_hz, spec.mel_corners_hz, norm=spec.mel_norm)
     bank = triangles.astype(np.float32)
     bank.flags.writeable = False
@@ -104,14 +94,6 @@ def mel_filterbank(spec: FeatureSpec) -> NDArray[np.float32]:
 @lru_cache(maxsize=16)
 def _bands(spec: FeatureSpec) -> tuple[mel.Bands, ...]:
     return mel.grouped(mel_filterbank(spec))
-
-
-def _check_computed(spec: FeatureSpec) -> None:
-    if spec.kind == "external":
-        raise UsageError(
-            "Features: expected frames that Ostinato computes from sound, got "
-            f"'{spec.name}', which another network gives; they come from a file (--data FILE.npz)."
-        )
 
 
 def _check_sound(waveform: Waveform) -> None:
@@ -132,19 +114,8 @@ def _check_sound(waveform: Waveform) -> None:
         )
 
 
-def _padded(waveform: Waveform, spec: FeatureSpec) -> Waveform:
-    """Half a frame of zeros on both sides."""
-    half = spec.n_fft // 2
-    padded = np.zeros(waveform.size + 2 * half, dtype=np.float32)
-    padded[half : half + waveform.size] = waveform
-    return padded
-
-
 def _log_mel(framed: NDArray[np.float32], spec: FeatureSpec) -> Frames:
-    """Log-mel image in dB, floored, of samples in frames [shape=(n_frames, n_fft)].
-
-    Where the spec asks for it, compressed in place of that.
-    """
+    """Log-mel image, in dB and floored or compressed, of frames [shape=(n_frames, n_fft)]."""
     image = mel.mel_power(framed, _bands(spec))
     if spec.scaling == "log-compress":
         image *= np.float32(COMPRESSION)
@@ -156,13 +127,3 @@ def _log_mel(framed: NDArray[np.float32], spec: FeatureSpec) -> Frames:
     image *= np.float32(10)
     np.maximum(image, image.max() - np.float32(spec.top_db), out=image)
     return image
-
-
-def _finish(log_mel: Frames, spec: FeatureSpec) -> Frames:
-    """From the log-mel image to the frames that ``spec`` asks for."""
-    if spec.scaling == "standardise":
-        log_mel = standardise(log_mel)
-    if spec.kind == "log-mel":
-        return log_mel
-    mfcc = mfcc_from_log_mel(log_mel, spec.n_coefficients)
-    return mfcc if spec.kind == "mfcc" else log_mel_from_mfcc(mfcc, spec.n_mels)

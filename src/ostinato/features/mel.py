@@ -94,18 +94,9 @@ def grouped(bank: NDArray[np.float32]) -> tuple[Bands, ...]:
 
 
 def mel_power(framed: NDArray[np.float32], groups: tuple[Bands, ...]) -> NDArray[np.float32]:
-    """Power in mel bands of samples in frames.
+    """Power in mel bands [shape=(n_frames, n_mels)] of samples in frames [shape=(n_frames, n_fft)].
 
-    Parameters
-    ----------
-    framed : float32 array [shape=(n_frames, n_fft)]
-        May be a view in which frames overlap.
-    groups : tuple of Bands
-        A filterbank, from :func:`grouped`.
-
-    Returns
-    -------
-    float32 array [shape=(n_frames, n_mels)]
+    Frames may overlap in memory; ``groups`` is a filterbank, from :func:`grouped`.
     """
     n_frames, n_fft = framed.shape
     window = hann(n_fft)

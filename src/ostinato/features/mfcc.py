@@ -13,16 +13,9 @@ from ostinato.features.arrays import FeatureError, Frames
 
 
 def standardise(log_mel: Frames) -> Frames:
-    """Scale a log-mel image to mean 0 and deviation 1 over all its cells.
+    """Scale a log-mel image [shape=(n_frames, n_mels)] to mean 0 and deviation 1 over its cells.
 
-    Parameters
-    ----------
-    log_mel : float32 array [shape=(n_frames, n_mels)]
-        In dB, or anything that differs from dB by a factor and an offset.
-
-    Returns
-    -------
-    float32 array [shape=(n_frames, n_mels)]
+    It is in dB, or anything that differs from dB by a factor and an offset.
 
     Raises
     ------
@@ -42,44 +35,24 @@ def standardise(log_mel: Frames) -> Frames:
 
 
 def mfcc_from_log_mel(log_mel: Frames, n_coefficients: int) -> Frames:
-    """Orthonormal DCT-II of each frame, its first ``n_coefficients``.
-
-    Parameters
-    ----------
-    log_mel : float32 array [shape=(n_frames, n_mels)]
-    n_coefficients : int
-        From 1 to ``n_mels``.
-
-    Returns
-    -------
-    float32 array [shape=(n_frames, n_coefficients)]
+    """Orthonormal DCT-II of each frame, the first coefficients [shape=(n_frames, n_coefficients)].
 
     Raises
     ------
     UsageError
-        If ``n_coefficients`` is out of its range.
+        If ``n_coefficients`` is not from 1 to the width of ``log_mel``.
     """
     mfcc: Frames = log_mel @ _dct(log_mel.shape[1], n_coefficients)
     return mfcc
 
 
 def log_mel_from_mfcc(mfcc: Frames, n_mels: int) -> Frames:
-    """Log-mel image that has these MFCC and no finer detail: the inverse DCT.
-
-    Parameters
-    ----------
-    mfcc : float32 array [shape=(n_frames, n_coefficients)]
-    n_mels : int
-        At least ``n_coefficients``.
-
-    Returns
-    -------
-    float32 array [shape=(n_frames, n_mels)]
+    """Inverse DCT: the log-mel image [shape=(n_frames, n_mels)] with these MFCC, no finer detail.
 
     Raises
     ------
     UsageError
-        If ``n_mels`` is smaller than ``n_coefficients``.
+        If ``n_mels`` is less than the width of ``mfcc``.
     """
     log_mel: Frames = mfcc @ _dct(n_mels, mfcc.shape[1]).T
     return log_mel

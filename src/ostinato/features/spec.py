@@ -1,7 +1,4 @@
-"""FeatureSpec: the settings that frames were computed with.
-
-Private to :mod:`ostinato.features.frames`, which is where to import it from.
-"""
+"""FeatureSpec: the settings that frames were computed with."""
 
 from __future__ import annotations
 
@@ -54,18 +51,15 @@ class FeatureSpec:
         ``"log-mel-from-mfcc"`` is the log-mel image smoothed by keeping ``n_coefficients`` MFCC.
         ``"external"`` frames are the output of another network, ``width`` numbers for every
         ``n_fft`` samples; no function here computes them.
-    sample_rate_hz : int
     n_fft : int
         Length of a frame and of its Fourier transform, in samples; even.
     window : {"hann"}
-        Periodic Hann window.
+        The periodic one.
     hop_samples : int
         From one frame to the next.
     center : bool
         False: frame i covers samples ``i * hop`` to ``i * hop + n_fft``. True: frame i is centred
         on sample ``i * hop``, the sound being continued with zeros, as librosa does.
-    n_mels : int
-    mel_scale : {"slaney", "htk"}
     mel_norm : {"slaney", "none"}
         Slaney: every band has the same area, otherwise the same height.
     fmin_hz, fmax_hz : float
@@ -73,13 +67,12 @@ class FeatureSpec:
     top_db : float
         Cells are raised to at least this far below the excerpt's loudest cell.
     scaling : {"standardise", "none", "log-compress"}
-        Standardise over the excerpt, or keep decibels; or, of ``kind="log-mel"``, have no decibels
-        and no floor: ``log10(1 + 10000 x)`` of the mel power x.
-    excerpt_seconds : float
+        Standardise over the excerpt, or keep decibels; or, where ``kind="log-mel"``, have no
+        decibels and no floor: ``log10(1 + 10000 x)`` of the mel power x.
     n_coefficients : int
-        How many MFCC, from the zeroth on. Of no effect on ``kind="log-mel"``.
+        How many MFCC, from the zeroth on. Without effect where ``kind="log-mel"``.
     version : int
-        Of this arithmetic. It changes when the same settings would give other frames.
+        Version of this arithmetic. It changes when the same settings would give other frames.
     name, width : str, int
         What external frames are called, and how many numbers each has. Other kinds have neither.
 
@@ -206,13 +199,7 @@ class FeatureSpec:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> FeatureSpec:
-        """Build a spec from plain values; what is not given has its default.
-
-        Raises
-        ------
-        UsageError
-            If a key is unknown, or a value has the wrong type or is out of its range.
-        """
+        """Build a spec from plain values, or refuse them with a UsageError."""
         known = [field.name for field in fields(cls)]
         unknown = [key for key in settings if key not in known]
         if unknown:

@@ -17,15 +17,8 @@ from ostinato.features.arrays import Frames
 def window_starts(n_frames: int, *, length: int, hop: int) -> NDArray[np.int64]:
     """First frames of the windows of a track [shape=(n_windows,)].
 
-    Every ``hop`` frames while a whole window fits; the last one ends with the track. A track no
-    longer than a window has one window, from its first frame.
-
-    Parameters
-    ----------
-    n_frames : int
-        Frames of the track, at least 1.
-    length, hop : int
-        Of a window, in frames, at least 1.
+    Windows start every ``hop`` frames while a whole one fits; the last one ends with the track. A
+    track no longer than a window has one window, from its first frame.
 
     Raises
     ------
@@ -43,19 +36,7 @@ def window_starts(n_frames: int, *, length: int, hop: int) -> NDArray[np.int64]:
 
 
 def cut(frames: Frames, *, length: int, hop: int) -> NDArray[np.float32]:
-    """Windows of a track [shape=(n_windows, length, n_features)].
-
-    Parameters
-    ----------
-    frames : float32 array [shape=(n_frames, n_features)]
-    length, hop : int
-        Of a window, in frames.
-
-    Raises
-    ------
-    DataError
-        As :func:`window_starts`.
-    """
+    """Windows of a track [shape=(n_windows, length, n_features)]; see :func:`window_starts`."""
     n_frames = frames.shape[0]
     starts = window_starts(n_frames, length=length, hop=hop)
     where = (starts[:, None] + np.arange(length)) % n_frames  # (n_windows, length)
