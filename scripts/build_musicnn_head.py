@@ -39,8 +39,9 @@ from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
 from ostinato.study.ledger import Examination, append, part_digest
+from ostinato.study.plan import Plan, load_data, plan_study
 from ostinato.study.results import read_run
-from ostinato.study.study import Plan, load_data, plan_study, run_study
+from ostinato.study.study import run_study
 from ostinato.study.training_run import (
     PROBABILITIES,
     Task,

@@ -40,9 +40,10 @@ from ostinato.models.ensemble import MeanOfPieces
 from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
+from ostinato.study.plan import Plan, load_data, plan_study
 from ostinato.study.results import StudyResults, plain
 from ostinato.study.results.model_schema import Confidence
-from ostinato.study.study import Plan, load_data, plan_study, run_study
+from ostinato.study.study import run_study
 from ostinato.study.training_run import (
     PROBABILITIES,
     Task,

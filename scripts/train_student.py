@@ -44,7 +44,7 @@ from ostinato.inference import musicnn
 from ostinato.inference import musicnn_wheel as _musicnnwheel
 from ostinato.storage import replacing
 from ostinato.study.config import load_config
-from ostinato.study.study import load_data, plan_study
+from ostinato.study.plan import load_data, plan_study
 from ostinato.study.training_run import Task
 from ostinato.training.fit import GenreTraining, fit
 from ostinato.training.tracks import Tracks, predict

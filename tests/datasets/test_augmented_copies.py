@@ -17,7 +17,8 @@ from ostinato.datasets.mel_npz import load_mel_npz
 from ostinato.datasets.splits import segmented
 from ostinato.errors import DataError, UsageError
 from ostinato.study.config import StudyConfig, load_config, overridden
-from ostinato.study.study import load_data, plan_study, run_study
+from ostinato.study.plan import load_data, plan_study
+from ostinato.study.study import run_study
 from ostinato.study.training_run import corpus_digest
 from ostinato.training import weak_genres as weak
 from ostinato.training.fit import fit

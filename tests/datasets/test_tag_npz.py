@@ -16,7 +16,7 @@ from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import DataError, UsageError
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.study.config import StudyConfig, load_config
-from ostinato.study.study import load_data, plan_study
+from ostinato.study.plan import load_data, plan_study
 from ostinato.study.training_run import corpus_digest
 from ostinato.training.augment_frames import FrameAugmentation
 from ostinato.training.settings import TrainingSettings

@@ -14,8 +14,9 @@ from ostinato.errors import DataError, UsageError
 from ostinato.study.compare import compare, read_judged
 from ostinato.study.config import StudyConfig
 from ostinato.study.ledger import LEDGER, read_ledger
+from ostinato.study.plan import plan_study
 from ostinato.study.results import to_json
-from ostinato.study.study import plan_study, run_study
+from ostinato.study.study import run_study
 from tests.helpers.toy import QUICK, toy_corpus
 
 SMALL = {"width": 8, "depth": 1, "texture_frames": 4}

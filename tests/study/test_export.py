@@ -23,8 +23,9 @@ from ostinato.inference.registry import load_graph
 from ostinato.models.export import model_file as listening
 from ostinato.study import export
 from ostinato.study.config import StudyConfig
+from ostinato.study.plan import load_data, plan_study
 from ostinato.study.results import parse_results
-from ostinato.study.study import load_data, plan_study, run_study
+from ostinato.study.study import run_study
 from ostinato.training.settings import TrainingSettings
 from tests.helpers.sounds import RATE_HZ
 

@@ -21,10 +21,11 @@ from ostinato.evaluation.significance import Clusters
 from ostinato.study import study
 from ostinato.study import training_run as runs
 from ostinato.study.config import StudyConfig, load_config
+from ostinato.study.plan import plan_study
 from ostinato.study.report.findings import findings
 from ostinato.study.results import StudyResults, plain, read_results
 from ostinato.study.results.pool import Pool
-from ostinato.study.study import plan_study, run_study
+from ostinato.study.study import run_study
 from ostinato.training import fit as fit_module
 from ostinato.training import learn
 from ostinato.training.augment_frames import mixup

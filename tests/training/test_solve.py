@@ -15,7 +15,8 @@ from ostinato.errors import UsageError
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.study.config import StudyConfig
-from ostinato.study.study import plan_study, run_study
+from ostinato.study.plan import plan_study
+from ostinato.study.study import run_study
 from ostinato.training import solve as solve_module
 from ostinato.training.curves import TrainingError
 from ostinato.training.fit import fit

@@ -17,8 +17,9 @@ from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError
 from ostinato.study.config import StudyConfig
+from ostinato.study.plan import plan_study
 from ostinato.study.results import plain
-from ostinato.study.study import plan_study, run_study
+from ostinato.study.study import run_study
 from ostinato.training import fit as fit_module
 from ostinato.training import weak_genres as weak
 from ostinato.training.augment_frames import mixup

@@ -11,8 +11,10 @@ from typing import Any
 from ostinato.datasets.corpus import Corpus
 from ostinato.errors import UsageError
 from ostinato.study.config import StudyConfig, load_config, overridden
+from ostinato.study.plan import Progress, load_data, plan_study
 from ostinato.study.report import write_sweep
-from ostinato.study.study import Progress, StudyResult, load_data, plan_study, run_study
+from ostinato.study.results.tables import SweepTable
+from ostinato.study.study import StudyResult, run_study
 from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
 
 Tell = Callable[[str], None]
@@ -26,14 +28,14 @@ class SweepResult:
 
     Attributes
     ----------
-    table : dict
+    table : SweepTable
         As in ``table.json``.
     folder : Path
     report : Path
         The page.
     """
 
-    table: Any
+    table: SweepTable
     folder: Path
     report: Path
 

@@ -20,9 +20,9 @@ from ostinato.evaluation.significance import Interval
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.ensemble import MeanOfModels
 from ostinato.study.config import load_config
+from ostinato.study.plan import load_data, plan_study
 from ostinato.study.results import StudyResults, read_results
 from ostinato.study.results.model_schema import Confidence as JudgedConfidence
-from ostinato.study.study import load_data, plan_study
 from ostinato.study.training_run import RECIPE, Task
 from ostinato.training.finish import PRECISION, Confidence, finish, write
 
@@ -59,7 +59,7 @@ def export_run(
     front_end : bool
         Take sound, not frames: for programs without Ostinato.
     cache, jobs, progress
-        Passed on to load the study's data; see :func:`ostinato.study.study.load_data`.
+        Passed on to load the study's data; see :func:`ostinato.study.plan.load_data`.
     **facts : str
         ``name``, ``version`` and ``licence`` of the model.
 

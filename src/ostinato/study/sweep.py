@@ -36,9 +36,10 @@ from ostinato.models.settings import checked
 from ostinato.storage import write_text
 from ostinato.study.compare import Judged, accuracy, check_same, read_judged
 from ostinato.study.config import StudyConfig, overridden
+from ostinato.study.plan import Plan, Progress, plan_study
 from ostinato.study.results import RESULTS, SCHEMA, to_json
 from ostinato.study.results.tables import BaseDifference, SweepRow, SweepTable
-from ostinato.study.study import Plan, Progress, plan_study, run_study
+from ostinato.study.study import run_study
 
 TABLE = "table.json"
 _OWN = ("variants", "base", "axis")

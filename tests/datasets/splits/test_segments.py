@@ -23,7 +23,7 @@ from ostinato.datasets.splits import (
 )
 from ostinato.errors import DataError, UsageError
 from ostinato.study.config import StudyConfig
-from ostinato.study.study import plan_study
+from ostinato.study.plan import plan_study
 from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()

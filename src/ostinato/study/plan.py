@@ -1,0 +1,159 @@
+"""The plan of a study: its data, split and runs, before anything is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ostinato.datasets import Corpus, FrameCache, load_corpus
+from ostinato.datasets.splits import (
+    N_SEGMENTS,
+    SEGMENT_RANDOM,
+    Split,
+    check_split,
+    segment_random,
+    segmented,
+    segmented_split,
+    split_corpus,
+    thinned,
+)
+from ostinato.study.config import StudyConfig
+from ostinato.study.training_run import (
+    Recipe,
+    Task,
+    corpus_digest,
+)  # fmt: skip
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study, ready to run.
+
+    Attributes
+    ----------
+    config : StudyConfig
+    corpus : Corpus
+    split : Split
+    tasks : tuple of Task
+        By model, then seed, then fold.
+    folder : Path
+    """
+
+    config: StudyConfig
+    corpus: Corpus
+    split: Split
+    tasks: tuple[Task, ...]
+    folder: Path
+
+
+def load_data(
+    config: StudyConfig,
+    *,
+    cache: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Load the corpus of a study: :func:`ostinato.datasets.load.load_corpus` with its settings."""
+    return load_corpus(
+        config.data,
+        spec=config.spec,
+        cache=FrameCache(cache),
+        augmentation=config.waveform,
+        n_jobs=jobs,
+        progress=progress,
+    )
+
+
+def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) -> Plan:
+    """Split the corpus and lay out the runs, without training anything.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    corpus : Corpus
+    folder : Path or None
+        Of the study; None makes a name from data, split and recipe below ``runs/``, so that other
+        settings never meet in one folder.
+
+    Raises
+    ------
+    UsageError
+        If the corpus has not the copies that the settings ask for.
+    DataError
+        If the corpus cannot be split so, or the folder holds runs of another recipe.
+    """
+    config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
+    data = corpus_digest(corpus)
+    recipes = {
+        name: Recipe(
+            family=name,
+            settings=config.model_settings(name),
+            training=config.training,
+            data=data,
+            split=split.digest(),
+            test=config.test,
+        )
+        for name in config.models
+    }
+    folder = folder or _default_folder(config, corpus, split, data)
+    tasks = tuple(
+        Task(
+            recipe=recipes[name],
+            seed=seed,
+            fold=k,
+            parts=fold,
+            # Absolute: worker processes may have been started in another folder.
+            folder=folder.absolute() / "models" / name / f"seed{seed}-fold{k}",
+        )
+        for name in config.models
+        for seed in range(config.seeds)
+        for k, fold in enumerate(split.folds)
+    )
+    return Plan(config=config, corpus=corpus, split=split, tasks=tasks, folder=folder)
+
+
+def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, Split]:
+    """The split of a study, and the corpus it is of: whole recordings, or their pieces."""
+    n = config.segments
+    if config.split == SEGMENT_RANDOM:
+        n = n if n > 1 else N_SEGMENTS
+        split = segment_random(corpus, n, seed=config.split_seed)
+        n_train = (config.train_size or 0) * n  # pieces, where the other splits have recordings
+    else:
+        split = split_corpus(
+            corpus,
+            config.split,
+            seed=config.split_seed,
+            shares=config.shares,
+            repeats=config.repeats,
+        )
+        n_train = config.train_size or 0
+        if n_train:
+            split = thinned(corpus, split, n_train, seed=config.split_seed)
+        split = segmented_split(split, n) if n > 1 else split
+    if n == 1:
+        return config, corpus, split
+    corpus = segmented(corpus, n)
+    if split.leaks and n_train:
+        split = thinned(corpus, split, n_train, seed=config.split_seed)
+    # A window longer than a piece would be the piece more than once.
+    longest = max(len(frames) for frames in corpus.frames)
+    training = replace(
+        config.training,
+        window_frames=min(config.training.window_frames, longest),
+        window_hop=min(config.training.window_hop, longest),
+    )
+    return replace(config, segments=n, training=training), corpus, check_split(corpus, split)
+
+
+def _default_folder(config: StudyConfig, corpus: Corpus, split: Split, data: str) -> Path:
+    """Named for data and split, and for all else that decides a run's figures but its model."""
+    facts = [data, split.digest(), config.test, asdict(config.training), config.settings]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:6]
+    choosing = "" if config.test else "-no-test"
+    return Path("runs") / f"{corpus.name}-{split.name}{choosing}-{digest}"
