@@ -46,21 +46,9 @@ class MissingExtraError(OstinatoError):
 
 
 def require(module: str, *, extra: str, needed_for: str) -> ModuleType:
-    """Import a module that belongs to an extra.
+    """Import a module that an extra installs, or raise MissingExtraError.
 
-    Parameters
-    ----------
-    module : str
-        What to import, e.g. ``"torch"``.
-    extra : str
-        The extra of Ostinato that installs it, e.g. ``"train"``.
-    needed_for : str
-        What the user asked for, as the subject of the sentence: ``"Training"``.
-
-    Raises
-    ------
-    MissingExtraError
-        If the module is not installed.
+    ``needed_for`` is what the user asked for, as the subject of a sentence: ``"Training"``.
     """
     try:
         return importlib.import_module(module)

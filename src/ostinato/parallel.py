@@ -22,7 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -36,7 +36,6 @@ Progress = Callable[[int, Any], None]
 """Called with the position of a call and what its function reports."""
 
 _JOBLIB_NAMES = {"processes": "loky", "threads": "threading"}
-_TOPIC = "ostinato-progress"
 
 
 class WorkerKilledError(OstinatoError):
@@ -70,13 +69,16 @@ def run(
 ) -> Generator[Iterator[tuple[int, T]]]:
     """Call a function with each of many arguments, in parallel; results come as they are ready.
 
+    Yields an iterator of (position in ``calls``, result). Leaving the context stops what is still
+    at work.
+
     Parameters
     ----------
     function : callable
         Must be picklable, unless it runs in threads. What all calls share is best bound with
         :func:`functools.partial`: a cluster then gets it once.
     calls : sequence of tuple
-        Positional arguments of each call.
+        The positional arguments of each call.
     doing : str
         What a worker does, for the sentence about one that was killed: ``"computed frames"``.
     n_jobs : int, optional
@@ -92,12 +94,6 @@ def run(
         another thread. By the end of the context all reports have come, but from a cluster, where
         late ones are lost.
 
-    Yields
-    ------
-    iterator of (int, result)
-        The position in ``calls``, and what the function returned for it. Leaving the context stops
-        what is still at work.
-
     Raises
     ------
     UsageError
@@ -109,27 +105,22 @@ def run(
     """
     if n_jobs is not None and n_jobs < 1:
         raise UsageError(f"Expected at least 1 job, got {n_jobs}.")
-    if backend not in _JOBLIB_NAMES and "://" not in backend:
+    if backend in _JOBLIB_NAMES:
+        started = _with_joblib(function, calls, backend, n_jobs or cpu_count(), ordered, progress)
+    elif "://" in backend:
+        started = _on_cluster(function, calls, backend, ordered, progress)
+    else:
         raise UsageError(
             f"Expected the backend {', '.join(_JOBLIB_NAMES)} or a Dask scheduler's address "
             f"(tcp://host:8786), got '{backend}'."
         )
-    if backend in _JOBLIB_NAMES:
-        started = _with_joblib(function, calls, backend, n_jobs or cpu_count(), ordered, progress)
-    else:
-        started = _on_cluster(function, calls, backend, ordered, progress)
-    # Closed on the way out: an interruption must not leave workers at work on what is left.
-    with warnings.catch_warnings(), contextlib.closing(started) as results:
-        # joblib's words on an interruption, and on a worker replaced because its memory has grown.
-        warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        yield _named(results, doing)
-
-
-def _named(results: Iterator[T], doing: str) -> Iterator[T]:
-    """The results; a killed worker is told in a sentence."""
     try:
-        yield from results
+        # Closed on the way out: an interruption must not leave workers at work on what is left.
+        with warnings.catch_warnings(), contextlib.closing(started) as results:
+            # joblib on an interruption, and on a worker replaced because its memory has grown.
+            warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+            yield results
     except Exception as error:
         if isinstance(error, BrokenProcessPool) or type(error).__name__ == "KilledWorker":
             raise WorkerKilledError(
@@ -137,9 +128,6 @@ def _named(results: Iterator[T], doing: str) -> Iterator[T]:
                 "done is kept, so run the same again with fewer jobs (--jobs)."
             ) from error
         raise
-
-
-# Threads and processes
 
 
 def _with_joblib(
@@ -150,20 +138,18 @@ def _with_joblib(
     ordered: bool,
     progress: Progress | None,
 ) -> Generator[tuple[int, T]]:
-    if not calls:
-        return
     import joblib
 
     # Threads share the BLAS of this process, whose threads are its owner's to set.
     options = {"inner_max_num_threads": 1} if backend == "processes" else {}
     with joblib.parallel_config(_JOBLIB_NAMES[backend], **options):
         workers = joblib.Parallel(
-            n_jobs=min(n_jobs, len(calls)),
+            n_jobs=min(n_jobs, len(calls)) or 1,
             return_as="generator" if ordered else "generator_unordered",
         )
-    with _Mailbox(progress) if progress else contextlib.nullcontext() as mailbox:
+    with _mailbox(progress) if progress else contextlib.nullcontext() as send:
         results = workers(
-            joblib.delayed(_call)(function, position, arguments, mailbox and mailbox.address)
+            joblib.delayed(_call)(function, position, arguments, send)
             for position, arguments in enumerate(calls)
         )
         try:
@@ -177,73 +163,48 @@ def _with_joblib(
 
 
 def _call(
-    function: Callable[..., T],
-    position: int,
-    arguments: tuple[Any, ...],
-    address: _Address | None,
+    function: Callable[..., T], position: int, arguments: tuple[Any, ...], send: Progress | None
 ) -> tuple[int, T]:
-    reporting = {"report": _Report(address, position)} if address else {}
+    reporting = {"report": partial(send, position)} if send else {}
     return position, function(*arguments, **reporting)
 
 
-@dataclass(frozen=True)
-class _Address:
-    """Where reports are sent: a socket of this machine (on Windows a pipe), and its key."""
+@contextlib.contextmanager
+def _mailbox(progress: Progress) -> Generator[Progress]:
+    """Give a function that workers report with; what they send has reached progress on exit."""
+    key = secrets.token_bytes(16)
+    errors: list[Exception] = []  # raised on exit: who reports must not wait
 
-    place: Any
-    key: bytes
-
-
-@dataclass(frozen=True)
-class _Report:
-    """What a function at work calls with its progress."""
-
-    address: _Address
-    position: int
-
-    def __call__(self, value: Any) -> None:
-        with Client(self.address.place, authkey=self.address.key) as connection:
-            connection.send((self.position, value))
-
-
-class _Mailbox:
-    """Takes in reports and hands them on, in a thread of its own; all that were sent, on exit."""
-
-    def __init__(self, progress: Progress) -> None:
-        key = secrets.token_bytes(16)
-        self._listener = Listener(backlog=128, authkey=key)
-        self._progress = progress
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self.address = _Address(self._listener.address, key)
-
-    def __enter__(self) -> _Mailbox:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        _Report(self.address, -1)(None)  # comes after all that were sent before
-        self._thread.join()
-        self._listener.close()
-        if self._error and kind is None:
-            raise self._error
-
-    def _listen(self) -> None:
+    def listen() -> None:
         while True:
             try:
-                with self._listener.accept() as connection:
+                with listener.accept() as connection:
                     position, value = connection.recv()
             except (EOFError, OSError, AuthenticationError):
                 continue  # a worker that was killed while it reported, or a stranger
             if position < 0:
                 return
             try:
-                self._progress(position, value)
+                progress(position, value)
             except Exception as error:
-                self._error = self._error or error  # raised on exit: who reports must not wait
+                errors.append(error)
+
+    with Listener(backlog=128, authkey=key) as listener:  # a socket; on Windows a pipe
+        send = partial(_send, listener.address, key)
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        try:
+            yield send
+        finally:
+            send(-1, None)  # comes after all that were sent before
+            thread.join()
+    if errors:
+        raise errors[0]
 
 
-# A cluster
+def _send(address: Any, key: bytes, position: int, value: Any) -> None:
+    with Client(address, authkey=key) as connection:
+        connection.send((position, value))
 
 
 def _on_cluster(
@@ -259,7 +220,7 @@ def _on_cluster(
     except OSError as error:
         raise UsageError(f"Expected a Dask scheduler at {address}: {error}.") from error
     with client:
-        topic = f"{_TOPIC}-{secrets.token_hex(8)}" if progress else None
+        topic = f"ostinato-progress-{secrets.token_hex(8)}" if progress else None
         if progress:
             client.subscribe_topic(topic, lambda event: progress(*event[1]))
         sent = client.scatter(function, broadcast=True, hash=False)
@@ -268,12 +229,8 @@ def _on_cluster(
             for position, arguments in enumerate(calls)
         ]
         try:
-            if ordered:
-                for future in futures:
-                    yield future.result()
-            else:
-                for future in distributed.as_completed(futures):
-                    yield future.result()
+            for future in futures if ordered else distributed.as_completed(futures):
+                yield future.result()
         finally:
             client.cancel(futures)
 
@@ -284,9 +241,10 @@ def _call_on_cluster(
     import distributed
     from threadpoolctl import threadpool_limits
 
-    reporting = {}
-    if topic:
-        worker = distributed.get_worker()
-        reporting = {"report": lambda value: worker.log_event(topic, (position, value))}
+    send = partial(_log_report, distributed.get_worker(), topic) if topic else None
     with threadpool_limits(1):
-        return position, function(*arguments, **reporting)
+        return _call(function, position, arguments, send)
+
+
+def _log_report(worker: Any, topic: str, position: int, value: Any) -> None:
+    worker.log_event(topic, (position, value))

@@ -48,15 +48,7 @@ STYLE: dict[str, Any] = {
 def style(needed_for: str) -> AbstractContextManager[None]:
     """Have figures drawn in :data:`STYLE` in a ``with`` statement.
 
-    Parameters
-    ----------
-    needed_for : str
-        What is drawn, as the subject of a sentence.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
+    ``needed_for`` is what is drawn, for the sentence where matplotlib is not installed.
     """
     matplotlib = require("matplotlib", extra="plot", needed_for=needed_for)
     settings: AbstractContextManager[None] = matplotlib.rc_context(STYLE)
@@ -102,19 +94,13 @@ def keys(figure: Figure, left: float, top: float, **options: Any) -> None:
 
 def short(name: str) -> str:
     """Cut a name to :data:`LONGEST` letters."""
-    return (
-        name if len(name) <= LONGEST else name[: LONGEST - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-    )
+    if len(name) <= LONGEST:
+        return name
+    return name[: LONGEST - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write the figure as PNG, whole or not at all.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written.
-    """
+    """Write the figure as PNG, whole or not at all."""
     from PIL import Image  # matplotlib depends on it
 
     raw = io.BytesIO()

@@ -43,13 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all.
-
-    Raises
-    ------
-    WriteError
-        As :func:`replacing`.
-    """
+    """Write a text file in UTF-8, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
@@ -63,14 +57,16 @@ def printable(name: str) -> str:
 
 
 def _sentence(path: Path, error: OSError) -> str:
+    no_permission = "there is no permission to write there; choose another folder"
+    no_folder = "a part of its path is a file, not a folder; choose another folder"
     causes = {
         errno.ENOSPC: "the disk is full; free some space, or choose another folder",
         errno.EDQUOT: "the disk quota is used up; free some space, or choose another folder",
-        errno.EACCES: "there is no permission to write there; choose another folder",
-        errno.EPERM: "there is no permission to write there; choose another folder",
+        errno.EACCES: no_permission,
+        errno.EPERM: no_permission,
         errno.EROFS: "the file system is read-only; choose another folder",
-        errno.ENOTDIR: "a part of its path is a file, not a folder; choose another folder",
-        errno.EEXIST: "a part of its path is a file, not a folder; choose another folder",
+        errno.ENOTDIR: no_folder,
+        errno.EEXIST: no_folder,
         errno.EISDIR: "a folder of that name is in its place; remove it, or choose another name",
     }
     return f"Cannot write {path}: {causes.get(error.errno or 0, error.strerror or str(error))}."

@@ -345,7 +345,7 @@ def test_a_folder_with_runs_of_another_recipe_is_refused(done) -> None:
         run(done.folder, other)
 
 
-def test_an_unfinished_run_is_not_gone_on_with_by_another_recipe(tmp_path, monkeypatch) -> None:
+def test_an_unfinished_run_is_not_resumed_by_another_recipe(tmp_path, monkeypatch) -> None:
     """Its checkpoint would be taken for one of the new recipe, and nobody would notice."""
 
     def interrupted(x, *, alpha):
