@@ -195,19 +195,19 @@ def test_it_warns_of_nothing(executed) -> None:
 
 def test_its_outputs_hold_the_results_of_the_study(executed) -> None:
     from ostinato.study.report import headline
+    from ostinato.study.results import read_results
 
     notebook, here = executed
-    results = json.loads((here / "study" / "results.json").read_text(encoding="utf-8"))
-    assert [results["split"]["folds"][0]["parts"][p]["n"] for p in ("train", "valid", "test")] == [
-        442, 197, 290,
-    ]  # fmt: skip
+    results = read_results(here / "study")
+    parts = results.split.folds[0].parts
+    assert [parts[name].n for name in ("train", "valid", "test")] == [442, 197, 290]
     text = text_of(notebook)
     assert headline(results) in text
-    assert len(results["models"]) == 3
-    for model in results["models"].values():
-        assert model["label"] in text
-        assert f"{100 * model['test_accuracy']['mean']:.1f}%" in text
-        assert f"{model['parameters']:,}" in text
+    assert len(results.models) == 3
+    for model in results.models.values():
+        assert model.label in text
+        assert f"{100 * model.accuracy('test').mean:.1f}%" in text
+        assert f"{model.parameters:,}" in text
 
 
 def test_it_shows_the_shapes_and_faults_that_it_speaks_of(executed) -> None:
