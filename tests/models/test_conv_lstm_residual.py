@@ -199,11 +199,11 @@ def test_statistics_travel_with_the_weights() -> None:
 def test_layers_that_say_nothing_pass_their_input_on() -> None:
     """With a cell's gain at 0 its h is 0, and only the shortcuts are left: here, the identity."""
     settings = ConvLSTMResidualSettings(channels=(3, 3, 3), shortcut="identity")
-    model = ConvLSTMResidualClassifier(20, 10, settings).eval()
+    model = ConvLSTMResidualClassifier(FeatureSpec(n_coefficients=20), 10, settings).eval()
     for layer in model.layers:
         torch.nn.init.zeros_(layer.cell_norm.weight)
     x = torch.randn(2, 128, 20)
-    patches = model.patches(model.texture(model.normalise(x))).flatten(0, 1)
+    patches = model.steps(model.texture(model.normalise(x))).flatten(0, 1)
     pooled = model.final_norm(torch.nn.functional.max_pool2d(patches, (1, 2)))  # (B N, 3, P, F / 2)
     time_first = pooled.view(2, -1, 3, 2, 10).transpose(2, 3).flatten(1, 2).flatten(2)
     assert torch.allclose(model(x), model.head(model.pool(time_first)), atol=1e-6)

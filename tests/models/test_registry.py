@@ -11,7 +11,8 @@ from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTMSettings
-from ostinato.models.layers.normalisation import FrameNormalisation, TextureWindows
+from ostinato.models.layers.normalisation import FrameNormalisation
+from ostinato.models.layers.texture import TextureWindows
 from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10
@@ -160,8 +161,8 @@ def test_conv_lstm_1d_takes_frames_or_texture_windows_as_steps() -> None:
     """A texture window of one frame is the frame itself: one channel, and a step a frame."""
     x = torch.randn(2, 36, N_FEATURES)
     frames, texture = make("conv-lstm-1d", texture_frames=1), make("conv-lstm-1d", texture_frames=6)
-    assert torch.equal(frames.lines(x), x[:, :, None])
-    assert torch.equal(texture.eval().lines(x).flatten(2), texture.texture(x))
+    assert torch.equal(frames.steps(x), x[:, :, None])
+    assert torch.equal(texture.steps(texture.eval().texture(x)).flatten(2), texture.texture(x))
     assert frames.eval()(x).shape == (2, N_GENRES)
 
 

@@ -4,7 +4,7 @@
 >>> model = models.build("lstm", spec=spec, n_genres=10, settings=models.parse_settings("lstm", {}))
 """
 
-from ostinato.models.layers.normalisation import GenreModel, count_parameters
+from ostinato.models.genre_model import GenreModel, count_parameters
 from ostinato.models.registry import (
     FAMILIES,
     Family,

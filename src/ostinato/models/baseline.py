@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
-from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models.genre_model import GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation
 from ostinato.models.layers.window_statistics import WindowStatistics
 
 
@@ -54,13 +55,6 @@ class BaselineSettings:
 class SolvedModel(GenreModel, ABC):
     """A model with a linear head on statistics (B, D), which is solved for, not trained.
 
-    Parameters
-    ----------
-    n_features, n_statistics, n_genres : int
-        F, D and G.
-    regularisation : float
-        As in :class:`BaselineSettings`.
-
     Attributes
     ----------
     scale : FrameNormalisation
@@ -89,16 +83,7 @@ class SolvedModel(GenreModel, ABC):
 
 
 class BaselineClassifier(SolvedModel):
-    """Frames (B, T, F) -> logits (B, G).
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-        The frames' spec.
-    n_genres : int
-        G.
-    settings : BaselineSettings
-    """
+    """Frames (B, T, F) -> logits (B, G)."""
 
     def __init__(self, spec: FeatureSpec, n_genres: int, settings: BaselineSettings) -> None:
         window = WindowStatistics(spec, settings.bands, settings.modulation_bands)

@@ -5,114 +5,97 @@ steps of the sequence: inside a patch the layer convolves, from patch to patch i
 layer's outputs go through batch normalisation (Ioffe and Szegedy 2015), and the coefficients are
 pooled by two after the first one.
 
-Axes: B batch, T frames, F coefficients of a frame, N patches, K channels, P texture windows of a
-patch, G genres.
+Axes: B batch, T frames, S texture windows, C statistics of one, F coefficients, N steps (patches),
+K channels, P texture windows of a patch, G genres; "space" stands for P, F.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
+from ostinato.models.genre_model import Network
 from ostinato.models.layers.conv_lstm import ConvLSTM2d
-from ostinato.models.layers.normalisation import (
-    TEXTURE,
-    FrameNormalisation,
-    GenreModel,
-    TextureWindows,
-)
-from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
-from ostinato.models.settings import check_dropout
+from ostinato.models.layers.texture import make_texture
+from ostinato.models.settings import NetworkSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvLSTMSettings:
-    """Settings of the ConvLSTM.
+class ConvSettings(NetworkSettings):
+    """Settings of every ConvLSTM.
 
     Attributes
     ----------
     channels : tuple of int
         Channels of each layer.
     kernel : int
-        Side of the square kernels, odd; no wider than neighbours of a place of a patch lie apart,
-        so at most ``2 * patch - 1``.
-    patch : int
-        Texture windows of a patch.
-    peepholes : bool
-        Whether gates see the cell, by a weight for every channel and place (Shi et al. 2015). A
-        window must then hold a whole patch.
-    dropout : float
-        Before the head, in [0, 1).
+        Places that a kernel covers along each axis, odd.
     channel_dropout : float
         Drops whole channels between layers (Tompson et al. 2015), in [0, 1).
     texture_frames : int
-        Length of a texture window, in frames.
-    pooling : str
-        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
+        Length of a texture window, in frames; 1 takes the frames themselves, in one channel.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     channels: tuple[int, ...] = (8, 16)
     kernel: int = 3
-    patch: int = 2
-    peepholes: bool = False
     dropout: float = 0.5
     channel_dropout: float = 0.4
     texture_frames: int = 18
-    pooling: PoolKind = "mean-max"
 
     def __post_init__(self) -> None:
-        if not self.channels or min(self.channels) < 1 or self.patch < 1:
+        super().__post_init__()
+        if not self.channels or min(self.channels) < 1:
             raise UsageError(
-                "Expected at least one layer of at least one channel, and patches of at least one "
-                f"texture window; got channels {self.channels}, patch {self.patch}."
+                "Expected at least one layer of at least one channel; got channels "
+                f"{self.channels}."
+            )
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise UsageError(f"Expected an odd kernel, got {self.kernel}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSettings(ConvSettings):
+    """Settings of a ConvLSTM over patches.
+
+    Attributes
+    ----------
+    patch : int
+        Texture windows of a patch; the kernel is at most ``2 * patch - 1``.
+    """
+
+    patch: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patch < 1:
+            raise UsageError(
+                f"Expected patches of at least one texture window; got patch {self.patch}."
             )
         check_kernel(self.kernel, self.patch, "texture windows of a patch")
-        check_dropout(self, "dropout", "channel_dropout")
-        check_pooling(self.pooling)
 
 
-def layer_spaces(n_features: int, depth: int, kernel: int) -> tuple[int, ...]:
-    """Coefficients that each of the layers sees: all of them, and half after the first layer.
+@dataclass(frozen=True, kw_only=True)
+class ConvLSTMSettings(PatchSettings):
+    """Settings of the ConvLSTM.
 
-    Raises
-    ------
-    UsageError
-        If the kernel is too wide for one of them.
+    Attributes
+    ----------
+    peepholes : bool
+        Whether gates see the cell, by a weight for every channel and place (Shi et al. 2015). A
+        window must then hold a whole patch.
     """
-    spaces = (n_features,) + (depth - 1) * (n_features // 2,)
-    check_kernel(kernel, spaces[-1], "coefficients of the last layer")
-    return spaces
 
-
-def cut_patches(x: Tensor, length: int) -> Tensor:
-    """Cut texture windows (B, S, 3 F) into patches (B, N, 3, P, F) of some windows' length.
-
-    A sequence shorter than a patch is one patch of its own length; windows after the last whole
-    patch are left out.
-    """
-    B, S, _ = x.shape
-    P = min(length, S)
-    N = S // P
-    x = x[:, : N * P].reshape(B, N, P, len(TEXTURE), -1)
-    return x.transpose(2, 3)  # (B, N, 3, P, F)
+    peepholes: bool = False
 
 
 def check_kernel(kernel: int, n_places: int, places: str) -> None:
-    """Refuse a kernel that is even, or of which a part never sees anything but the border.
-
-    Raises
-    ------
-    UsageError
-    """
-    if kernel < 1 or kernel % 2 == 0:
-        raise UsageError(f"Expected an odd kernel, got {kernel}.")
+    """Refuse a kernel of which a part never sees anything but the border."""
     if kernel > 2 * n_places - 1:
         raise UsageError(
             f"Expected a kernel of at most {2 * n_places - 1}, the most that {n_places} {places} "
@@ -120,23 +103,23 @@ def check_kernel(kernel: int, n_places: int, places: str) -> None:
         )
 
 
-class ConvLSTMClassifier(GenreModel):
-    """Frames (B, T, F) -> logits (B, G).
+class ConvLSTMClassifier(Network):
+    """Frames (B, T, F) -> logits (B, G); other ConvLSTM families replace some of its methods."""
 
-    Parameters
-    ----------
-    n_features, n_genres : int
-        F and G.
-    settings : ConvLSTMSettings
-    """
+    def __init__(self, spec: FeatureSpec, n_genres: int, settings: ConvSettings) -> None:
+        super().__init__(spec)
+        F, depth = spec.n_features, len(settings.channels)
+        spaces = (F,) + (depth - 1) * (F // 2,)  # coefficients that each layer sees
+        check_kernel(settings.kernel, spaces[-1], "coefficients of the last layer")
+        self.texture = make_texture(F, settings.texture_frames)
+        channels = (self.texture.n_features // F, *settings.channels)
+        sizes = zip(itertools.pairwise(channels), spaces, strict=True)
+        self.add_layers(settings, [(n_in, n_out, space) for (n_in, n_out), space in sizes])
+        self.add_head(settings.channels[-1] * spaces[-1], n_genres, settings)
 
-    def __init__(self, n_features: int, n_genres: int, settings: ConvLSTMSettings) -> None:
-        super().__init__()
+    def add_layers(self, settings: Any, sizes: list[tuple[int, int, int]]) -> None:
+        """Add the layers, each of channels in, channels out, and coefficients."""
         self.patch = settings.patch
-        self.normalise = FrameNormalisation(n_features)
-        self.texture = TextureWindows(n_features, settings.texture_frames)
-        sizes = (len(TEXTURE), *settings.channels)
-        spaces = layer_spaces(n_features, len(settings.channels), settings.kernel)
         self.layers = nn.ModuleList(
             ConvLSTM2d(
                 n_in,
@@ -145,33 +128,45 @@ class ConvLSTMClassifier(GenreModel):
                 peepholes=settings.peepholes,
                 space=(settings.patch, space),
             )
-            for (n_in, n_out), space in zip(itertools.pairwise(sizes), spaces, strict=True)
+            for n_in, n_out, space in sizes
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for n_out in settings.channels)
-        self.between = nn.Dropout2d(settings.channel_dropout)
-        self.pool = make_pool(settings.pooling, settings.channels[-1] * spaces[-1])
-        self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(self.pool.width, n_genres)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out, _ in sizes)
+        self.between: nn.Module = nn.Dropout2d(settings.channel_dropout)
 
     def recurrent_layers(self) -> list[nn.Module]:
-        """Its recurrent layers, the first one first."""
+        """Recurrent layers, the first one first."""
         return list(self.layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
-        x = self.patches(self.texture(self.normalise(x)))  # (B, N, 3, P, F)
-        B, N = x.shape[:2]
-        for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            x = norm(layer(x)[0].flatten(0, 1))  # (B N, K, P, F)
-            if i == 0 and len(self.layers) > 1:
-                x = functional.max_pool2d(x, (1, 2))  # (B N, K, P, F / 2)
-            if i < len(self.layers) - 1:
-                x = self.between(x)
-            x = x.view(B, N, *x.shape[1:])  # (B, N, K, P, F)
-        x = x.transpose(2, 3).flatten(1, 2).flatten(2)  # (B, N P, K F): time, then all else
-        logits: Tensor = self.head(self.dropout(self.pool(x)))  # (B, G)
-        return logits
+        x = self.steps(self.texture(self.normalise(x)))  # (B, N, C, *space)
+        last = len(self.layers) - 1
+        for i in range(last + 1):
+            y = self.layer(i, x)  # (B N, K, *space)
+            if i == 0 and last > 0:
+                y = functional.max_pool2d(y, (1, 2))  # (B N, K, ..., F / 2)
+            if i < last:
+                y = self.between(y)
+            x = y.view(*x.shape[:2], *y.shape[1:])  # (B, N, K, *space)
+        return self.classify(self.sequence(x))
 
-    def patches(self, x: Tensor) -> Tensor:
-        """Texture windows (B, S, 3 F) as patches (B, N, 3, P, F); see :func:`cut_patches`."""
-        return cut_patches(x, self.patch)
+    def steps(self, x: Tensor) -> Tensor:
+        """Cut texture windows (B, S, C F) into patches (B, N, C, P, F).
+
+        A sequence shorter than a patch is one patch of its own length; windows after the last whole
+        patch are left out.
+        """
+        B, S, _ = x.shape
+        P = min(self.patch, S)
+        N = S // P
+        x = x[:, : N * P].reshape(B, N, P, -1, len(self.normalise.mean))
+        return x.transpose(2, 3)  # (B, N, C, P, F)
+
+    def layer(self, i: int, x: Tensor) -> Tensor:
+        """Run a layer over all steps: (B, N, K_in, *space) -> (B N, K, *space)."""
+        y: Tensor = self.norms[i](self.layers[i](x)[0].flatten(0, 1))
+        return y
+
+    def sequence(self, x: Tensor) -> Tensor:
+        """Vectors in time: (B, N, K, P, F) -> (B, N P, K F)."""
+        return x.transpose(2, 3).flatten(1, 2).flatten(2)

@@ -14,88 +14,52 @@ A layer's input is added to its output (He et al. 2016), through a 1 x 1 convolu
 channels differ. As in :mod:`ostinato.models.conv_lstm`, the steps are patches of time x
 coefficients, and the coefficients are pooled by two after the first layer.
 
-Axes: B batch, T frames, F coefficients of a frame, N patches, K channels, P texture windows of a
-patch, G genres.
+Axes: as in :mod:`ostinato.models.conv_lstm`.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ostinato.errors import UsageError
-from ostinato.models.conv_lstm import check_kernel, cut_patches, layer_spaces
+from ostinato.models.conv_lstm import ConvLSTMClassifier, PatchSettings
 from ostinato.models.layers.conv_lstm import ConvLSTM2d
 from ostinato.models.layers.kim_lstm import Shortcut, is_identity
-from ostinato.models.layers.normalisation import (
-    TEXTURE,
-    FrameNormalisation,
-    GenreModel,
-    State,
-    TextureWindows,
-)
-from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
 from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
-from ostinato.models.settings import check_dropout
+from ostinato.models.layers.state import State
+from ostinato.models.layers.texture import TEXTURE
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvLSTMResidualSettings:
+class ConvLSTMResidualSettings(PatchSettings):
     """Settings of the residual ConvLSTM.
 
     Attributes
     ----------
-    channels : tuple of int
-        Channels of each layer.
-    kernel : int
-        Side of the square kernels, odd; at most ``2 * patch - 1``.
-    patch : int
-        Texture windows of a patch.
     shortcut : str
         Around each layer: ``"auto"``, the identity where channels agree and else a 1 x 1
         convolution; ``"identity"``, which refuses other channels; ``"projection"``, always the
         convolution.
     norm_steps : int
         Steps with statistics of their own; later ones share the last one's.
-    dropout : float
-        Before the head, in [0, 1).
-    channel_dropout : float
-        Drops whole channels between layers (Tompson et al. 2015), in [0, 1).
-    texture_frames : int
-        Length of a texture window, in frames.
-    pooling : str
-        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    channels: tuple[int, ...] = (8, 16)
-    kernel: int = 3
-    patch: int = 2
     shortcut: Shortcut = "auto"
     norm_steps: int = 16
-    dropout: float = 0.5
-    channel_dropout: float = 0.4
-    texture_frames: int = 18
-    pooling: PoolKind = "mean-max"
 
     def __post_init__(self) -> None:
-        if not self.channels or min(self.channels) < 1 or self.patch < 1 or self.norm_steps < 1:
+        super().__post_init__()
+        if self.norm_steps < 1:
             raise UsageError(
-                "Expected at least one layer of at least one channel, patches of at least one "
-                f"texture window and statistics of at least one step; got channels {self.channels}"
-                f", patch {self.patch}, norm_steps {self.norm_steps}."
+                f"Expected statistics of at least one step; got norm_steps {self.norm_steps}."
             )
-        check_kernel(self.kernel, self.patch, "texture windows of a patch")
         for n_in, n_out in itertools.pairwise((len(TEXTURE), *self.channels)):
             is_identity(self.shortcut, n_in, n_out)
-        check_dropout(self, "dropout", "channel_dropout")
-        check_pooling(self.pooling)
 
 
 class BNConvLSTM2d(ConvLSTM2d):
@@ -106,14 +70,12 @@ class BNConvLSTM2d(ConvLSTM2d):
 
     Parameters
     ----------
-    n_in, n_out, kernel
-        As :class:`ConvLSTM2d` has them.
     n_steps : int
         Steps with statistics of their own; see :class:`RecurrentBatchNorm`.
     gain : float
         Initial gain of the three normalisations.
     **options
-        As :class:`ConvLSTM2d` has them.
+        As :class:`ConvLSTM2d` takes them.
 
     Attributes
     ----------
@@ -143,14 +105,7 @@ class BNConvLSTM2d(ConvLSTM2d):
     def forward(
         self, x: Tensor, state: State | None = None, *, first_step: int = 0
     ) -> tuple[Tensor, State]:
-        """Run over all steps; see :meth:`ConvLSTM2d.forward`.
-
-        Raises
-        ------
-        UsageError
-            If the input or the state has another shape, or a state comes without its
-            ``first_step``, or the other way round.
-        """
+        """Run over all steps; see :meth:`ConvLSTM2d.forward`."""
         self.check(x, state)
         if (state is None) != (first_step == 0):
             raise UsageError(
@@ -173,57 +128,28 @@ class BNConvLSTM2d(ConvLSTM2d):
         return torch.sigmoid(o) * torch.tanh(self.cell_norm(c, number)), c
 
 
-class ConvLSTMResidualClassifier(GenreModel):
-    """Frames (B, T, F) -> logits (B, G).
+class ConvLSTMResidualClassifier(ConvLSTMClassifier):
+    """Frames (B, T, F) -> logits (B, G)."""
 
-    Parameters
-    ----------
-    n_features, n_genres : int
-        F and G.
-    settings : ConvLSTMResidualSettings
-    """
-
-    def __init__(self, n_features: int, n_genres: int, settings: ConvLSTMResidualSettings) -> None:
-        super().__init__()
+    def add_layers(
+        self, settings: ConvLSTMResidualSettings, sizes: list[tuple[int, int, int]]
+    ) -> None:
+        """Add the layers and their shortcuts, each of channels in, channels out, coefficients."""
         self.patch = settings.patch
-        self.normalise = FrameNormalisation(n_features)
-        self.texture = TextureWindows(n_features, settings.texture_frames)
-        spaces = layer_spaces(n_features, len(settings.channels), settings.kernel)
-        pairs = list(itertools.pairwise((len(TEXTURE), *settings.channels)))
         self.layers = nn.ModuleList(
             BNConvLSTM2d(n_in, n_out, settings.kernel, n_steps=settings.norm_steps)
-            for n_in, n_out in pairs
+            for n_in, n_out, _ in sizes
         )
         self.shortcuts = nn.ModuleList(
             nn.Identity()
             if is_identity(settings.shortcut, n_in, n_out)
             else nn.Conv2d(n_in, n_out, 1, bias=False)
-            for n_in, n_out in pairs
+            for n_in, n_out, _ in sizes
         )
         self.between = nn.Dropout2d(settings.channel_dropout)
         self.final_norm = nn.BatchNorm2d(settings.channels[-1])
-        self.pool = make_pool(settings.pooling, settings.channels[-1] * spaces[-1])
-        self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(self.pool.width, n_genres)
 
-    def recurrent_layers(self) -> list[nn.Module]:
-        """Its recurrent layers, the first one first."""
-        return list(self.layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of windows of frames."""
-        x = self.patches(self.texture(self.normalise(x)))  # (B, N, 3, P, F)
-        B, N = x.shape[:2]
-        for i, (layer, shortcut) in enumerate(zip(self.layers, self.shortcuts, strict=True)):
-            y = layer(x)[0].flatten(0, 1) + shortcut(x.flatten(0, 1))  # (B N, K, P, F)
-            if i == 0 and len(self.layers) > 1:
-                y = functional.max_pool2d(y, (1, 2))  # (B N, K, P, F / 2)
-            y = self.between(y) if i < len(self.layers) - 1 else self.final_norm(y)
-            x = y.view(B, N, *y.shape[1:])  # (B, N, K, P, F)
-        x = x.transpose(2, 3).flatten(1, 2).flatten(2)  # (B, N P, K F): time, then all else
-        logits: Tensor = self.head(self.dropout(self.pool(x)))  # (B, G)
-        return logits
-
-    def patches(self, x: Tensor) -> Tensor:
-        """Texture windows (B, S, 3 F) as patches (B, N, 3, P, F); see :func:`cut_patches`."""
-        return cut_patches(x, self.patch)
+    def layer(self, i: int, x: Tensor) -> Tensor:
+        """Run a layer over all steps: (B, N, K_in, P, F) -> (B N, K, P, F)."""
+        y: Tensor = self.layers[i](x)[0].flatten(0, 1) + self.shortcuts[i](x.flatten(0, 1))
+        return y if i < len(self.layers) - 1 else self.final_norm(y)

@@ -14,16 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.features import window_starts
-from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models.genre_model import GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation
 
 
 class MeanOfModels(GenreModel):
     """Frames (B, T, F) -> logits (B, G): logarithms of the mean of its members' probabilities.
 
-    Parameters
-    ----------
-    members : sequence of GenreModel
-        At least one; of the same frames and genres.
+    The members, at least one, take the same frames and name the same genres.
     """
 
     def __init__(self, members: Sequence[GenreModel]) -> None:
@@ -43,15 +41,9 @@ class MeanOfModels(GenreModel):
 
 
 class _InPieces(GenreModel):
-    """A model of short windows, applied to a longer one that is cut as a track is.
+    """A model of short windows, applied to a longer one (T) that is cut as a track is.
 
-    Parameters
-    ----------
-    model : GenreModel
-    window_frames : int
-        T.
-    length, hop : int
-        The pieces' length and hop, in frames (:mod:`ostinato.features.windows`).
+    ``length`` and ``hop`` are those of the pieces, in frames (:mod:`ostinato.features.windows`).
     """
 
     def __init__(self, model: GenreModel, *, window_frames: int, length: int, hop: int) -> None:

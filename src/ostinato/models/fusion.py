@@ -1,4 +1,4 @@
-"""Fusion: a CRNN and the baseline, each of its own mind, and the mean of what they think.
+"""Fusion: a CRNN and the baseline, and the mean of their probabilities.
 
 The network sees a sequence, the statistics the spread and the speed of timbre
 (:mod:`ostinato.models.layers.window_statistics`). Trained together, the head relies on whichever
@@ -19,7 +19,8 @@ from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
 from ostinato.models.crnn import CRNNClassifier, CRNNSettings
-from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models.genre_model import GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +67,6 @@ class FusionClassifier(GenreModel):
     """Frames (B, T, F) -> logits (B, G): logarithms of the mean of two models' probabilities.
 
     In training mode the logits are the network's own: the baseline is solved for, not trained.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-        The frames' spec.
-    n_genres : int
-        G.
-    settings : FusionSettings
     """
 
     def __init__(self, spec: FeatureSpec, n_genres: int, settings: FusionSettings) -> None:

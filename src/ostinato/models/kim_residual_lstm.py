@@ -11,19 +11,19 @@ Axes: B batch, T frames, F features, S steps, H width, G genres.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
+from ostinato.models.genre_model import Network
 from ostinato.models.layers.kim_lstm import KimLSTM
-from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel, make_texture
-from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
-from ostinato.models.settings import check_dropout
+from ostinato.models.layers.texture import make_texture
+from ostinato.models.settings import NetworkSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class KimLSTMSettings:
+class KimLSTMSettings(NetworkSettings):
     """Settings of the residual LSTM of Kim et al.
 
     Attributes
@@ -31,33 +31,26 @@ class KimLSTMSettings:
     width : int
         Cells of every layer; with ``bidirectional``, half of them run each way.
     projection : int
-        Outputs of every layer, shared out in the same way.
+        Outputs of every layer, divided in the same way.
     depth : int
         Layers, at least 1.
     peepholes : bool
         Whether gates see the cell.
     bidirectional : bool
         Read each window forwards and backwards.
-    dropout : float
-        After the input projection, each layer, and the pooling, in [0, 1).
     texture_frames : int
         Length of a texture window, in frames; 1 for the frames themselves.
-    pooling : str
-        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     width: int = 32
     projection: int = 32
     depth: int = 3
     peepholes: bool = True
     bidirectional: bool = True
-    dropout: float = 0.3
     texture_frames: int = 18
-    pooling: PoolKind = "mean-max"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         widths = (self.width, self.projection)
         if min(*widths, self.depth) < 1 or (self.bidirectional and any(n % 2 for n in widths)):
             raise UsageError(
@@ -65,26 +58,16 @@ class KimLSTMSettings:
                 f"layers run both ways; got width {self.width}, projection {self.projection}, "
                 f"depth {self.depth}."
             )
-        check_dropout(self, "dropout")
-        check_pooling(self.pooling)
 
 
-class KimLSTMClassifier(GenreModel):
-    """Frames (B, T, F) -> logits (B, G).
+class KimLSTMClassifier(Network):
+    """Frames (B, T, F) -> logits (B, G)."""
 
-    Parameters
-    ----------
-    n_features, n_genres : int
-        F and G.
-    settings : KimLSTMSettings
-    """
-
-    def __init__(self, n_features: int, n_genres: int, settings: KimLSTMSettings) -> None:
-        super().__init__()
-        H = settings.projection
-        ways = 2 if settings.bidirectional else 1
-        self.normalise = FrameNormalisation(n_features)
-        self.texture = make_texture(n_features, settings.texture_frames)
+    def __init__(self, spec: FeatureSpec, n_genres: int, settings: KimLSTMSettings) -> None:
+        super().__init__(spec)
+        H, bidirectional = settings.projection, settings.bidirectional
+        ways = 2 if bidirectional else 1
+        self.texture = make_texture(spec.n_features, settings.texture_frames)
         self.project = nn.Linear(self.texture.n_features, H)
         self.layers = nn.ModuleList(
             KimLSTM(
@@ -92,18 +75,16 @@ class KimLSTMClassifier(GenreModel):
                 settings.width // ways,
                 H // ways,
                 peepholes=settings.peepholes,
-                bidirectional=settings.bidirectional,
+                bidirectional=bidirectional,
                 shortcut="identity",
             )
             for _ in range(settings.depth)
         )
         self.final_norm = nn.LayerNorm(H)
-        self.pool = make_pool(settings.pooling, H, bidirectional=settings.bidirectional)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(self.pool.width, n_genres)
+        self.add_head(H, n_genres, settings, bidirectional=bidirectional)
 
     def recurrent_layers(self) -> list[nn.Module]:
-        """Its recurrent layers, the first one first."""
+        """Recurrent layers, the first one first."""
         return list(self.layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,6 +92,4 @@ class KimLSTMClassifier(GenreModel):
         x = self.dropout(self.project(self.texture(self.normalise(x))))  # (B, S, H)
         for layer in self.layers:
             x = self.dropout(layer(x)[0])  # (B, S, H)
-        x = self.pool(self.final_norm(x))  # (B, pooled)
-        logits: Tensor = self.head(self.dropout(x))  # (B, G)
-        return logits
+        return self.classify(self.final_norm(x))

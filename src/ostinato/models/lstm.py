@@ -11,24 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.layers.normalisation import (
-    FrameNormalisation,
-    GenreModel,
-    State,
-    check_state,
-    make_texture,
-)
-from ostinato.models.layers.pooling import PoolKind, check_pooling, make_pool
-from ostinato.models.settings import check_dropout
+from ostinato.features import FeatureSpec
+from ostinato.models.genre_model import Network
+from ostinato.models.layers.state import State, check_state
+from ostinato.models.layers.texture import make_texture
+from ostinato.models.settings import NetworkSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class LSTMSettings:
+class LSTMSettings(NetworkSettings):
     """Settings of the LSTM and, word for word, of the residual LSTM.
 
     Attributes
@@ -41,32 +36,28 @@ class LSTMSettings:
         Read each window forwards and backwards.
     layer_norm : bool
         Normalise the input of every layer, and the last one's output.
-    dropout : float
-        After the input projection, each layer, and the pooling, in [0, 1).
     texture_frames : int
         Length of a texture window, in frames; 1 for the frames themselves.
-    pooling : str
-        Over time, one of :data:`ostinato.models.layers.pooling.POOLINGS`.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     width: int = 32
     depth: int = 3
     bidirectional: bool = True
     layer_norm: bool = True
-    dropout: float = 0.3
     texture_frames: int = 18
-    pooling: PoolKind = "mean-max"
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.depth < 1 or (self.bidirectional and self.width % 2):
-            raise UsageError(
-                "Expected a width and depth of at least 1, and an even width where layers run both "
-                f"ways; got width {self.width}, depth {self.depth}."
-            )
-        check_dropout(self, "dropout")
-        check_pooling(self.pooling)
+        super().__post_init__()
+        check_stack(self.width, self.depth, bidirectional=self.bidirectional)
+
+
+def check_stack(width: int, depth: int, *, bidirectional: bool) -> None:
+    """Refuse sizes that make no :class:`LSTMStack`."""
+    if width < 1 or depth < 1 or (bidirectional and width % 2):
+        raise UsageError(
+            "Expected a width and depth of at least 1, and an even width where layers run both "
+            f"ways; got width {width}, depth {depth}."
+        )
 
 
 class LSTMStack(nn.Module):
@@ -74,12 +65,8 @@ class LSTMStack(nn.Module):
 
     Parameters
     ----------
-    width : int
-        H; with ``bidirectional``, half of it runs each way.
-    depth : int
-        Layers.
-    bidirectional, layer_norm : bool
-        As in :class:`LSTMSettings`.
+    width, depth, bidirectional, layer_norm
+        As in :class:`LSTMSettings`; width is H.
     residual : bool
         Whether each layer's output is added to its input, or takes its place.
     dropout : float
@@ -119,11 +106,10 @@ class LSTMStack(nn.Module):
     def forward(
         self, x: Tensor, state: Sequence[State] | None = None
     ) -> tuple[Tensor, list[State]]:
-        """Run over all steps.
+        """Run over all steps of (B, S, H).
 
         Parameters
         ----------
-        x : tensor [shape=(B, S, H)]
         state : sequence of pairs of tensors [each shape=(1, B, H)], optional
             h and c of every layer to continue from, as an earlier call gave them; else 0.
 
@@ -131,8 +117,7 @@ class LSTMStack(nn.Module):
         -------
         outputs : tensor [shape=(B, S, H)]
         state : list of pairs of tensors
-            The last h and c of every layer; of both directions, one after the other, where the
-            layers run both ways.
+            The last h and c of every layer; where layers run both ways, those of each direction.
 
         Raises
         ------
@@ -165,43 +150,32 @@ class LSTMStack(nn.Module):
         return state
 
 
-class LSTMClassifier(GenreModel):
-    """Frames (B, T, F) -> logits (B, G).
-
-    Parameters
-    ----------
-    n_features, n_genres : int
-        F and G.
-    settings : LSTMSettings
-    """
+class LSTMClassifier(Network):
+    """Frames (B, T, F) -> logits (B, G)."""
 
     residual = False
 
-    def __init__(self, n_features: int, n_genres: int, settings: LSTMSettings) -> None:
-        super().__init__()
-        width = settings.width
-        self.normalise = FrameNormalisation(n_features)
-        self.texture = make_texture(n_features, settings.texture_frames)
+    def __init__(self, spec: FeatureSpec, n_genres: int, settings: LSTMSettings) -> None:
+        super().__init__(spec)
+        width, bidirectional = settings.width, settings.bidirectional
+        self.texture = make_texture(spec.n_features, settings.texture_frames)
         self.project = nn.Linear(self.texture.n_features, width)
         self.stack = LSTMStack(
             width,
             settings.depth,
-            bidirectional=settings.bidirectional,
+            bidirectional=bidirectional,
             layer_norm=settings.layer_norm,
             residual=self.residual,
             dropout=settings.dropout,
         )
-        self.pool = make_pool(settings.pooling, width, bidirectional=settings.bidirectional)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(self.pool.width, n_genres)
+        self.add_head(width, n_genres, settings, bidirectional=bidirectional)
 
     def recurrent_layers(self) -> list[nn.Module]:
-        """Its recurrent layers, the first one first."""
+        """Recurrent layers, the first one first."""
         return list(self.stack.layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.dropout(self.project(self.texture(self.normalise(x))))  # (B, S, H)
         x, _ = self.stack(x)  # (B, S, H)
-        logits: Tensor = self.head(self.dropout(self.pool(x)))  # (B, G)
-        return logits
+        return self.classify(x)

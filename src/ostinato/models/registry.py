@@ -27,8 +27,8 @@ from ostinato.models.conv_lstm_residual import (
 )
 from ostinato.models.crnn import CRNNClassifier, CRNNSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
+from ostinato.models.genre_model import GenreModel
 from ostinato.models.kim_residual_lstm import KimLSTMClassifier, KimLSTMSettings
-from ostinato.models.layers.normalisation import GenreModel
 from ostinato.models.lstm import LSTMClassifier, LSTMSettings
 from ostinato.models.residual_lstm import ResidualLSTMClassifier
 from ostinato.models.settings import checked
@@ -45,7 +45,7 @@ class Family:
     Attributes
     ----------
     label : str
-        As papers write it.
+        The name as papers write it.
     settings : type
         Its frozen dataclass.
     make : callable
@@ -57,23 +57,14 @@ class Family:
     make: Callable[[FeatureSpec, int, Any], GenreModel]
 
 
-def _of_any_frames(
-    make: Callable[[int, int, Any], GenreModel],
-) -> Callable[[FeatureSpec, int, Any], GenreModel]:
-    """Makes a family that needs to know nothing of the frames but their width."""
-    return lambda spec, n_genres, settings: make(spec.n_features, n_genres, settings)
-
-
 FAMILIES: dict[str, Family] = {
-    "lstm": Family("LSTM", LSTMSettings, _of_any_frames(LSTMClassifier)),
-    "residual-lstm": Family("ResLSTM", LSTMSettings, _of_any_frames(ResidualLSTMClassifier)),
-    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, _of_any_frames(ConvLSTMClassifier)),
-    "residual-lstm-kim": Family(
-        "ResLSTM (Kim)", KimLSTMSettings, _of_any_frames(KimLSTMClassifier)
-    ),
-    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, _of_any_frames(ConvLSTM1dClassifier)),
+    "lstm": Family("LSTM", LSTMSettings, LSTMClassifier),
+    "residual-lstm": Family("ResLSTM", LSTMSettings, ResidualLSTMClassifier),
+    "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, ConvLSTMClassifier),
+    "residual-lstm-kim": Family("ResLSTM (Kim)", KimLSTMSettings, KimLSTMClassifier),
+    "conv-lstm-1d": Family("ConvLSTM-1D", ConvLSTM1dSettings, ConvLSTM1dClassifier),
     "conv-lstm-residual": Family(
-        "BN-ResConvLSTM", ConvLSTMResidualSettings, _of_any_frames(ConvLSTMResidualClassifier)
+        "BN-ResConvLSTM", ConvLSTMResidualSettings, ConvLSTMResidualClassifier
     ),
     "cnn": Family("CNN", CNNSettings, CNNClassifier),
     "crnn": Family("CRNN", CRNNSettings, CRNNClassifier),
@@ -83,13 +74,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family(name: str) -> Family:
-    """The family of this name.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """The family of this name; raises ``UsageError`` if there is none."""
     if name not in FAMILIES:
         raise UsageError(f"Expected models of {', '.join(FAMILIES)}; got '{name}'.")
     return FAMILIES[name]
@@ -108,18 +93,7 @@ def parse_settings(name: str, values: Mapping[str, Any], *, prefix: str = "") ->
 
 
 def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> GenreModel:
-    """An untrained model.
-
-    Parameters
-    ----------
-    name : str
-        The family's.
-    spec : FeatureSpec
-        The frames it is to see.
-    n_genres : int
-        Outputs.
-    settings : dataclass
-        The family's own.
+    """An untrained model of a family, for frames of a spec; ``settings`` are the family's own.
 
     Raises
     ------
@@ -128,7 +102,7 @@ def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> Genr
         frames.
     """
     kind = family(name)
-    if not isinstance(settings, kind.settings):
+    if type(settings) is not kind.settings:
         raise UsageError(
             f"Model '{name}': expected settings of {kind.settings.__name__}, "
             f"got {type(settings).__name__}."

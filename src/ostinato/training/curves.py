@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.metrics import evaluate
-from ostinato.models.layers.normalisation import GenreModel
+from ostinato.models import GenreModel
 from ostinato.storage import write_text
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, predict

@@ -29,8 +29,8 @@ from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from ostinato.models import GenreModel
 from ostinato.models.baseline import SolvedModel
-from ostinato.models.layers.normalisation import GenreModel
 from ostinato.storage import replacing
 from ostinato.training.augment_frames import FrameAugmentation, add_noise, mixup
 from ostinato.training.curves import (

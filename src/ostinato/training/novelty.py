@@ -19,7 +19,8 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
-from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models import GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation
 
 _FLOOR = 1e-2  # of a deviation, before its logarithm; features have deviation 1
 _LEAST_PERSISTENCE = 1e-2  # of noise, which has 0 within sampling error

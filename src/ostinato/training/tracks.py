@@ -19,7 +19,7 @@ from ostinato.datasets.augment_audio import NO_COPIES
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import pool_windows
 from ostinato.features import FeatureSpec, Frames, window_starts
-from ostinato.models.layers.normalisation import GenreModel
+from ostinato.models import GenreModel
 from ostinato.training.settings import TrainingSettings
 
 

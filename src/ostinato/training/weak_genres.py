@@ -22,7 +22,7 @@ from torch import Tensor
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold, artist_folds, check_split
 from ostinato.errors import DataError
-from ostinato.models.layers.normalisation import GenreModel
+from ostinato.models import GenreModel
 from ostinato.storage import write_text
 from ostinato.training.fit import fit
 from ostinato.training.settings import TrainingSettings

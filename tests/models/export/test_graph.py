@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from ostinato import models
 from ostinato.errors import DataError, MissingExtraError, UsageError
 from ostinato.features import FeatureSpec
+from ostinato.models import GenreModel
 from ostinato.models.export import graph as export
 from ostinato.models.export.graph import check_onnx, to_onnx, write_onnx
-from ostinato.models.layers.normalisation import FrameNormalisation, GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation
 from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
 
 N_FEATURES, N_GENRES = 12, 5

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
 from ostinato.models.kim_residual_lstm import KimLSTMClassifier, KimLSTMSettings
 from ostinato.models.layers.kim_lstm import KimLSTM
 
@@ -180,7 +181,7 @@ def test_a_step_is_one_step_of_the_sequence() -> None:
 def test_a_deep_stack_without_projection_passes_its_input_on_times_the_gates() -> None:
     """Ten layers deep, as in the paper: with W_p = 0 and open gates the input comes out."""
     settings = KimLSTMSettings(depth=10, width=8, projection=8, bidirectional=True)
-    model = KimLSTMClassifier(20, 10, settings)
+    model = KimLSTMClassifier(FeatureSpec(n_coefficients=20), 10, settings)
     x = torch.randn(B, S, 8)
     out = x
     for layer in model.layers:

@@ -33,10 +33,11 @@ from torch import Tensor, nn
 from ostinato.errors import DataError, UsageError, require
 from ostinato.inference.model_file import FRAMES, LOGITS
 from ostinato.models.conv_lstm_residual import BNConvLSTM2d
+from ostinato.models.genre_model import GenreModel
 from ostinato.models.layers.conv_lstm import ConvLSTM
 from ostinato.models.layers.kim_lstm import KimCell, KimLSTM
-from ostinato.models.layers.normalisation import GenreModel, State
 from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
+from ostinato.models.layers.state import State
 from ostinato.storage import replacing
 
 if TYPE_CHECKING:

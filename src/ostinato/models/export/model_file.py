@@ -34,7 +34,7 @@ from ostinato.inference.model_file import (
 from ostinato.inference.model_info import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
 from ostinato.models.export.front_end import WINDOWS, frames_of_excerpt, front_end_graph
 from ostinato.models.export.graph import TOLERANCE, to_onnx
-from ostinato.models.layers.normalisation import GenreModel
+from ostinato.models.genre_model import GenreModel
 from ostinato.storage import replacing
 
 if TYPE_CHECKING:

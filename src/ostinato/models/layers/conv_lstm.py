@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.layers.normalisation import State, check_state
+from ostinato.models.layers.state import State, check_state
 
 Padding = Literal["same", "valid"]
 

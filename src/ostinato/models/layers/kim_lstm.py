@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ostinato.errors import UsageError
-from ostinato.models.layers.normalisation import State, check_state
+from ostinato.models.layers.state import State, check_state
 
 Shortcut = Literal["auto", "identity", "projection"]
 
