@@ -76,7 +76,7 @@ def test_a_layer_equals_the_papers_equations(n_in, width, projection, peepholes)
         assert torch.equal(last, outputs[:, -1])
 
 
-def test_the_shortcut_is_learnt_where_widths_differ_and_else_the_identity() -> None:
+def test_the_shortcut_is_learned_where_widths_differ_and_else_the_identity() -> None:
     assert make(4, 5, 4).cells[0].shortcut is None
     assert make(4, 4, shortcut="projection").cells[0].shortcut.weight.shape == (4, 4)
     assert make(4, 4, 3).cells[0].shortcut.weight.shape == (3, 4)
@@ -165,17 +165,6 @@ def test_a_sequence_in_chunks_that_hand_on_their_state_equals_one_pass(
     of_chunks = torch.autograd.grad((chunked * weight).sum() + state[1].sum(), parameters)
     for a, b in zip(of_whole, of_chunks, strict=True):
         assert torch.allclose(a, b, atol=1e-11)
-
-
-def test_a_step_is_one_step_of_the_sequence() -> None:
-    layer = make(3, 5, 3)
-    x = torch.randn(B, S, 3).double()
-    outputs, end = layer(x)
-    state = None
-    for t in range(S):
-        state = layer.step(x[:, t], state)
-        assert torch.allclose(state[0], outputs[:, t], atol=1e-12)
-    assert torch.allclose(state[1], end[1], atol=1e-12)
 
 
 def test_a_deep_stack_without_projection_passes_its_input_on_times_the_gates() -> None:

@@ -6,6 +6,7 @@ Axes: B batch, T frames, M mel bands, K channels; T' and M' what pooling leaves 
 from __future__ import annotations
 
 import itertools
+import math
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,27 +19,19 @@ class ConvFront(nn.Module):
 
     The parts of a block are those of Won et al. 2020 ("Evaluation of CNN-based automatic music
     tagging models", short-chunk CNN): a 3 x 3 convolution (Simonyan and Zisserman 2015), batch
-    normalisation (Ioffe and Szegedy 2015), ReLU, and the largest of some frames by two bands. Here
-    the maximum comes first, so that all else is done on fewer places. What is left of the bands and
-    the channels are the features of a step.
+    normalisation (Ioffe and Szegedy 2015), ReLU, and a maximum over some frames by two bands. Here
+    the maximum comes first, so that all else is done on fewer places. The remaining bands and the
+    channels are the features of a step.
 
-    Parameters
-    ----------
-    n_bands : int
-        M.
-    channels : tuple of int
-        For each block.
-    pool_time : tuple of int
-        Frames that each block makes one of; bands are halved by every block.
-    channel_dropout : float
-        Drops whole channels after each block but the first (Tompson et al. 2015).
+    Every block pools ``pool_time`` frames and two bands. Whole channels are dropped after each
+    block but the first (Tompson et al. 2015).
 
     Attributes
     ----------
     width : int
         K M'.
     shortest : int
-        Frames of which one step is left.
+        Frames that become a single step.
     """
 
     def __init__(
@@ -49,7 +42,6 @@ class ConvFront(nn.Module):
         channel_dropout: float,
     ) -> None:
         super().__init__()
-        check_blocks(n_bands, channels, pool_time)
         self.pool_time = pool_time
         self.scale = nn.BatchNorm1d(n_bands, affine=False)
         self.convolutions = nn.ModuleList(
@@ -59,18 +51,10 @@ class ConvFront(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(n) for n in channels)
         self.dropout = nn.Dropout2d(channel_dropout)
         self.width = channels[-1] * (n_bands >> len(channels))
-        self.shortest = 1
-        for frames in pool_time:
-            self.shortest *= frames
+        self.shortest = math.prod(pool_time)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of (B, T, M), T >= shortest.
-
-        Raises
-        ------
-        UsageError
-            If there are fewer frames.
-        """
+        """Features of (B, T, M), T >= shortest."""
         if x.shape[1] < self.shortest:
             raise UsageError(
                 f"Expected windows of at least {self.shortest} frames, of which the convolutions "
@@ -87,12 +71,7 @@ class ConvFront(nn.Module):
 
 
 def check_blocks(n_bands: int, channels: tuple[int, ...], pool_time: tuple[int, ...]) -> None:
-    """Refuse blocks of which one would have nothing to see.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse blocks of which one would have nothing to see."""
     if not channels or min(channels) < 1:
         raise UsageError(
             f"Expected at least one block of at least one channel, got channels {channels}."

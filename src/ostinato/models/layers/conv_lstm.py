@@ -16,7 +16,7 @@ of the hidden state always keeps the size of the space; that of the input does s
 only places where the kernel lies inside ("valid").
 
 Axes: B batch, N steps, K_in and K channels, L places of a line, P x F places of a plane; "space"
-stands for L or P, F.
+stands for L, or for P and F.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class ConvLSTM(nn.Module):
     n_in, n_out : int
         K_in and K.
     kernel : int or tuple of int
-        Odd; of both convolutions; one number stands for all axes of the space.
+        Odd sides of both convolutions; one number stands for all axes of the space.
     padding : str
         The input convolution's: ``"same"`` (borders of zeros) or ``"valid"``. With the latter
         the space of the states is smaller than the input's by ``kernel - 1``.
     peepholes : bool
-        Whether gates see the cell, by a weight for every channel and place. They begin at 0.
+        Whether gates see the cell, by a weight for every channel and place, initially 0.
     space : tuple of int, optional
-        Size of the input's space; needed with peepholes, which no other size can use.
+        Size of the input's space; needed with peepholes, which fit no other size.
 
     Raises
     ------
@@ -108,10 +108,11 @@ class ConvLSTM(nn.Module):
     ) -> Self:
         """A layer with the weights of Keras's ``ConvLSTM1D`` or ``ConvLSTM2D``.
 
-        ``get_weights()`` of a Keras layer are the three arguments. Keras's order of gates, i, f, c,
-        o, is ours under another name (its c is the candidate g), and like ours its layers have one
-        bias and no peepholes; only the axes differ, its channels come last: of sequences too. Meant
-        are Keras's defaults, ``activation="tanh"`` and ``recurrent_activation="sigmoid"``.
+        ``get_weights()`` of a Keras layer gives the first three arguments. Keras's order of gates,
+        i, f, c, o, is ours under another name (its c is the candidate g), and its layers too have
+        one bias and no peepholes; only its channels come last, those of sequences as well. The
+        layer is that of Keras's defaults, ``activation="tanh"`` and
+        ``recurrent_activation="sigmoid"``.
 
         Parameters
         ----------
@@ -154,13 +155,7 @@ class ConvLSTM(nn.Module):
         return layer
 
     def state_space(self, space: tuple[int, ...]) -> tuple[int, ...]:
-        """Size of the states' space, of inputs of this size.
-
-        Raises
-        ------
-        UsageError
-            If the padding is "valid" and the kernel is wider than the space.
-        """
+        """Size of the states' space for inputs of this size."""
         if self.padding == "same":
             return tuple(space)
         if any(k > size for k, size in zip(self.kernel, space, strict=True)):
@@ -171,12 +166,10 @@ class ConvLSTM(nn.Module):
         return tuple(size - k + 1 for k, size in zip(self.kernel, space, strict=True))
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run over all steps.
+        """Run over all steps of (B, N, K_in, *space), N at least 1.
 
         Parameters
         ----------
-        x : tensor [shape=(B, N, K_in, *space)]
-            N at least 1.
         state : pair of tensors [each shape=(B, K, *space)], optional
             h and c to continue from, as an earlier call gave them; without it both are 0.
 
@@ -186,11 +179,6 @@ class ConvLSTM(nn.Module):
             The h of every step.
         state : pair of tensors
             The last h and c.
-
-        Raises
-        ------
-        UsageError
-            If the input or the state has another shape.
         """
         self.check(x, state)
         outputs: list[Tensor] = []
@@ -225,12 +213,7 @@ class ConvLSTM(nn.Module):
         return (o if self.peepholes is None else o + self.peepholes[2] * c), c
 
     def check(self, x: Tensor, state: State | None) -> None:
-        """Refuse an input or a state of a wrong shape.
-
-        Raises
-        ------
-        UsageError
-        """
+        """Refuse an input or a state of a wrong shape."""
         if x.ndim != 3 + self.axes or x.shape[2] != self.n_in or x.shape[1] < 1:
             sizes = ", ".join(("place",) * self.axes)
             raise UsageError(

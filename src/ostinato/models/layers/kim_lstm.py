@@ -12,7 +12,7 @@ output gate, so that it scales the shortcut as well ("." place by place):
                                                        h' = o . (m + W_h x)
 
 The gates see the projected h of the step before. W_h is the identity where the widths of input and
-output agree, else a learnt projection. The terms in brackets are the peepholes, which the paper's
+output agree, else a learned projection. The terms in brackets are the peepholes, which the paper's
 cell has. V_o is a diagonal where the projection is as wide as the cell, else a whole matrix: the
 output gate is as wide as the projection.
 
@@ -35,14 +35,8 @@ Shortcut = Literal["auto", "identity", "projection"]
 class KimCell(nn.Module):
     """One direction of a :class:`KimLSTM`: its weights, and one step of it.
 
-    Parameters
-    ----------
-    n_in, width, projection : int
-        K_in, W and P.
-    peepholes : bool
-        They begin at 0.
-    shared : slice or None
-        Features of the input that are the shortcut as they are; None learns a projection of them.
+    ``shared`` are the features of the input that are the shortcut as they are; None learns a
+    projection.
 
     Attributes
     ----------
@@ -53,7 +47,7 @@ class KimCell(nn.Module):
     shortcut : Linear or None
         W_h, where it is not the identity.
     to_input_gate, to_forget_gate, to_output_gate : Parameter or None
-        v_i, v_f [shape=(W,)] and V_o [shape=(W,) or (P, W)].
+        The peepholes v_i, v_f [shape=(W,)] and V_o [shape=(W,) or (P, W)], initially 0.
     """
 
     shortcut: nn.Linear | None
@@ -81,14 +75,6 @@ class KimCell(nn.Module):
         self.to_forget_gate = peephole(width)
         self.to_output_gate = peephole(*((width,) if projection == width else (projection, width)))
 
-    def passed_on(self, x: Tensor) -> Tensor:
-        """W_h x, the shortcut: (..., K_in) -> (..., P)."""
-        if self.shared is not None:
-            return x[..., self.shared]
-        assert self.shortcut is not None
-        way: Tensor = self.shortcut(x)
-        return way
-
     def step(self, x: Tensor, state: State | None = None) -> State:
         """One step, as the equations say it: (B, K_in) -> the new h (B, P) and c (B, W)."""
         gates = self.from_input(x)  # (B, 3 W + P)
@@ -105,7 +91,8 @@ class KimCell(nn.Module):
         if self.to_output_gate is not None:
             v = self.to_output_gate
             o = o + (v * c if v.ndim == 1 else c @ v.T)
-        return torch.sigmoid(o) * (self.project(torch.tanh(c)) + self.passed_on(x)), c
+        way = x[..., self.shared] if self.shortcut is None else self.shortcut(x)  # W_h x
+        return torch.sigmoid(o) * (self.project(torch.tanh(c)) + way), c
 
 
 class KimLSTM(nn.Module):
@@ -125,7 +112,7 @@ class KimLSTM(nn.Module):
         Whether a second cell reads the sequence from its end. The shortcut then goes to both sides:
         where it is the identity, each direction passes on its own half of the input.
     shortcut : str
-        ``"auto"``: the identity where input and output are equally wide, else a learnt projection;
+        ``"auto"``: the identity where input and output are equally wide, else a learned projection;
         ``"identity"`` insists on the one, ``"projection"`` on the other.
 
     Raises
@@ -167,12 +154,10 @@ class KimLSTM(nn.Module):
         )
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run over all steps.
+        """Run over all steps of (B, S, K_in), S at least 1.
 
         Parameters
         ----------
-        x : tensor [shape=(B, S, K_in)]
-            S at least 1.
         state : pair of tensors [shape=(B, P) and (B, W)], optional
             h and c to continue from, as an earlier call gave them; without it both are 0.
 
@@ -182,12 +167,6 @@ class KimLSTM(nn.Module):
         state : pair of tensors
             The last h and c; of both directions side by side, the backward one's from the first
             step.
-
-        Raises
-        ------
-        UsageError
-            If the input or the state has another shape, or a layer that runs both ways is given a
-            state.
         """
         self.check(x, state)
         sides: list[Tensor] = []
@@ -206,20 +185,8 @@ class KimLSTM(nn.Module):
         h, c = (torch.cat(parts, dim=1) for parts in zip(*ends, strict=True))
         return torch.cat([sides[0], sides[1].flip(1)], dim=2), (h, c)  # (B, S, 2 P)
 
-    def step(self, x: Tensor, state: State | None = None) -> State:
-        """One step of a layer that runs one way: (B, K_in) -> the new h (B, P) and c (B, W)."""
-        self.check(x[:, None], state)
-        (cell,) = self.cells
-        assert isinstance(cell, KimCell)
-        return cell.step(x, state)
-
     def check(self, x: Tensor, state: State | None) -> None:
-        """Refuse an input or a state of a wrong shape.
-
-        Raises
-        ------
-        UsageError
-        """
+        """Refuse an input or a state of a wrong shape."""
         if x.ndim != 3 or x.shape[2] != self.n_in or x.shape[1] < 1:
             raise UsageError(
                 f"Expected steps (batch, step, feature) of {self.n_in} features, at least one; got "

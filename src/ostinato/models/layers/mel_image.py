@@ -24,17 +24,10 @@ class MelImage(nn.Module):
     Coefficients that were each divided by their own deviation are no spectrum any more, so that is
     undone first; the bands are in the units of log-mel frames, deviations of an excerpt.
 
-    Parameters
-    ----------
-    spec : FeatureSpec
-        The frames' spec.
-    n_bands : int
-        M; divides the number of mel bands of the frames.
-
     Raises
     ------
     UsageError
-        If it does not, or the frames have no mel bands.
+        If M does not divide the number of mel bands of the frames, or they have none.
     """
 
     matrix: Tensor
@@ -51,7 +44,6 @@ class MelImage(nn.Module):
                 f"Expected a number of bands that divides the {spec.n_mels} of the frames, got "
                 f"{n_bands}."
             )
-        self.n_bands = n_bands
         read = np.eye(spec.n_mels, dtype=np.float32)  # (F, mel band)
         if spec.kind == "mfcc":
             read = log_mel_from_mfcc(np.eye(spec.n_coefficients, dtype=np.float32), spec.n_mels)

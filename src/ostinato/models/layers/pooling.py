@@ -26,13 +26,7 @@ POOLINGS: tuple[PoolKind, ...] = get_args(PoolKind)
 
 
 class Pool(nn.Module):
-    """The base of every pooling: (B, S, H) -> (B, width).
-
-    Attributes
-    ----------
-    width : int
-        The vector's length.
-    """
+    """The base of every pooling: (B, S, H) -> (B, width)."""
 
     width: int
 
@@ -40,12 +34,7 @@ class Pool(nn.Module):
 class LastPool(Pool):
     """The last state: (B, S, H) -> (B, H).
 
-    Parameters
-    ----------
-    width : int
-        H.
-    bidirectional : bool
-        Whether the second half of H ran backwards, and so ended at the first step.
+    With ``bidirectional`` the second half of H ran backwards, and so ended at the first step.
     """
 
     def __init__(self, width: int, *, bidirectional: bool = False) -> None:
@@ -86,7 +75,7 @@ class MeanMaxPool(Pool):
 
 
 class AttentionPool(Pool):
-    """The mean over time by learnt weights: (B, S, H) -> (B, H)."""
+    """The mean over time by learned weights: (B, S, H) -> (B, H)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -104,27 +93,15 @@ class AttentionPool(Pool):
 
 
 def check_pooling(kind: str) -> None:
-    """Refuse a pooling that is none of :data:`POOLINGS`.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse a pooling that is none of :data:`POOLINGS`."""
     if kind not in POOLINGS:
         raise UsageError(f"Expected a pooling of {', '.join(POOLINGS)}; got '{kind}'.")
 
 
 def make_pool(kind: str, width: int, *, bidirectional: bool = False) -> Pool:
-    """A pooling by name.
+    """A pooling by its name in :data:`POOLINGS`, of steps of a width H.
 
-    Parameters
-    ----------
-    kind : str
-        One of :data:`POOLINGS`.
-    width : int
-        H, of a step.
-    bidirectional : bool
-        Whether the second half of H runs backwards; it matters to ``last`` alone.
+    ``bidirectional``: the second half of H runs backwards, which matters to ``last`` alone.
 
     Raises
     ------

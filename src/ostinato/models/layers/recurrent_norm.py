@@ -21,21 +21,8 @@ class RecurrentBatchNorm(nn.Module):
     """Normalise a step by channel: (B, C, *space) -> (B, C, *space).
 
     In training the batch's own mean and variance are used, and the step's running ones follow them;
-    in evaluation those are used. Steps beyond M share the last one's in training, and in evaluation
-    those beyond the longest sequence trained on use that one's last.
-
-    Parameters
-    ----------
-    n_channels : int
-        C.
-    n_steps : int
-        M.
-    gain : float
-        Initial value of every channel's gain.
-    momentum : float
-        Share of the present batch in the running statistics.
-    eps : float
-        Added to a variance before its root is taken.
+    in evaluation the running ones are used. In training, steps beyond M share the last step's; in
+    evaluation, those beyond the longest sequence trained on use the last one trained.
 
     Attributes
     ----------
@@ -48,24 +35,16 @@ class RecurrentBatchNorm(nn.Module):
         buffers included; what counts is that it is more than 0.
     """
 
+    momentum = 0.1  # share of the present batch in the running statistics
+    eps = 1e-5
     means: Tensor
     variances: Tensor
     batches: Tensor
 
-    def __init__(
-        self,
-        n_channels: int,
-        n_steps: int,
-        *,
-        gain: float = 0.1,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> None:
+    def __init__(self, n_channels: int, n_steps: int, *, gain: float = 0.1) -> None:
         super().__init__()
         if n_steps < 1:
             raise UsageError(f"Expected statistics of at least 1 step, got {n_steps}.")
-        self.momentum = momentum
-        self.eps = eps
         self.weight = nn.Parameter(torch.full((n_channels,), gain))
         self.register_buffer("means", torch.zeros(n_steps, n_channels))
         self.register_buffer("variances", torch.ones(n_steps, n_channels))
@@ -79,20 +58,8 @@ class RecurrentBatchNorm(nn.Module):
         return min(step, int(trained.max()))
 
     def forward(self, x: Tensor, step: int) -> Tensor:
-        """Normalise a step.
-
-        Parameters
-        ----------
-        x : tensor [shape=(B, C, *space)]
-        step : int
-            Its number in the sequence, from 0.
-
-        Raises
-        ------
-        UsageError
-            If there is but one value a channel in training: it has no variance.
-        """
-        if self.training and x.numel() == x.shape[1]:
+        """Normalise (B, C, *space), the step of this number, from 0, in the sequence."""
+        if self.training and x.numel() == x.shape[1]:  # a single value has no variance
             raise UsageError(
                 "Expected more than one value a channel to normalise in training, got a batch of "
                 f"shape {tuple(x.shape)}."

@@ -31,19 +31,7 @@ class WindowStatistics(nn.Module):
     Means, log deviations, log deviations of the change from frame to frame, and log modulation
     spectrum, in this order.
 
-    Parameters
-    ----------
-    spec : FeatureSpec
-        The frames' spec.
-    n_bands : int
-        M, of which the modulation spectrum is taken; divides the mel bands of the frames.
-    n_modulation_bands : int
-        R, ranges of modulation frequency at equal ratios.
-
-    Attributes
-    ----------
-    width : int
-        D.
+    ``n_bands`` is M, ``n_modulation_bands`` R, and ``width`` D.
     """
 
     def __init__(self, spec: FeatureSpec, n_bands: int, n_modulation_bands: int) -> None:
@@ -53,13 +41,7 @@ class WindowStatistics(nn.Module):
         self.width = 3 * spec.n_features + n_bands * n_modulation_bands
 
     def forward(self, x: Tensor, normalise: FrameNormalisation) -> Tensor:
-        """Statistics of frames (B, T, F) that ``normalise`` has normalised.
-
-        Raises
-        ------
-        UsageError
-            If a window is so short that a range of modulation frequency would be empty.
-        """
+        """Statistics of frames (B, T, F) that ``normalise`` has normalised."""
         parts = (
             x.mean(dim=1),
             _log_deviation(x),
@@ -84,11 +66,6 @@ def modulation_edges(n_frames: int, n_bands: int) -> list[int]:
 
     They lie at equal ratios from the slowest movement that the window holds to the fastest; bin 0,
     which does not move, is left out.
-
-    Raises
-    ------
-    UsageError
-        If the window has too few frames for so many bands.
     """
     n_bins = n_frames // 2 + 1
     edges = np.geomspace(1, n_bins, n_bands + 1).round().astype(int)
