@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None:  # not the system's word: a library says what it cannot write
             raise
-        raise WriteError(_sentence(path, error)) from error
+        raise WriteError(f"Cannot write {path}: {cause(error)}.") from error
     finally:
         with suppress(OSError):  # where it cannot be removed, the first error is what to tell
             temporary.unlink()
@@ -56,8 +57,9 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _sentence(path: Path, error: OSError) -> str:
-    no_permission = "there is no permission to write there; choose another folder"
+def cause(error: BaseException | None) -> str:
+    """Why a file cannot be read or written, and what to do about it."""
+    no_permission = "permission is denied; choose another folder"
     no_folder = "a part of its path is a file, not a folder; choose another folder"
     causes = {
         errno.ENOSPC: "the disk is full; free some space, or choose another folder",
@@ -69,4 +71,5 @@ def _sentence(path: Path, error: OSError) -> str:
         errno.EEXIST: no_folder,
         errno.EISDIR: "a folder of that name is in its place; remove it, or choose another name",
     }
-    return f"Cannot write {path}: {causes.get(error.errno or 0, error.strerror or str(error))}."
+    code = error.errno if isinstance(error, OSError) else None
+    return causes.get(code or 0, os.strerror(code) if code else str(error))

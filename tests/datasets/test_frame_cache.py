@@ -279,7 +279,7 @@ def test_a_file_in_place_of_the_cache_folder(cache: FrameCache) -> None:
     for use in (lambda: known(cache), lambda: remember(cache), lambda: cache.load(HASH, SPEC)):
         with pytest.raises(CacheError) as caught:
             use()
-        assert "a file is where a folder should be" in sentence(caught)
+        assert "is a file, not a folder" in sentence(caught)
 
 
 def test_an_entry_that_cannot_be_read_is_an_error(cache: FrameCache) -> None:

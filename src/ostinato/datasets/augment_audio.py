@@ -37,11 +37,10 @@ import numpy as np
 from ostinato.audio import Waveform
 from ostinato.errors import UsageError, require
 
-_STRENGTHS = ("pitch", "stretch", "equaliser", "noise", "mp3")
 _LARGEST = {"pitch": 12.0, "stretch": 1.0, "equaliser": 24.0, "noise": 1.0, "mp3": 1.0}
-_VERSION = 1  # raised where a strength changes its meaning: every copy is then made anew
+"""The strengths, and the largest value of each."""
 
-_PACKAGE, _NEEDED_FOR = "audiomentations", "Augmenting audio"
+_VERSION = 1  # raised where a strength changes its meaning: every copy is then made anew
 
 _NOISE_RANGE_DB = 20.0  # the faintest noise of a copy is this far below the loudest
 _STEEPEST_DB = 6.0  # fall of the noise's power an octave: 0 is white, 3 pink, 6 brown
@@ -60,7 +59,7 @@ class AudioAugmentation:
     Attributes
     ----------
     copies : int
-        0 turns them off.
+        0 is none.
     pitch : float
         Largest shift, up or down, in semitones; at most 12.
     stretch : float
@@ -102,10 +101,10 @@ class AudioAugmentation:
                 raise UsageError(
                     f"waveform.{name}: expected 0 to {largest:g}, got {getattr(self, name)}."
                 )
-        used = [name for name in _STRENGTHS if getattr(self, name)]
+        used = [name for name in _LARGEST if getattr(self, name)]
         if self.copies and not used:
             raise UsageError(
-                f"waveform.copies: expected a strength above 0 of {', '.join(_STRENGTHS)}, got "
+                f"waveform.copies: expected a strength above 0 of {', '.join(_LARGEST)}, got "
                 f"none: {self.copies} copies would be the recording itself."
             )
         if used and not self.copies:
@@ -116,7 +115,7 @@ class AudioAugmentation:
 
     def digest(self) -> str:
         """Short SHA-256 of how a copy is made, not of how many there are."""
-        recipe = {name: float(getattr(self, name)) for name in _STRENGTHS}
+        recipe = {name: float(getattr(self, name)) for name in _LARGEST}
         text = json.dumps([_VERSION, self.seed, recipe], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -131,7 +130,7 @@ class AudioAugmentation:
             "noise": f"noise up to {self.noise:g} of the sound's level",
             "mp3": f"{100 * self.mp3:g} % through MP3",
         }
-        changes = ", ".join(told[name] for name in _STRENGTHS if getattr(self, name))
+        changes = ", ".join(words for name, words in told.items() if getattr(self, name))
         return f"{self.copies} {'copy' if self.copies == 1 else 'copies'} ({changes})"
 
 
@@ -140,47 +139,18 @@ NO_COPIES = AudioAugmentation()
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """The changes that make one copy.
-
-    Attributes
-    ----------
-    semitones : float
-    rate : float
-        Speed, relative to the recording's.
-    snr_db : float
-        Signal-to-noise ratio; infinite without noise.
-    fall_db : float
-        Fall of the noise's power an octave.
-    kbps : int or None
-        Bit rate of the MP3 at sample rates below 32 kHz; None for no MP3.
-    seeds : tuple of int
-        The seeds of the equaliser's gains and corners, and of the noise.
-    """
+    """The changes that make one copy."""
 
     semitones: float
-    rate: float
-    snr_db: float
-    fall_db: float
-    kbps: int | None
-    seeds: tuple[int, int]
+    rate: float  # speed, relative to the recording's
+    snr_db: float  # signal-to-noise ratio; infinite without noise
+    fall_db: float  # fall of the noise's power an octave
+    kbps: int | None  # bit rate of the MP3 at sample rates below 32 kHz; None for no MP3
+    seeds: tuple[int, int]  # of the equaliser's gains and corners, and of the noise
 
 
 def draw(settings: AudioAugmentation, *, sha256: str, number: int) -> Changes:
-    """Draw the changes of a copy. Each strength scales a draw of its own and no other.
-
-    Parameters
-    ----------
-    settings : AudioAugmentation
-    sha256 : str
-        The hash of the recording's file, in hexadecimal.
-    number : int
-        The copy's number, from 1.
-
-    Raises
-    ------
-    UsageError
-        If ``number`` is below 1.
-    """
+    """Draw the changes of a copy, counted from 1. Each strength scales a draw of its own only."""
     if number < 1:
         raise UsageError(f"Copies of a recording are counted from 1, got copy {number}.")
     sequence = np.random.SeedSequence([settings.seed, number, int(sha256, 16)])
@@ -206,32 +176,16 @@ def augment(
     sha256: str,
     number: int,
 ) -> Waveform:
-    """Make one augmented copy of a waveform.
+    """Make one augmented copy of a waveform [shape=(about n_samples / rate,)], in [-1, 1].
 
-    Parameters
-    ----------
-    waveform : float32 array [shape=(n_samples,)]
-        In [-1, 1]. A constant waveform (silence) is copied unchanged.
-    settings : AudioAugmentation
-    sample_rate_hz : int
-        In Hz.
-    sha256 : str
-        The hash of the recording's file, in hexadecimal.
-    number : int
-        The copy's number, from 1.
-
-    Returns
-    -------
-    float32 array [shape=(about n_samples / rate,)]
-        In [-1, 1], divided by its peak where that is above 1; never ``waveform`` itself.
+    It is divided by its peak where that is above 1. A constant waveform (silence) is copied
+    unchanged. ``sha256`` is the hash of the recording's file; copies are counted from 1.
 
     Raises
     ------
-    UsageError
-        If the waveform is not one-dimensional float32, ``number`` is below 1, or MP3 does not
-        support the sample rate.
-    MissingExtraError
-        If audiomentations is not installed.
+    UsageError, MissingExtraError
+        As :func:`check_can_augment`; if the waveform is not one-dimensional float32, or ``number``
+        is below 1.
     """
     if waveform.ndim != 1 or waveform.dtype != np.float32 or not waveform.size:
         raise UsageError(
@@ -255,7 +209,7 @@ def augment(
 
 def _transforms(settings: AudioAugmentation, drawn: Changes) -> list[tuple[Any, int]]:
     """The transforms of audiomentations that make a copy, in order, and the seed of each."""
-    sounds: Any = require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
+    sounds = _audiomentations()
     s, rate, gain = drawn.semitones, drawn.rate, settings.equaliser
     snr, fall = drawn.snr_db, -drawn.fall_db
     transforms: list[tuple[Any, int]] = []
@@ -286,19 +240,15 @@ def check_can_augment(settings: AudioAugmentation, *, sample_rate_hz: int) -> No
             f"waveform.mp3: expected a sample rate that MP3 supports, "
             f"{', '.join(map(str, _MP3_HZ))} Hz, got {sample_rate_hz}: set it to 0."
         )
-    require(_PACKAGE, extra="train", needed_for=_NEEDED_FOR)
+    _audiomentations()
+
+
+def _audiomentations() -> Any:
+    return require("audiomentations", extra="train", needed_for="Augmenting audio")
 
 
 def through_mp3(waveform: Waveform, *, sample_rate_hz: int, kbps: int) -> Waveform:
-    """Encode a waveform as MP3 and decode it, in memory [same shape].
-
-    Parameters
-    ----------
-    waveform : float32 array [shape=(n_samples,)]
-        In [-1, 1].
-    sample_rate_hz, kbps : int
-        Those that MP3 supports: multiples of 8 kbit/s up to 64; from 32 kHz on, at least 32 kbit/s.
-    """
+    """Encode a waveform as MP3 and decode it, in memory [same shape]."""
     from av import AudioFrame, CodecContext
 
     encoder = CodecContext.create("libmp3lame", "w")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ostinato import parallel
 from ostinato.audio import load_audio
-from ostinato.datasets.augment_audio import AudioAugmentation, augment, check_can_augment
+from ostinato.datasets.augment_audio import AudioAugmentation, augment
 from ostinato.datasets.compute import UNREADABLE, frames_of, reason
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.errors import DataError
@@ -33,37 +33,11 @@ def compute_copies(
     """Read the frames of augmented copies from the cache, and compute those that it lacks.
 
     Each excerpt of a recording is changed alone and stays one excerpt, whatever its new length.
+    Only this process writes to the cache, as copies are computed.
 
-    Parameters
-    ----------
-    files : sequence of (Path, str)
-        Readable audio files, each with its SHA-256.
-    settings : AudioAugmentation
-    spec : FeatureSpec
-    cache : FrameCache
-        Written to by this process alone, as copies are computed.
-    n_jobs : int, optional
-        Number of processes; by default one a processor core.
-    done : callable, optional
-        Called after each file, in no fixed order, with its position in ``files``.
-
-    Returns
-    -------
-    list of tuple of float32 array [shape=(n_frames, n_features)]
-        One tuple a file, in order, of all its copies.
-
-    Raises
-    ------
-    UsageError, MissingExtraError
-        As :func:`check_can_augment`.
-    CacheError
-        If the cache cannot be read or written.
-    DataError
-        If a file has changed.
-    WorkerKilledError
-        If a process was killed.
+    ``files`` are readable audio files, each with its SHA-256; ``done`` is called after each, in no
+    fixed order, with its position. The result has one tuple a file, in order, of all its copies.
     """
-    check_can_augment(settings, sample_rate_hz=spec.sample_rate_hz)
     numbers = range(1, settings.copies + 1)
     names = {n: f"{settings.digest()}-{n}" for n in numbers}
     found: list[dict[int, Frames]] = []

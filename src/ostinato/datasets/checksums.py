@@ -1,4 +1,4 @@
-"""The files of GTZAN's common release: where they are, and what each must be."""
+"""The files of GTZAN's common release: their address, and the SHA-256 of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHECKSUMS_HEADER = "path\tsha256\tbytes"
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a file of the collection must be: its SHA-256, in hexadecimal, and its bytes."""
+    """The SHA-256 of a file of the collection, in hexadecimal, and its size."""
 
     sha256: str
     n_bytes: int
@@ -29,10 +29,7 @@ class Checksum:
 def checksums() -> dict[str, Checksum]:
     """Return path below ``genres/`` -> what the file of the common release must be.
 
-    Raises
-    ------
-    DataError
-        If the table in the package is damaged.
+    DataError if the package's table is damaged.
     """
     rows = read_table(_CHECKSUMS_FILE, _CHECKSUMS_HEADER)
     try:
@@ -49,21 +46,9 @@ def not_verified(
     expected: Mapping[str, Checksum],
     progress: Callable[[str, int, int], None],
 ) -> dict[str, Checksum]:
-    """Return those of the expected files that are missing or have another content.
+    """Return those of the expected files that are missing below ``genres``, or differ.
 
-    Parameters
-    ----------
-    genres : Path
-        The folder with a folder a genre; it need not exist.
-    expected : mapping of str to Checksum
-        Path below ``genres`` -> what the file must be.
-    progress : callable
-        Called with ``"Verifying"``, bytes done and bytes in all.
-
-    Raises
-    ------
-    OSError
-        If a file is there and cannot be read.
+    ``progress`` is called with ``"Verifying"``, bytes done and bytes in all.
     """
     if not genres.is_dir():
         return dict(expected)

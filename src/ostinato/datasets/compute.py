@@ -26,16 +26,10 @@ _CLIPPED = "clipped"  # suffix of the cache's entry with the share of clipped sa
 
 @dataclass(frozen=True)
 class FileFrames:
-    """The frames of an audio file.
+    """The frames of an audio file [shape=(n_frames, n_features)], and the SHA-256 of its bytes.
 
-    Attributes
-    ----------
-    sha256 : str
-        The hash of the file's bytes, in hexadecimal.
-    frames : float32 array [shape=(n_frames, n_features)]
-    clipped : float or None
-        Share of the file's samples at full scale, in its mono mix: samples of which one channel is
-        clipped, or two in opposite senses, do not count. None if it was not asked for.
+    ``clipped`` is the share of its samples at full scale, in the mono mix: samples of which one
+    channel is clipped, or two in opposite senses, do not count. None if it was not asked for.
     """
 
     sha256: str
@@ -62,31 +56,9 @@ def compute_frames(
     may repeat a part of the one before. An excerpt without content, a silence in the middle, is
     left out.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-    spec : FeatureSpec
-    cache : FrameCache
-    clipping : bool
-        Whether to measure clipping as well, while files are decoded; the cache keeps it.
-    n_jobs : int, optional
-        Number of processes; by default one a processor core.
-    done : callable, optional
-        Called after each file, in no fixed order, with its position in ``paths``.
-
-    Returns
-    -------
-    list of FileFrames or str
-        One a path, in order; for a file that has no frames the reason, a sentence.
-
-    Raises
-    ------
-    UsageError
-        If ``n_jobs`` is below 1.
-    CacheError
-        If the cache cannot be read or written.
-    WorkerKilledError
-        If a process was killed.
+    ``clipping`` is measured as files are decoded, and cached as well. ``done`` is called after each
+    file, in no fixed order, with its position in ``paths``. The result is in the order of
+    ``paths``: for a file that has no frames, the reason, a sentence.
     """
     results: dict[int, FileFrames | str] = {}
 
@@ -95,13 +67,10 @@ def compute_frames(
         if done:
             done(position)
 
-    waiting: list[int] = []
     for position, path in enumerate(paths):
-        known = _from_cache(path, spec, cache, clipping)
-        if known is None:
-            waiting.append(position)
-        else:
+        if known := _from_cache(path, spec, cache, clipping):
             finish(position, known)
+    waiting = [position for position in range(len(paths)) if position not in results]
     # Absolute: worker processes are reused, and may have been started in another folder.
     compute = partial(_compute, spec=spec, folder=cache.folder.absolute(), clipping=clipping)
     calls = [(paths[position].absolute(),) for position in waiting]
@@ -125,13 +94,7 @@ def compute_frames(
 
 
 def frames_of(waveforms: Iterable[Waveform], spec: FeatureSpec) -> Frames:
-    """Compute the frames of excerpts, one after the other [shape=(n_frames, n_features)].
-
-    Raises
-    ------
-    FeatureError
-        If none of them has content.
-    """
+    """Compute the frames of excerpts, one after the other; FeatureError if none has content."""
     pieces: list[Frames] = []
     silence: FeatureError | None = None
     for excerpt in waveforms:
@@ -141,7 +104,7 @@ def frames_of(waveforms: Iterable[Waveform], spec: FeatureSpec) -> Frames:
             silence = error
     if not pieces and silence is not None:
         raise silence
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    return np.concatenate(pieces)
 
 
 def reason(error: BaseException) -> str:
@@ -157,7 +120,7 @@ def reason(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class _Computed:
-    """What a worker found, with what the cache must know of the file."""
+    """A worker's result, with what the cache must know of the file."""
 
     found: FileFrames
     size: int
@@ -178,7 +141,7 @@ def _from_cache(
 
 
 def _stored(sha256: str, spec: FeatureSpec, cache: FrameCache, clipping: bool) -> FileFrames | None:
-    """What the cache holds of the file with these bytes, if that is all that was asked for."""
+    """The cache's entry of the file with these bytes, if it has all that was asked for."""
     stored = cache.load(sha256, spec)
     share = cache.load(sha256, spec, suffix=_CLIPPED) if clipping and stored is not None else None
     if stored is None or (clipping and share is None):
@@ -196,10 +159,7 @@ def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> 
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         # There if the file was moved, or copied.
         stored = _stored(sha256, spec, FrameCache(folder), clipping)
-        found = stored
-        if found is None:
-            sound, clipped = _load(path, spec.sample_rate_hz, clipping)
-            found = FileFrames(sha256, frames_of(excerpts(sound, spec), spec), clipped)
+        found = stored or _from_audio(path, sha256, spec, clipping)
         after = path.stat()
     except UNREADABLE as error:
         return reason(error)
@@ -209,10 +169,13 @@ def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> 
     return _Computed(found, size, mtime_ns, stored is not None)
 
 
-def _load(path: Path, rate_hz: int, clipping: bool) -> tuple[Waveform, float | None]:
-    """The waveform of a file, and the share of its samples at full scale, from one decoding."""
-    if not clipping:
-        return load_audio(path, sample_rate_hz=rate_hz), None
-    mono, own_rate_hz = decode_audio(path)
-    waveform = waveform_from_array(mono, sample_rate_hz=own_rate_hz, target_sample_rate_hz=rate_hz)
-    return waveform, float(np.mean(np.abs(mono) >= _FULL_SCALE))
+def _from_audio(path: Path, sha256: str, spec: FeatureSpec, clipping: bool) -> FileFrames:
+    """Frames, and the share of samples at full scale, from one decoding of the file."""
+    rate_hz, clipped = spec.sample_rate_hz, None
+    if clipping:
+        mono, own_rate_hz = decode_audio(path)
+        clipped = float(np.mean(np.abs(mono) >= _FULL_SCALE))
+        sound = waveform_from_array(mono, sample_rate_hz=own_rate_hz, target_sample_rate_hz=rate_hz)
+    else:
+        sound = load_audio(path, sample_rate_hz=rate_hz)
+    return FileFrames(sha256, frames_of(excerpts(sound, spec), spec), clipped)

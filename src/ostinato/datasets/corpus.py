@@ -29,9 +29,7 @@ class Recording:
     Attributes
     ----------
     id : str
-        Unique in the corpus: ``"blues.00000"``, the path below the collection's folder, or what a
-        table says.
-    genre : str
+        Unique: ``"blues.00000"``, the path below the collection's folder, or what a table says.
     artist, title : str or None
         None if unknown.
     recording : str
@@ -65,31 +63,13 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """Audio files with their genres, before any of them is opened.
-
-    Attributes
-    ----------
-    name : str
-        The corpus's name.
-    source : str
-        The folder or table, as given.
-    layout : str
-        What names the genres, for error sentences.
-    recordings : sequence of Recording
-        Sorted by genre and id.
-    paths : sequence of Path
-        One a recording, in the same order.
-    skipped : sequence of Skipped
-        Files and folders that cannot be used.
-    notes : tuple of str
-        Remarks on how the data were read, a sentence each.
-    """
+    """Audio files with their genres, before any of them is opened, sorted by genre and id."""
 
     name: str
     source: str
-    layout: str
+    layout: str  # what names the genres, for error sentences
     recordings: Sequence[Recording]
-    paths: Sequence[Path]
+    paths: Sequence[Path]  # one a recording, in the same order
     skipped: Sequence[Skipped] = ()
     notes: tuple[str, ...] = ()
 
@@ -104,10 +84,8 @@ class Corpus:
         ``"gtzan"``, or the name of the folder or table.
     source : str
         Where the frames come from, for the report: a folder, a table, a file.
-    recordings : sequence of Recording
-    frames : sequence of float32 array [shape=(n_frames, n_coefficients)]
+    frames : sequence of float32 array [shape=(n_frames, n_features)]
         One a recording, in the same order. Recordings may differ in ``n_frames``.
-    spec : FeatureSpec
     skipped : tuple of Skipped
         Files that could not be read, or are known to be corrupt.
     left_out : dict of str to int
@@ -117,15 +95,13 @@ class Corpus:
     augmentation : AudioAugmentation
         How the augmented copies were made.
     copies : tuple of sequence of float32 array
-        Their frames: a sequence for each copy, in the order of ``frames``. Models learn from them,
-        and are never judged on them.
+        The frames of each copy, in the order of ``frames``. No model is judged on them.
 
     Raises
     ------
     DataError
-        If there are no recordings, an id occurs twice, recordings and frames differ in number, or a
-        recording or a copy has no frames, or frames of another width than ``spec`` says; if copies
-        are not as many as ``augmentation`` says.
+        If there are no recordings, an id occurs twice, there are not as many frames or copies as
+        there must be, or some are empty or of another width than ``spec`` says.
     """
 
     name: str
@@ -157,13 +133,7 @@ class Corpus:
             )
 
     def with_copies_of(self, augmentation: AudioAugmentation) -> Corpus:
-        """Return this corpus if its copies were made with these settings.
-
-        Raises
-        ------
-        UsageError
-            If they were not, as where frames were loaded, not audio.
-        """
+        """Return this corpus if its copies were made with these settings, else raise UsageError."""
         if self.augmentation != augmentation:
             raise UsageError(
                 f"waveform: expected {augmentation.describe()} of every recording, got "
@@ -210,13 +180,7 @@ class Corpus:
         return tuple(r.artist for r in self.recordings)
 
     def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
-        """Positions of the recordings with these ids [shape=(n_ids,)].
-
-        Raises
-        ------
-        DataError
-            If an id is not in the corpus.
-        """
+        """Positions of the recordings with these ids [shape=(n_ids,)]; DataError for another id."""
         where = {r.id: i for i, r in enumerate(self.recordings)}
         try:
             return np.array([where[name] for name in ids], dtype=np.int64)
@@ -225,18 +189,7 @@ class Corpus:
 
 
 def linked(keys: Sequence[Iterable[Hashable]]) -> list[int]:
-    """Group rows that share a key, directly or in a chain.
-
-    Parameters
-    ----------
-    keys : sequence of iterable
-        The keys of each row.
-
-    Returns
-    -------
-    list of int
-        For each row the first row of its group.
-    """
+    """The first row of each row's group: rows that share a key, directly or in a chain."""
     parents = list(range(len(keys)))
 
     def root(i: int) -> int:

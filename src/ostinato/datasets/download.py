@@ -1,14 +1,14 @@
 """Download of the GTZAN collection: resumed after a break, extracted safely, verified by SHA-256.
 
-What lies where, in the folder that is asked for::
+Files in the folder::
 
-    genres.tar.gz.part    what has arrived; .part.json beside it: which file on the server it is
+    genres.tar.gz.part    the bytes so far; .part.json beside it says of which file on the server
     genres.tar.gz         the whole archive; removed at the end if this call downloaded it
     genres.part/          files extracted so far
     genres/               the collection, every file verified
 
-Each step begins where the last call left off: bytes that have arrived are kept as long as the
-server's file is the same, and files that are there with the right SHA-256 are left alone.
+Each step resumes from the last call: downloaded bytes are kept as long as the server's file is the
+same, and files with the right SHA-256 stay.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -38,7 +39,7 @@ from ostinato.datasets.checksums import SOURCE_URL, Checksum, checksums, not_ver
 from ostinato.errors import DataError, OstinatoError, UsageError
 
 Report = Callable[[str, int, int], None]
-"""Called with what is being done, the bytes done and the bytes in all (0 if not known)."""
+"""Called with the step (``"Downloading"``), the bytes done, and the total (0 if not known)."""
 
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = 30.0
@@ -52,7 +53,7 @@ class DownloadError(OstinatoError):
 
 
 class _BrokenError(Exception):
-    """The connection could not be made, or broke; ``unreachable``: trying again is no use."""
+    """The connection failed or broke; ``unreachable``: another try would fail as well."""
 
     def __init__(self, reason: str, *, unreachable: bool = False) -> None:
         super().__init__(reason)
@@ -67,22 +68,21 @@ def fetch_gtzan(
     progress: Report | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Path:
-    """Download GTZAN (1.2 GB), extract it and verify every file; resume what was begun.
+    """Download GTZAN (1.2 GB), extract it and verify every file, or resume a download.
 
     Parameters
     ----------
     to : Path, optional
         The folder that gets ``genres/``; by default ``gtzan`` in the user's data folder.
     url : str
-        Where the archive is, http or https.
+        The archive's address.
     expected : mapping of str to Checksum, optional
-        Path below ``genres/`` -> SHA-256 and bytes; by default the table that ships with Ostinato.
-        Nothing else of the archive is extracted.
+        The files to extract, by their path below ``genres/``; by default those of the table that
+        ships with Ostinato.
     progress : callable, optional
-        Called with what is being done, bytes done and bytes in all. By default a bar on stderr if
-        a person watches it, else nothing.
+        By default a bar on stderr if it is a terminal.
     tell : callable, optional
-        Gets one line now and then for the person who waits; by default it goes to stderr.
+        Called with messages, a line each; by default they go to stderr.
 
     Returns
     -------
@@ -104,7 +104,8 @@ def fetch_gtzan(
     table = checksums() if expected is None else expected
     with _shown(progress) as report:
         try:
-            return _fetch(folder.expanduser(), url, table, report, tell or _to_stderr)
+            tell = tell or partial(print, file=sys.stderr)
+            return _fetch(folder.expanduser(), url, table, report, tell)
         except OSError as error:
             raise DownloadError(
                 f"Cannot keep GTZAN in {folder} ({error.strerror or error}, "
@@ -136,7 +137,7 @@ def _fetch(
             in_archive = _extract(archive, staged, todo, report)
             _check_complete(not_verified(staged, todo, report), in_archive, todo, archive)
         except DataError:
-            if downloaded:  # one put there by hand stays; the sentence says that it is no good
+            if downloaded:  # a user's own archive stays; the sentence says what to do with it
                 archive.unlink()
             raise
     _put_in_place(staged, genres, wanted)
@@ -150,7 +151,7 @@ def _fetch(
 def _download(
     url: str, archive: Path, reserve_bytes: int, report: Report, tell: Callable[[str], None]
 ) -> None:
-    """Download ``url`` to ``archive``, from where it broke off; try again after a break."""
+    """Download ``url`` to ``archive``, resumed after each break."""
     part = archive.with_name(f"{archive.name}.part")
     at_start = furthest = _size(part)
     failures = 0
@@ -173,11 +174,11 @@ def _download(
 
 
 def _receive(url: str, part: Path, reserve_bytes: int, report: Report) -> None:
-    """Ask once for what ``part`` lacks and write what comes; whole when this returns."""
+    """Request the bytes that ``part`` lacks, once, and append them; it is whole on return."""
     etag, total = _read_state(part)
     have = _size(part) if etag else 0
     if have and have == total:
-        return  # interrupted between the last byte and the renaming
+        return  # the last call was interrupted between the last byte and the renaming
     headers = {"User-Agent": "ostinato", "Accept-Encoding": "identity"}
     if etag and have:
         headers |= {"Range": f"bytes={have}-", "If-Range": etag}
@@ -211,7 +212,7 @@ def _receive(url: str, part: Path, reserve_bytes: int, report: Report) -> None:
 
 
 def _open(request: Request, part: Path) -> http.client.HTTPResponse:
-    """Send a request; what may pass by itself becomes :class:`_BrokenError`."""
+    """Send a request; errors that may be temporary become :class:`_BrokenError`."""
     try:
         response: http.client.HTTPResponse = urlopen(request, timeout=_TIMEOUT_S)
     except HTTPError as error:
@@ -228,7 +229,7 @@ def _open(request: Request, part: Path) -> http.client.HTTPResponse:
 
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield what the server sends; its breaks are told apart from those of the disk."""
+    """Yield the server's bytes; a broken connection, unlike a full disk, is a _BrokenError."""
     while True:
         try:
             chunk = response.read(_CHUNK_BYTES)
@@ -255,8 +256,8 @@ def _broken(error: Exception) -> _BrokenError:
 def _failed(url: str, archive: Path, reason: str) -> DownloadError:
     return DownloadError(
         f"Could not download GTZAN from {urlsplit(url).hostname} ({reason}): check the network and "
-        f"run again to go on from where it stopped, or download {url} by hand and put it at "
-        f"{archive}, or go without, as 'ostinato study' needs no download: the frames ship with it."
+        f"run again to resume the download, or download {url} by hand and put it at "
+        f"{archive}; 'ostinato study' needs no download, as the frames ship with it."
     )
 
 
@@ -265,11 +266,7 @@ def _extract(
 ) -> set[str]:
     """Extract the wanted files to ``staged``; return all paths of the archive, below ``genres/``.
 
-    Raises
-    ------
-    DataError
-        If the archive cannot be read, or a member is a link, a device, or has a path that leads
-        out of the folder. Of an unsafe archive nothing is kept.
+    DataError if the archive cannot be read, or is unsafe: then no file of it is kept.
     """
     in_archive = set()
     total = archive.stat().st_size
@@ -316,7 +313,7 @@ def _check_complete(
     wanted: Mapping[str, Checksum],
     archive: Path,
 ) -> None:
-    """Raise DataError that names the files that the archive lacks or holds otherwise."""
+    """Raise DataError with the names of missing and different files, if there are any."""
     if not wrong:
         return
     found = []
@@ -333,7 +330,7 @@ def _check_complete(
 
 
 def _put_in_place(staged: Path, genres: Path, wanted: Collection[str]) -> None:
-    """Make verified files the collection, or mend the collection with them."""
+    """Move the verified files into the collection."""
     if not genres.exists():
         staged.rename(genres)
         return
@@ -361,12 +358,12 @@ def _state_file(part: Path) -> Path:
 
 
 def _read_state(part: Path) -> tuple[str, int]:
-    """ETag and bytes of the server's file that ``part`` is the beginning of; ("", 0): unknown."""
+    """ETag and bytes of the server's file of which ``part`` is the beginning; or ("", 0)."""
     try:
         state = json.loads(_state_file(part).read_text(encoding="utf-8"))
         return str(state["etag"]), int(state["bytes"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return "", 0  # then the download begins anew
+        return "", 0
 
 
 def _forget(part: Path) -> None:
@@ -376,7 +373,7 @@ def _forget(part: Path) -> None:
 
 @contextmanager
 def _shown(progress: Report | None) -> Iterator[Report]:
-    """Give the caller's callback; or a bar on stderr if a person watches it; or nothing."""
+    """The caller's callback, or one that draws a bar on stderr if that is a terminal."""
     if progress is not None:
         yield progress
         return
@@ -393,7 +390,3 @@ def _shown(progress: Report | None) -> Iterator[Report]:
             bars.update(tasks[what], completed=done, total=total or None)
 
         yield show
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

@@ -90,7 +90,10 @@ def list_folder(folder: Path) -> Listing:
 
 
 def audio_below(folder: Path) -> tuple[Sequence[PurePath], list[Skipped], int]:
-    """Audio files below a folder, folders that cannot be listed, and the number of other files."""
+    """Audio files below a folder, folders that cannot be listed, and the number of other files.
+
+    UsageError if there is no such folder; DataError if it cannot be listed.
+    """
     try:
         is_folder = stat.S_ISDIR(folder.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -129,25 +132,19 @@ def _depth_of_genres(names: Sequence[PurePath]) -> int:
 def _as_gtzan(
     folder: Path, recordings: Sequence[Recording], paths: Sequence[Path]
 ) -> list[Recording] | None:
-    """Return the recordings as tracks of GTZAN; None if one of them is not."""
+    """Return the recordings as tracks of GTZAN; None if one of them is none."""
     table = {track.id: track for track in tracks()}
-    by_id: dict[str, Recording] = {}
+    names: dict[str, str] = {}
+    found: list[Recording] = []
     for recording, path in zip(recordings, paths, strict=True):
         track = table.get(gtzan_id(path) or "")
         if track is None or track.genre != recording.genre:
             return None
-        if track.id in by_id:
-            other = Path(by_id[track.id].path or "").relative_to(folder)
+        other = names.setdefault(track.id, recording.id)
+        if other != recording.id:
             raise DataError(
-                f"The track '{track.id}' is in '{folder}' twice, as '{other.as_posix()}' and "
+                f"The track '{track.id}' is in '{folder}' twice, as '{other}' and "
                 f"'{recording.id}': keep one of them."
             )
-        by_id[track.id] = replace(
-            recording,
-            id=track.id,
-            artist=track.artist,
-            title=track.title,
-            recording=track.recording,
-            faults=track.faults,
-        )
-    return list(by_id.values())
+        found.append(replace(track, path=recording.path))
+    return found

@@ -38,11 +38,11 @@ import platformdirs
 
 from ostinato.errors import OstinatoError
 from ostinato.features import FeatureSpec, Frames
-from ostinato.storage import WriteError, replacing
+from ostinato.storage import WriteError, cause, replacing
 
 _SETTLED_NS = 2_000_000_000
-"""A file changed within this time may change again under the same modification time: the coarsest
-clock of a file system in use, FAT's, ticks every 2 s."""
+"""A file that changed within this time may change again under the same modification time: FAT's
+clock, the coarsest in use, ticks every 2 s."""
 
 _FileKey = tuple[str, int, int]  # absolute path, size in bytes, modification time in ns
 
@@ -52,12 +52,10 @@ class CacheError(OstinatoError):
 
 
 class FrameCache:
-    """Frames, by the content of their file and their FeatureSpec.
+    """Frames, by the content of their file and their FeatureSpec; CacheError where it fails.
 
-    Parameters
-    ----------
-    folder : Path or None
-        Created by the first write. None is the user's cache, e.g. ``~/.cache/ostinato/frames``.
+    The folder is created by the first write; by default it is the user's cache, e.g.
+    ``~/.cache/ostinato/frames``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -67,41 +65,15 @@ class FrameCache:
         self._hashes: dict[_FileKey, str] | None = None
 
     def known_hash(self, path: Path, *, size: int, mtime_ns: int) -> str | None:
-        """The remembered SHA-256 of a file; None if the file is new or has changed since.
-
-        Parameters
-        ----------
-        path : Path
-        size, mtime_ns : int
-            Bytes; modification time in ns.
-
-        Raises
-        ------
-        CacheError
-            If the cache cannot be read.
-        """
+        """The remembered SHA-256 of a file; None if the file is new or has changed since."""
         if self._hashes is None:
             self._hashes = self._read_hashes()
         return self._hashes.get(_key(path, size, mtime_ns))
 
     def remember_hash(self, path: Path, *, size: int, mtime_ns: int, sha256: str) -> None:
-        """Remember the SHA-256 of a file, so that it need not be read again.
+        """Remember the SHA-256 of a file, unless it changed a moment ago.
 
-        That of a file changed within the last 2 s is not remembered: the file could change again
-        under the same modification time.
-
-        Parameters
-        ----------
-        path : Path
-        size, mtime_ns : int
-            Bytes; modification time in ns. Both taken *before* the file was hashed.
-        sha256 : str
-            In hexadecimal.
-
-        Raises
-        ------
-        CacheError
-            If the cache cannot be written.
+        ``size`` (bytes) and ``mtime_ns`` are from *before* the file was hashed.
         """
         if time.time_ns() - mtime_ns < _SETTLED_NS:
             return
@@ -122,22 +94,7 @@ class FrameCache:
     def load(self, sha256: str, spec: FeatureSpec, *, suffix: str = "") -> Frames | None:
         """The frames of the file with these bytes; None if they are absent or damaged.
 
-        Parameters
-        ----------
-        sha256 : str
-            In hexadecimal.
-        spec : FeatureSpec
-        suffix : str
-            Names an augmented copy, or another fact of the file; empty for the file's frames.
-
-        Returns
-        -------
-        float32 array [shape=(n_frames, n_features)] or None
-
-        Raises
-        ------
-        CacheError
-            If the entry exists and cannot be read.
+        ``suffix`` names an augmented copy, or another fact of the file.
         """
         try:
             content = self._entry(sha256, spec, suffix).read_bytes()
@@ -152,22 +109,7 @@ class FrameCache:
         return stored
 
     def store(self, sha256: str, spec: FeatureSpec, computed: Frames, *, suffix: str = "") -> None:
-        """Store the frames of the file with these bytes.
-
-        Parameters
-        ----------
-        sha256 : str
-            In hexadecimal.
-        spec : FeatureSpec
-        computed : float32 array [shape=(n_frames, n_features)]
-        suffix : str
-            Names an augmented copy, or another fact of the file; empty for the file's frames.
-
-        Raises
-        ------
-        CacheError
-            If the cache cannot be written. No half-written file is left.
-        """
+        """Store the frames of the file with these bytes, whole or not at all."""
         buffer = io.BytesIO()
         np.save(buffer, np.asarray(computed, dtype=np.float32), allow_pickle=False)
         body = buffer.getvalue()
@@ -201,17 +143,8 @@ class FrameCache:
         return hashes
 
     def _error(self, verb: str, error: BaseException | None) -> CacheError:
-        code = error.errno if isinstance(error, OSError) else None
-        if code in (errno.ENOSPC, errno.EDQUOT):
-            why, remedy = "the disk is full", "free some space, or name another folder"
-        elif code in (errno.EACCES, errno.EPERM, errno.EROFS):
-            why, remedy = "permission is denied", "name a folder of your own"
-        elif code in (errno.EEXIST, errno.ENOTDIR):
-            why, remedy = "a file is where a folder should be", "name another folder"
-        else:
-            why, remedy = os.strerror(code) if code else str(error), "name another folder"
         return CacheError(
-            f"The frame cache '{self.folder}' cannot be {verb}: {why}; {remedy} with --cache DIR."
+            f"The frame cache '{self.folder}' (--cache DIR) cannot be {verb}: {cause(error)}."
         )
 
 

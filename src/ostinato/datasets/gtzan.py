@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,44 +63,21 @@ N_TRACKS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class GtzanTrack:
-    """One row of the track table.
+class GtzanTrack(Recording):
+    """One row of the track table; artists and titles as Sturm's index spells them.
 
-    Attributes
-    ----------
-    id, genre : str
-    artist, title : str or None
-        As Sturm's index spells them; None where they are not known.
-    recording : str
-        The id of the first of the tracks that are exact replicas of each other.
-    faults : tuple of str
-        Known faults, in words.
-    fault_filtered, stratified : str or None
-        The part (``"train"``, ``"valid"``, ``"test"``) of the published split that lists the
-        track, None where none does.
+    ``recording`` is the id of the first of the tracks that are exact replicas of each other.
+    ``fault_filtered`` and ``stratified`` are the part (``"train"``, ``"valid"``, ``"test"``) of the
+    published split that lists the track, None where none does.
     """
 
-    id: str
-    genre: str
-    artist: str | None
-    title: str | None
-    recording: str
-    faults: tuple[str, ...]
     fault_filtered: str | None
     stratified: str | None
 
 
 def gtzan_id(path: str | PurePath) -> str | None:
-    """Return the GTZAN id that an audio file's name spells, or None.
+    """Return the GTZAN id that an audio file's name spells, in any folder and format, or None.
 
-    Parameters
-    ----------
-    path : str or Path
-        ``"genres/blues/blues.00000.wav"``; the folders do not matter, the suffix may be that of
-        any audio format.
-
-    Examples
-    --------
     >>> gtzan_id("Downloads/blues.00007.au")
     'blues.00007'
     >>> gtzan_id("Downloads/blues.mp3") is None
@@ -112,13 +90,7 @@ def gtzan_id(path: str | PurePath) -> str | None:
 
 @cache
 def tracks() -> tuple[GtzanTrack, ...]:
-    """Return the 1000 tracks, sorted by id.
-
-    Raises
-    ------
-    DataError
-        If the table in the package is damaged.
-    """
+    """Return the 1000 tracks, sorted by id; DataError if the package's table is damaged."""
     rows = tuple(
         GtzanTrack(
             id=row["id"],
@@ -166,14 +138,14 @@ def published_split(name: str) -> dict[str, tuple[str, ...]]:
 def load_gtzan(
     *,
     n_coefficients: int | None = None,
-    kind: str = "mfcc",
+    kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc", "external"] = "mfcc",
 ) -> Corpus:
     """Return the 999 readable tracks with the frames that ship with the package.
 
     Parameters
     ----------
     n_coefficients : int, optional
-        How many MFCC to keep, from the first; all that ship by default. MFCC are nested: the
+        Number of MFCC to keep, from the first; all that ship by default. MFCC are nested: the
         first k of many are the k of a transform that keeps k.
     kind : {"mfcc", "log-mel-from-mfcc"}
         The MFCC, or the mel bands that have these MFCC and no finer detail.
@@ -187,7 +159,7 @@ def load_gtzan(
     Raises
     ------
     UsageError
-        If fewer than one or more coefficients than ship are asked for, or other frames.
+        For other frames, less than one coefficient, or more than ship.
     DataError
         If a file of the package is damaged.
     """
@@ -198,19 +170,15 @@ def load_gtzan(
             "mel frames (--data FILE.npz), or take the smoothed bands: --frames log-mel-from-mfcc."
         )
     ids, mfcc = _shipped_frames(n_coefficients)
-    spec = FeatureSpec(
-        kind="mfcc" if kind == "mfcc" else "log-mel-from-mfcc", n_coefficients=mfcc.shape[2]
-    )
+    spec = FeatureSpec(kind=kind, n_coefficients=mfcc.shape[2])
     frames = [one if kind == "mfcc" else log_mel_from_mfcc(one, spec.n_mels) for one in mfcc]
-    known = {track.id for track in tracks()}
-    unknown = [name for name in ids if name not in known]
-    if unknown:
-        raise damaged(_FRAMES_FILE, f"track '{unknown[0]}' is not in {_TRACKS_FILE}")
-    with_frames = set(ids)
+    without = {track.id: track for track in tracks()}
+    for name in ids:
+        if without.pop(name, None) is None:
+            raise damaged(_FRAMES_FILE, f"track '{name}' is not in {_TRACKS_FILE}")
     skipped = tuple(
-        Skipped(track.id, f"No frames of this track ship: {'; '.join(track.faults)}.")
-        for track in tracks()
-        if track.id not in with_frames
+        Skipped(name, f"No frames of this track ship: {'; '.join(track.faults)}.")
+        for name, track in without.items()
     )
     return gtzan_corpus(
         ids, frames, spec=spec, source="frames shipped with the package", skipped=skipped
@@ -227,21 +195,10 @@ def gtzan_corpus(
 ) -> Corpus:
     """Return tracks of the table as a corpus, with their frames."""
     by_id = {track.id: track for track in tracks()}
-    recordings = tuple(
-        Recording(
-            id=track.id,
-            genre=track.genre,
-            artist=track.artist,
-            title=track.title,
-            recording=track.recording,
-            faults=track.faults,
-        )
-        for track in (by_id[name] for name in ids)
-    )
     return Corpus(
         name="gtzan",
         source=source,
-        recordings=recordings,
+        recordings=tuple(by_id[name] for name in ids),
         frames=tuple(frames),
         spec=spec,
         skipped=skipped,
@@ -251,18 +208,10 @@ def gtzan_corpus(
 def decode_frames(
     differences: NDArray[np.uint8], step: NDArray[np.float32], offset: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the frames that 8-bit codes stand for.
+    """Return the frames that 8-bit codes stand for [shape=(n_tracks, n_frames, n_coefficients)].
 
-    Parameters
-    ----------
-    differences : uint8 array [shape=(n_tracks, n_frames, n_coefficients)]
-        Codes, each less the one a frame earlier, modulo 256 (which compresses better).
-    step, offset : float32 array [shape=(n_coefficients,)]
-        Code c of coefficient k stands for ``offset[k] + c * step[k]``.
-
-    Returns
-    -------
-    float32 array [shape=(n_tracks, n_frames, n_coefficients)]
+    ``differences`` are codes, each less the one a frame earlier, modulo 256 (which compresses
+    better). Code c of coefficient k stands for ``offset[k] + c * step[k]``.
     """
     codes = np.cumsum(differences, axis=1, dtype=np.uint8)
     frames: NDArray[np.float32] = codes * step
@@ -293,7 +242,7 @@ def _shipped_frames(n_coefficients: int | None) -> tuple[list[str], NDArray[np.f
 
 
 def read_table(name: str, header: str) -> list[dict[str, str]]:
-    """The rows of a tab-separated table of the package, each field under its column's name."""
+    """The rows of a tab-separated table of the package, by the names of its columns."""
     try:
         first, *lines = _read(name).decode("utf-8").rstrip("\n").split("\n")
         if first != header:

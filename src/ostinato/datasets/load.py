@@ -9,6 +9,7 @@ out.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -60,11 +61,10 @@ def load_corpus(
         ``"gtzan"``, the frames that ship with the package; a folder of audio; a table of audio
         files (``.csv``, ``.tsv``); an archive of mel frames (``.npz``); for
         :data:`~ostinato.inference.musicnn.TAGS_SPEC`, an archive of tags, or a folder of them.
-    spec : FeatureSpec
     cache : FrameCache, optional
         By default the user's.
     augmentation : AudioAugmentation
-        Augmented copies of every recording, for those of the training part; of audio only.
+        Augmented copies of every recording, for the training part; for audio only.
     n_jobs : int, optional
         Number of processes that compute frames; by default one a processor core.
     progress : callable, optional
@@ -74,14 +74,14 @@ def load_corpus(
     Returns
     -------
     Corpus
-        Of audio: sorted by genre and id. Files that cannot be read are in ``skipped`` with the
+        Audio is sorted by genre and id. Files that cannot be read are in ``skipped`` with the
         reason, genres with fewer than three different recordings in ``left_out``.
 
     Raises
     ------
     UsageError
         If there are no such data, they cannot give frames of this ``spec``, ``n_jobs`` is below 1,
-        or MP3 does not support the sample rate of ``spec``.
+        or MP3 copies do not support its sample rate.
     MissingExtraError
         If copies are asked for and audiomentations is not installed.
     DataError
@@ -98,7 +98,7 @@ def load_corpus(
     elif path.suffix == ".npz" and not path.is_dir():
         corpus = load_mel_npz(path, spec=spec)
     else:
-        return load_listing(
+        return _load_listing(
             read_table(path) if is_table(path) else list_folder(path),
             spec=spec,
             cache=cache or FrameCache(),
@@ -111,20 +111,16 @@ def load_corpus(
     return corpus.with_copies_of(augmentation)
 
 
-def load_listing(
+def _load_listing(
     listing: Listing,
     *,
     spec: FeatureSpec,
     cache: FrameCache,
-    augmentation: AudioAugmentation = NO_COPIES,
-    n_jobs: int | None = None,
-    progress: Progress | None = None,
+    augmentation: AudioAugmentation,
+    n_jobs: int | None,
+    progress: Progress | None,
 ) -> Corpus:
-    """Compute the frames of listed files, and make a corpus of those that can be used.
-
-    Parameters, result and errors are those of :func:`load_corpus`; the corpus is in the listing's
-    order.
-    """
+    """Compute the frames of listed files, and make a corpus of those that can be used."""
     # What can never be enough is an error before hours of computing.
     _too_small(listing, listing.recordings, len(listing.skipped))
     if augmentation.copies:
@@ -144,26 +140,28 @@ def load_listing(
             f"None of the {len(skipped)} audio files in '{listing.source}' can be used; the first "
             f"is '{skipped[0].id}': {reason}"
         )
-    recordings = _grouped([r for r, _, _ in readable], [found.sha256 for _, _, found in readable])
+    recordings = _grouped([(recording, found.sha256) for recording, _, found in readable])
     left_out = _too_small(listing, recordings, len(skipped))
-    kept = [i for i, recording in enumerate(recordings) if recording.genre not in left_out]
-    copies = (
-        compute_copies(
-            [(readable[i][1], readable[i][2].sha256) for i in kept],
+    kept = [
+        (recording, path, found)
+        for recording, (_, path, found) in zip(recordings, readable, strict=True)
+        if recording.genre not in left_out
+    ]
+    copies = []
+    if augmentation.copies:
+        copies = compute_copies(
+            [(path, found.sha256) for _, path, found in kept],
             augmentation,
             spec=spec,
             cache=cache,
             n_jobs=n_jobs,
-            done=_counted(progress, [f"{recordings[i].id}, copies" for i in kept]),
+            done=_counted(progress, [f"{recording.id}, copies" for recording, _, _ in kept]),
         )
-        if augmentation.copies
-        else []
-    )
     return Corpus(
         name=listing.name,
         source=listing.source,
-        recordings=tuple(recordings[i] for i in kept),
-        frames=tuple(readable[i][2].frames for i in kept),
+        recordings=tuple(recording for recording, _, _ in kept),
+        frames=tuple(found.frames for _, _, found in kept),
         spec=spec,
         skipped=tuple(sorted(skipped, key=lambda s: s.id)),
         left_out=left_out,
@@ -183,11 +181,8 @@ def _counted(progress: Progress | None, names: Sequence[str]) -> Callable[[int],
 
 def _too_small(listing: Listing, usable: Sequence[Recording], n_skipped: int) -> dict[str, int]:
     """Genres with too few different usable recordings, and how many they have."""
-    genres = sorted({recording.genre for recording in listing.recordings})
-    different: dict[str, set[str]] = {genre: set() for genre in genres}
-    for recording in usable:
-        different[recording.genre].add(recording.recording)
-    counts = {genre: len(names) for genre, names in different.items()}
+    different = Counter(genre for genre, _ in {(r.genre, r.recording) for r in usable})
+    counts = {genre: different[genre] for genre in sorted({r.genre for r in listing.recordings})}
     left_out = {genre: n for genre, n in counts.items() if n < MIN_RECORDINGS}
     if len(counts) - len(left_out) < MIN_GENRES:
         listed = [f"{genre} ({n})" for genre, n in list(counts.items())[:_LISTED]]
@@ -202,13 +197,17 @@ def _too_small(listing: Listing, usable: Sequence[Recording], n_skipped: int) ->
     return left_out
 
 
-def _grouped(recordings: Sequence[Recording], hashes: Sequence[str]) -> list[Recording]:
-    """Give one ``recording`` to all that hold the same sound."""
-    keys = []
-    for recording, sha256 in zip(recordings, hashes, strict=True):
-        name = str(PurePath(recording.path or recording.id).with_suffix(""))
-        keys.append((("recording", recording.recording), ("bytes", sha256), ("name", name)))
+def _grouped(readable: Sequence[tuple[Recording, str]]) -> list[Recording]:
+    """Give one ``recording`` to all that hold the same sound, or have one name but for suffixes."""
+    keys = [
+        (
+            ("recording", recording.recording),
+            ("bytes", sha256),
+            ("name", PurePath(recording.path or recording.id).with_suffix("")),
+        )
+        for recording, sha256 in readable
+    ]
     return [
-        replace(recording, recording=recordings[first].recording)
-        for recording, first in zip(recordings, linked(keys), strict=True)
+        replace(recording, recording=readable[first][0].recording)
+        for (recording, _), first in zip(readable, linked(keys), strict=True)
     ]

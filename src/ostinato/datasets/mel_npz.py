@@ -40,21 +40,13 @@ ARRAYS = ("mel", "track_id", "genre")
 def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
     """Read a file of mel frames, and derive frames of a FeatureSpec from them.
 
-    Parameters
-    ----------
-    path : Path
-    spec : FeatureSpec
-        With the default settings of time and frequency, which are the file's.
-
-    Returns
-    -------
-    Corpus
-        Frames of shape ``(T, spec.n_features)``, in the order of the file.
+    The corpus has frames of shape ``(T, spec.n_features)``, in the order of the file.
 
     Raises
     ------
     UsageError
-        If there is no such file, or it cannot give frames of this ``spec``.
+        If there is no such file, or ``spec`` has other settings of time and frequency than the
+        file, which has the default ones.
     DataError
         If the file is no such archive, lacks an array, or holds one of another form, an unknown
         track, a track of another genre than GTZAN's, or a constant image.
@@ -65,7 +57,7 @@ def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
     if not path.is_file():
         raise UsageError(f"Expected a file of mel frames, got '{path}', which does not exist.")
     arrays = read_arrays(path, ARRAYS)
-    images, ids, genres = (arrays[name] for name in ARRAYS)
+    images, ids, genres = arrays.values()
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != spec.n_mels:
         raise DataError(
             f"{path}: expected 'mel' of uint8 and shape (tracks, {spec.n_mels}, frames), got "

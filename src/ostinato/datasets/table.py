@@ -11,13 +11,11 @@
 sound; the id of another row will do. An empty cell means unknown. Columns may come in any order,
 their names in any case; other columns are ignored with a note.
 
-The file is UTF-8 with or without byte-order mark, ``.csv`` separated by commas or, as spreadsheets
-of some countries write it, semicolons; ``.tsv`` by tabs. Spaces around a cell and empty rows are
-ignored. Artists whose spelling differs in case and spaces only are one artist; such genres are an
-error.
+The file is UTF-8 with or without byte-order mark. A ``.csv`` has commas or, as spreadsheets of some
+countries write it, semicolons; a ``.tsv`` has tabs. Spaces around a cell and empty rows are
+ignored. Artists that differ in case and spaces only are one artist; such genres are an error.
 
-Ids are those of the table, or its paths as written. Nothing is looked up elsewhere, not even for
-files that are named as GTZAN's are.
+A row without an id has its path, as written. Files named as GTZAN's get nothing from its table.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ class _Row:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a path names a table: by its suffix, unless it is a folder."""
+    """Whether a path has a table's suffix and is no folder."""
     try:
         return path.suffix.lower() in SUFFIXES and not path.is_dir()
     except OSError:
@@ -69,8 +67,7 @@ def read_table(path: Path) -> Listing:
     UsageError
         If the table cannot be read.
     DataError
-        If it is no such table (not UTF-8, a required column missing, a row of another length, an
-        empty path or genre), or contradicts itself (a path or an id twice, a genre in two
+        If it is no such table, or contradicts itself (a path or an id twice, a genre in two
         spellings): the sentence names the line. If none of the files exists.
     """
     text = _text(path)
@@ -189,10 +186,7 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
 
 
 def _one_spelling(path: Path, rows: Sequence[_Row]) -> list[_Row]:
-    """The rows with one spelling an artist, the first: case must not split an artist in two.
-
-    Two spellings of a genre are an error: the owner must say which is meant.
-    """
+    """Give each artist its first spelling; two spellings of a genre are an error."""
     genres: dict[str, _Row] = {}
     artists: dict[str, str] = {}
     spelled = []
@@ -219,22 +213,20 @@ def _check_unique(path: Path, rows: Sequence[_Row]) -> None:
     """Refuse a path or an id that occurs twice; with two genres it is a contradiction as well."""
     seen: dict[tuple[str, str], _Row] = {}
     for row in rows:
-        whole = os.path.normpath(row.path.absolute())
-        for what, key in (("path", whole), ("id", row.recording.id)):
+        name, whole = row.recording.id, os.path.normpath(row.path.absolute())
+        for what, key, shown in (("path", whole, row.cell), ("id", name, name)):
             other = seen.setdefault((what, key), row)
-            if other is row:
-                continue
-            shown = row.cell if what == "path" else key
             a, b = other.recording.genre, row.recording.genre
             if a != b:
                 raise DataError(
                     f"The table '{path}' contradicts itself: the {what} '{shown}' has the genre "
                     f"'{a}' in line {other.line} and '{b}' in line {row.line}."
                 )
-            raise DataError(
-                f"The table '{path}' has the {what} '{shown}' twice, in lines {other.line} and "
-                f"{row.line}: keep one of them."
-            )
+            if other is not row:
+                raise DataError(
+                    f"The table '{path}' has the {what} '{shown}' twice, in lines {other.line} and "
+                    f"{row.line}: keep one of them."
+                )
 
 
 def _check_there(path: Path, rows: Sequence[_Row]) -> None:

@@ -31,17 +31,9 @@ ARRAYS = ("X", "Y", "IDS")
 
 
 def load_tag_npz(path: Path) -> Corpus:
-    """Read a file of tag sequences, or all files of a folder.
+    """Read a file of tag sequences, or all files of a folder, sorted by id.
 
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    Corpus
-        Sorted by id, with frames of shape ``(n_rows, 50)``, of
-        :data:`ostinato.inference.musicnn.TAGS_SPEC`.
+    Frames have shape ``(n_rows, 50)`` and :data:`ostinato.inference.musicnn.TAGS_SPEC`.
 
     Raises
     ------
