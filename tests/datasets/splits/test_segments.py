@@ -57,7 +57,9 @@ def test_an_honest_split_keeps_the_pieces_of_a_recording_together() -> None:
 
 def test_segment_random_is_refused_wherever_it_is_asked_for() -> None:
     """The sentence explains, and names the flag that allows it."""
-    with pytest.raises(LeakError, match=r"examined on recordings they have learnt.*--allow-leak"):
+    with pytest.raises(
+        LeakError, match=r"tested on recordings of their training part.*--allow-leak"
+    ):
         split_corpus(CORPUS, "segment-random")
     with pytest.raises(LeakError, match="--allow-leak"):
         StudyConfig(split="segment-random")

@@ -1,4 +1,4 @@
-"""Who learns and who is examined. A leak, one sound in two parts, is an error, not a warning.
+"""Splits into train, valid and test. A leak, one sound in two parts, is an error, not a warning.
 
 ====================  ==============================================================================
 ``fault-filtered``    GTZAN's published 443/197/290 lists (Kereliuk, Sturm and Larsen 2015)
@@ -38,7 +38,7 @@ from ostinato.datasets.splits.fold import (
     shared_artists,
     shared_recordings,
 )
-from ostinato.datasets.splits.published import PUBLISHED, published, strict
+from ostinato.datasets.splits.published import fault_filtered, strict
 from ostinato.datasets.splits.segments import (
     N_SEGMENTS,
     SEGMENT_RANDOM,
@@ -54,7 +54,6 @@ __all__ = [
     "HOLDOUT_SHARES",
     "N_SEGMENTS",
     "PARTS",
-    "PUBLISHED",
     "SEGMENT_RANDOM",
     "SPLITS",
     "Fold",
@@ -65,9 +64,9 @@ __all__ = [
     "check_fold",
     "check_settings",
     "check_split",
+    "fault_filtered",
     "holdout",
     "load_split",
-    "published",
     "refuse_leak",
     "save_split",
     "segment_random",

@@ -16,13 +16,13 @@ from ostinato.datasets.splits.drawn import (
     song_holdout,
 )
 from ostinato.datasets.splits.fold import Split, check_split
-from ostinato.datasets.splits.published import missing, published, strict
+from ostinato.datasets.splits.published import fault_filtered, missing, strict
 from ostinato.datasets.splits.segments import SEGMENT_RANDOM, refuse_leak
 from ostinato.datasets.splits.split_file import SUFFIX, load_split
 from ostinato.errors import UsageError
 
 _LISTS: dict[str, Callable[[Corpus], Split]] = {
-    "fault-filtered": lambda corpus: published(corpus, "fault-filtered"),
+    "fault-filtered": fault_filtered,
     "strict": strict,
 }
 _HOLDOUTS: dict[str, Callable[..., Split]] = {"holdout": holdout, "song-holdout": song_holdout}
@@ -40,18 +40,13 @@ def check_settings(
 ) -> None:
     """Check the settings of a split, as far as this is possible without a corpus.
 
-    Parameters
-    ----------
-    name : str
-        Of :data:`SPLITS`, ``segment-random``, or an existing file ``*.tsv``.
-    shares : dict of str to float
-        Other shares than 60/20/20 are for holdouts.
-    repeats : int
-        More than one is for folds that are drawn.
+    Parameters are those of :func:`split_corpus`; the name may be ``segment-random`` as well.
 
     Raises
     ------
     UsageError
+        If there is no such split, shares other than 60/20/20 are not for a holdout, or more than
+        one repeat is not for folds that are drawn.
     """
     if name.endswith(SUFFIX):
         if not Path(name).is_file():
@@ -86,21 +81,18 @@ def split_corpus(
 
     Parameters
     ----------
-    corpus : Corpus
     name : str
         One of :data:`SPLITS`, or the path of a saved split. ``auto`` is ``fault-filtered`` if
         the corpus is GTZAN and lacks no readable track of those lists, else ``holdout``.
-    seed : int
-        The seed of splits that are drawn.
     shares : dict of str to float
-        The sizes of ``holdout`` and ``song-holdout``.
+        The shares of train, valid and test in ``holdout`` and ``song-holdout``.
     repeats : int
         Number of times that folds are drawn, with seeds ``seed``, ``seed`` + 1, ...
 
     Raises
     ------
     UsageError
-        If there is no such split, or it takes no such shares or repeats.
+        As :func:`check_settings`.
     DataError
         If the corpus does not fit the split.
     LeakError
@@ -113,7 +105,7 @@ def split_corpus(
     if name.endswith(SUFFIX):
         return load_split(Path(name), corpus)
     if name == "auto":
-        name = "holdout" if missing(corpus, "fault-filtered") else "fault-filtered"
+        name = "holdout" if missing(corpus) else "fault-filtered"
         check_settings(name, shares=shares)
     if name in _HOLDOUTS:
         split = _HOLDOUTS[name](corpus, seed=seed, shares=shares)

@@ -37,13 +37,6 @@ def holdout(
     recording of unknown artist is an artist of its own: where no artist is known, the split is that
     of :func:`song_holdout`, with a note.
 
-    Parameters
-    ----------
-    corpus : Corpus
-    seed : int
-    shares : dict of str to float
-        The shares of train, valid and test; positive, with sum 1.
-
     Raises
     ------
     UsageError
@@ -64,20 +57,7 @@ def song_holdout(
 ) -> Split:
     """Draw as :func:`holdout`, but artists overlap: an easier task.
 
-    Parameters
-    ----------
-    corpus : Corpus
-    seed : int
-    shares : dict of str to float
-        The shares of train, valid and test; positive, with sum 1.
-
-    Raises
-    ------
-    UsageError
-        If the shares are not positive, or their sum is not 1.
-    DataError
-        If a genre has fewer than three different recordings, or so many that are in other genres
-        as well that one of its parts would be empty.
+    Errors are those of :func:`holdout`, for different recordings in place of artists.
     """
     groups = _numbers([r.recording for r in corpus.recordings])
     fold = _draw(corpus, groups, seed=seed, shares=shares, of="different recordings")
@@ -101,12 +81,9 @@ def artist_folds(
 
     Parameters
     ----------
-    corpus : Corpus
-    n_folds : int
-    seed : int
     repeats : int
         Number of drawings, with seeds ``seed``, ``seed`` + 1, ...: ``n_folds`` folds each, one
-        after the other (for the corrected resampled t of Nadeau and Bengio 2003).
+        after the other (for the corrected resampled t-test of Nadeau and Bengio 2003).
     examined_too : bool
         On GTZAN, cover the test part as well (929): ``artist-folds-all``, to compare splits with.
         A choice by it has seen the test part.
@@ -131,21 +108,8 @@ def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0, repeats: int
     """Draw the stratified folds of the literature, copies of a recording kept together.
 
     For comparison only: artists overlap, so the task is easier than the genre of music by unknown
-    artists. On GTZAN they cover the 929 usable tracks of ``fault-filtered``. Each fold's held-out
-    recordings are its ``valid`` part; there is no test part.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    n_folds, seed, repeats : int
-        As in :func:`artist_folds`.
-
-    Raises
-    ------
-    UsageError
-        If fewer than two folds, or no drawing, is asked for.
-    DataError
-        If a genre has fewer different recordings than there are folds.
+    artists. On GTZAN they cover the 929 usable tracks of ``fault-filtered``. Parts, parameters and
+    errors are those of :func:`artist_folds`, for different recordings in place of artists.
     """
     chosen = listed(corpus, PARTS)
     groups = _numbers([r.recording for r in chosen])
@@ -158,12 +122,7 @@ def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0, repeats: int
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
-    """Check that shares of train, valid and test are positive, with sum 1.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Check that shares of train, valid and test are positive, with sum 1; else UsageError."""
     fits = set(shares) == set(PARTS) and all(shares[part] > 0 for part in PARTS)
     if not fits or not math.isclose(sum(shares.values()), 1, abs_tol=1e-6):
         raise UsageError(
@@ -173,7 +132,7 @@ def check_shares(shares: Mapping[str, float]) -> None:
 
 def listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
     """GTZAN's tracks in these parts of ``fault-filtered``; all recordings of another corpus."""
-    if missing(corpus, "fault-filtered"):
+    if missing(corpus):
         return list(corpus.recordings)
     lists = gtzan.published_split("fault-filtered")
     named = {i for part in parts for i in lists[part]}
@@ -240,9 +199,8 @@ def _draw(
 ) -> Fold:
     """Assign whole groups to train, valid and test, each genre as near to the shares as possible.
 
-    Groups of several genres come first, while all these have room; then those with most files,
-    which go to train, where the room is: a figure should not count one sound, or one artist, many
-    times.
+    Groups of several genres come first, while all these have room; then those with most files. They
+    go to train, where there is most room: a figure should not count one sound, or artist, often.
     """
     check_shares(shares)
     members = [np.flatnonzero(groups == g).tolist() for g in range(int(groups.max()) + 1)]
@@ -310,11 +268,8 @@ def _numbers(keys: Sequence[Hashable]) -> NDArray[np.int64]:
 
 def _linked(recordings: Sequence[Recording]) -> NDArray[np.int64]:
     """Number the groups of tracks that share an artist or a recording, directly or in a chain."""
-    return _numbers(
-        linked(
-            [
-                (("recording", r.recording), ("artist", (r.id,) if r.artist is None else r.artist))
-                for r in recordings
-            ]
-        )
-    )
+    keys: list[list[Hashable]] = [[("recording", r.recording)] for r in recordings]
+    for own, recording in zip(keys, recordings, strict=True):
+        if recording.artist is not None:
+            own.append(("artist", recording.artist))
+    return _numbers(linked(keys))

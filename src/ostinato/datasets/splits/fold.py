@@ -32,12 +32,7 @@ class Fold:
 
     def part(self, name: str) -> tuple[str, ...]:
         """The ids of ``train``, ``valid`` or ``test``."""
-        parts: dict[str, tuple[str, ...]] = {
-            "train": self.train,
-            "valid": self.valid,
-            "test": self.test,
-        }
-        return parts[name]
+        return {"train": self.train, "valid": self.valid, "test": self.test}[name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +41,13 @@ class Split:
 
     Attributes
     ----------
-    name : str
-    folds : tuple of Fold
     notes : tuple of str
-        What readers of the figures must know, a sentence each.
+        Caveats for readers of the figures, a sentence each.
     artists : {"apart", "mixed"}
-        What the split promises about known artists (:data:`Artists`).
+        The promise about known artists (:data:`Artists`).
     leaks : bool
-        Whether a recording may be in two parts: a demonstration of what that does
-        (:mod:`ostinato.datasets.splits.segments`), never a comparison of models.
+        Whether a recording may be in two parts, as a demonstration
+        (:mod:`ostinato.datasets.splits.segments`), never for a comparison of models.
     repeats : int
         Number of times that the folds were drawn: the first ``len(folds) / repeats`` of them are
         the first drawing, and so on. Each drawing holds the same recordings out, every one once.
@@ -91,16 +84,11 @@ def check_split(corpus: Corpus, split: Split) -> Split:
     """
     for fold in split.folds:
         check_fold(corpus, fold, artists=split.artists, leaks=split.leaks)
-    _check_repeats(split)
-    return split
-
-
-def _check_repeats(split: Split) -> None:
     n, repeats = len(split.folds), split.repeats
     if repeats < 1 or n % repeats:
         raise DataError(f"Expected repeats that divide the {n} folds, got {repeats}.")
     if repeats == 1:
-        return  # folds that were written by hand need not hold every recording out
+        return split  # folds that were written by hand need not hold every recording out
     held_out = [sorted(i for fold in folds for i in fold.valid) for folds in split.drawings()]
     for k, ids in enumerate(held_out):
         if len(set(ids)) < len(ids) or ids != held_out[0]:
@@ -109,6 +97,7 @@ def _check_repeats(split: Split) -> None:
                 f"Expected each of {repeats} drawings of {size} folds to hold the same recordings "
                 f"out, every one once: folds {k * size} to {(k + 1) * size - 1} do not."
             )
+    return split
 
 
 def check_fold(
@@ -118,8 +107,6 @@ def check_fold(
 
     Parameters
     ----------
-    corpus : Corpus
-    fold : Fold
     artists : {"apart", "mixed"}
         Whether an artist in two parts is refused as well.
     leaks : bool
@@ -132,53 +119,43 @@ def check_fold(
     DataError
         If train or valid is empty, or a genre of the corpus is missing from train.
     """
-    where: dict[str, tuple[str, str]] = {}
+    by_recording: dict[str, tuple[str, str]] = {}
+    by_artist: dict[str, tuple[str, str]] = {}
     for part in PARTS:
         for i in corpus.positions(fold.part(part)):
             recording = corpus.recordings[i]
+            here = (part, recording.id)
             key = recording.id if leaks else recording.recording
-            side, other = where.setdefault(key, (part, recording.id))
+            side, other = by_recording.setdefault(key, here)
             if side != part:
                 raise LeakError(
                     f"'{other}' ({side}) and '{recording.id}' ({part}) hold the same recording: "
-                    "a split with both would examine what was learnt."
+                    "a split with both would test what was learned."
                 )
-    if artists == "apart":
-        _check_artists(corpus, fold)
-    learnt = {corpus.recordings[i].genre for i in corpus.positions(fold.train)}
-    unlearnt = sorted(set(corpus.genres) - learnt)
-    if not fold.train or not fold.valid or unlearnt:
-        raise DataError(
-            "Expected train and valid parts, and every genre among the learners; got "
-            f"{len(fold.train)} train and {len(fold.valid)} valid recordings"
-            + (f", none of '{unlearnt[0]}' to learn from." if unlearnt else ".")
-        )
-
-
-def _check_artists(corpus: Corpus, fold: Fold) -> None:
-    where: dict[str, tuple[str, str]] = {}
-    for part in PARTS:
-        for i in corpus.positions(fold.part(part)):
-            recording = corpus.recordings[i]
-            if recording.artist is None:
+            if artists == "mixed" or recording.artist is None:
                 continue
-            side, other = where.setdefault(recording.artist, (part, recording.id))
+            side, other = by_artist.setdefault(recording.artist, here)
             if side != part:
                 raise LeakError(
                     f"'{other}' ({side}) and '{recording.id}' ({part}) are both by "
                     f"{recording.artist}: this split promises to keep artists apart; one in which "
                     "artists overlap must be asked for by name."
                 )
+    in_train = {corpus.recordings[i].genre for i in corpus.positions(fold.train)}
+    absent = sorted(set(corpus.genres) - in_train)
+    if not fold.train or not fold.valid or absent:
+        raise DataError(
+            "Expected train and valid parts, and every genre in train; got "
+            f"{len(fold.train)} train and {len(fold.valid)} valid recordings"
+            + (f", none of '{absent[0]}' in train." if absent else ".")
+        )
 
 
 def shared_artists(corpus: Corpus, fold: Fold) -> dict[str, int]:
-    """Count the recordings whose artist is in an earlier part as well.
+    """Count the recordings whose artist is in an earlier part as well: ``{"valid": n, "test": n}``.
 
-    Returns
-    -------
-    dict
-        ``{"valid": n, "test": n}``: recordings of valid whose artist is in train; recordings of
-        test whose artist is in train or valid. Unknown artists are not counted.
+    The parts before valid are train, those before test are train and valid. Unknown artists are
+    not counted.
     """
     return _overlap({part: _artists(corpus, fold.part(part)) for part in PARTS})
 
@@ -188,12 +165,8 @@ def shared_recordings(corpus: Corpus, fold: Fold) -> dict[str, int]:
 
     0 for every split but one that leaks.
     """
-    return _overlap(
-        {
-            part: [corpus.recordings[i].recording for i in corpus.positions(fold.part(part))]
-            for part in PARTS
-        }
-    )
+    keys = {part: corpus.positions(fold.part(part)) for part in PARTS}
+    return _overlap({p: [corpus.recordings[i].recording for i in at] for p, at in keys.items()})
 
 
 def _overlap(keys: Mapping[str, Sequence[str | None]]) -> dict[str, int]:

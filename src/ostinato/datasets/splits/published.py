@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-
 from ostinato.datasets import gtzan
 from ostinato.datasets.corpus import PARTS, Corpus
 from ostinato.datasets.splits.fold import Fold, Split, unknown_artists
-from ostinato.errors import DataError, UsageError
-
-PUBLISHED = ("fault-filtered",)
+from ostinato.errors import DataError
 
 
-def published(corpus: Corpus, name: str) -> Split:
-    """Make one of GTZAN's published splits, without the files that cannot be read.
+def fault_filtered(corpus: Corpus) -> Split:
+    """Make GTZAN's published split, without the files that cannot be read.
 
     Raises
     ------
-    UsageError
-        If the name is not in :data:`PUBLISHED`.
     DataError
         If the corpus is not GTZAN, or lacks tracks of the lists.
     """
-    if name not in PUBLISHED:
-        raise UsageError(f"Expected a published split of {', '.join(PUBLISHED)}; got '{name}'.")
-    fold, notes = _usable(corpus, name, asked=name)
-    return Split(name=name, folds=(fold,), notes=notes)
+    fold, notes = _usable(corpus, "fault-filtered")
+    return Split(name="fault-filtered", folds=(fold,), notes=notes)
 
 
 def strict(corpus: Corpus) -> Split:
@@ -37,15 +29,15 @@ def strict(corpus: Corpus) -> Split:
     Raises
     ------
     DataError
-        As :func:`published`.
+        As :func:`fault_filtered`.
     """
-    whole, notes = _usable(corpus, "fault-filtered", asked="strict")
+    whole, notes = _usable(corpus, "strict")
     artist = {r.id: r.artist for r in corpus.recordings}
-    examined = {artist[i] for i in whole.test} - {None}
-    train = tuple(i for i in whole.train if artist[i] not in examined)
-    others = tuple(i for i in whole.valid if artist[i] not in examined)
-    learnt = {artist[i] for i in train} - {None}
-    valid = tuple(i for i in others if artist[i] not in learnt)
+    in_test = {artist[i] for i in whole.test} - {None}
+    train = tuple(i for i in whole.train if artist[i] not in in_test)
+    others = tuple(i for i in whole.valid if artist[i] not in in_test)
+    in_train = {artist[i] for i in train} - {None}
+    valid = tuple(i for i in others if artist[i] not in in_train)
     note = (
         f"Dropped from the fault-filtered lists: {len(whole.train) - len(train)} tracks of train "
         f"and {len(whole.valid) - len(others)} of valid by artists of the test part, and "
@@ -56,9 +48,9 @@ def strict(corpus: Corpus) -> Split:
     return Split(name="strict", folds=(fold,), notes=(*notes, note, *unknown), artists="apart")
 
 
-def missing(corpus: Corpus, name: str) -> list[str]:
-    """Ids of a published split that the corpus neither holds nor has skipped; all if not GTZAN."""
-    listed = set(itertools.chain.from_iterable(gtzan.published_split(name).values()))
+def missing(corpus: Corpus) -> list[str]:
+    """Ids of ``fault-filtered`` that the corpus neither holds nor skipped; all if not GTZAN."""
+    listed = {track.id for track in gtzan.tracks() if track.fault_filtered}
     if corpus.name != "gtzan":
         return sorted(listed)
     # A collection without the corrupt track lacks nothing.
@@ -66,17 +58,17 @@ def missing(corpus: Corpus, name: str) -> list[str]:
     return sorted(listed - unreadable - set(corpus.ids) - {s.id for s in corpus.skipped})
 
 
-def _usable(corpus: Corpus, name: str, *, asked: str) -> tuple[Fold, tuple[str, ...]]:
-    """The readable tracks of a published split, and a note of the others."""
-    absent = missing(corpus, name)
+def _usable(corpus: Corpus, name: str) -> tuple[Fold, tuple[str, ...]]:
+    """The readable tracks of the published lists, and a note of the others."""
+    absent = missing(corpus)
     if absent:
         raise DataError(
-            f"The split '{asked}' needs the GTZAN tracks of its published lists: '{corpus.name}' "
+            f"The split '{name}' needs the GTZAN tracks of its published lists: '{corpus.name}' "
             f"lacks {len(absent)} of them, the first is '{absent[0]}'; use the whole collection, "
             "or --split holdout."
         )
     have = set(corpus.ids)
-    lists = gtzan.published_split(name)
+    lists = gtzan.published_split("fault-filtered")
     dropped = sorted(set().union(*lists.values()) - have)
     are = "is" if len(dropped) == 1 else "are"
     notes = (f"{', '.join(dropped)} cannot be read and {are} passed over.",) if dropped else ()

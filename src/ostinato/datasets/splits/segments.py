@@ -2,8 +2,8 @@
 
 Much of the literature on GTZAN cuts its tracks into pieces of a few seconds and assigns the pieces
 to train and test at random. Pieces of one track are then in both parts, and the figure measures how
-well a model recognises what it has learnt. :func:`segment_random` is that split, as a
-demonstration: it must be allowed by name (``allow_leak``), and every report of it says what it is.
+well a model recognises its training data. :func:`segment_random` is that split, as a demonstration:
+it must be allowed by name (``allow_leak``), and every report of it says what it is.
 
 Honest splits can be cut as well: they are made of whole recordings and checked, then cut, so that
 all pieces of a recording stay in its part. The same models, on the same pieces, then differ in the
@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 
-from ostinato.datasets.corpus import PARTS, Corpus, Recording
+from ostinato.datasets.corpus import PARTS, Corpus
 from ostinato.datasets.splits.drawn import listed
 from ostinato.datasets.splits.fold import Fold, LeakError, Split
 from ostinato.errors import DataError, UsageError
@@ -29,20 +30,14 @@ N_SEGMENTS = 10
 
 REFUSAL = (
     f"The split '{SEGMENT_RANDOM}' leaks: it cuts every recording into pieces and assigns them to "
-    "parts at random, so that models are examined on recordings they have learnt, and its figure "
-    "is no accuracy on unknown music; --allow-leak runs it as a demonstration, whose report says "
-    "so, and --split artist-folds is the honest comparison."
+    "parts at random, so that models are tested on recordings of their training part, and its "
+    "figure is no accuracy on unknown music; --allow-leak runs it as a demonstration, whose report "
+    "says so, and --split artist-folds is the honest comparison."
 )
 
 
-def refuse_leak() -> None:
-    """Refuse a split of pieces at random.
-
-    Raises
-    ------
-    LeakError
-        Always.
-    """
+def refuse_leak() -> NoReturn:
+    """Raise the LeakError that refuses a split of pieces at random."""
     raise LeakError(REFUSAL)
 
 
@@ -53,12 +48,6 @@ def segmented(corpus: Corpus, n: int) -> Corpus:
     artist are those of the whole, for the checks of splits. Frames left over at the end are
     dropped. Augmented copies are cut likewise: the pieces of a slower copy are longer, and hold the
     same music.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    n : int
-        At least 2.
 
     Raises
     ------
@@ -113,28 +102,16 @@ def segmented_split(split: Split, n: int) -> Split:
 def segment_random(corpus: Corpus, n: int, *, n_folds: int = 5, seed: int = 0) -> Split:
     """Draw folds of pieces at random, pieces of one recording in both parts: it leaks.
 
-    On GTZAN they cover the 929 usable tracks of ``fault-filtered``, as ``song-folds``. Each fold's
-    held-out pieces are its ``valid`` part.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        With whole recordings; the split is of the pieces that :func:`segmented` makes.
-    n : int
-        Number of pieces a recording.
-    n_folds : int
-    seed : int
+    The corpus has whole recordings; the split is one of the ``n`` pieces of each that
+    :func:`segmented` makes. On GTZAN the folds cover the 929 usable tracks of ``fault-filtered``,
+    as ``song-folds``. Each fold's held-out pieces are its ``valid`` part.
     """
-    chosen: list[Recording] = listed(corpus, PARTS)
-    ids = np.array(segment_ids([r.id for r in chosen], n))
+    ids = np.array(segment_ids([r.id for r in listed(corpus, PARTS)], n))
     order = np.random.default_rng(seed).permutation(ids.size)
     folds = []
     for held_out in np.array_split(order, n_folds):
-        is_valid = np.zeros(ids.size, dtype=np.bool_)
-        is_valid[held_out] = True
-        folds.append(
-            Fold(train=tuple(ids[~is_valid].tolist()), valid=tuple(ids[is_valid].tolist()))
-        )
+        train, valid = np.delete(ids, held_out), ids[np.sort(held_out)]
+        folds.append(Fold(train=tuple(train.tolist()), valid=tuple(valid.tolist())))
     note = (
         f"LEAKING, a demonstration: each recording is cut into {n} pieces and the pieces are "
         "assigned at random, so that pieces of one recording are in both parts."
@@ -146,15 +123,7 @@ def thinned(corpus: Corpus, split: Split, n: int, *, seed: int = 0) -> Split:
     """Reduce every train part of a split to ``n`` rows, drawn genre by genre.
 
     Each genre keeps its share of the part. Figures under several splits are comparable only if
-    their models have learnt from as many rows.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    split : Split
-    n : int
-        Number of rows of each train part.
-    seed : int
+    their models are trained on as many rows.
 
     Raises
     ------
@@ -173,9 +142,9 @@ def thinned(corpus: Corpus, split: Split, n: int, *, seed: int = 0) -> Split:
         names: dict[str, list[str]] = {}
         for name in fold.train:
             names.setdefault(genre[name], []).append(name)
-        wanted = {g: n * len(own) / len(fold.train) for g, own in names.items()}
-        sizes = {g: int(share) for g, share in wanted.items()}
-        by_remainder = sorted(names, key=lambda g: (sizes[g] - wanted[g], g))
+        exact = {g: n * len(own) / len(fold.train) for g, own in names.items()}
+        sizes = {g: int(share) for g, share in exact.items()}
+        by_remainder = sorted(names, key=lambda g: (sizes[g] - exact[g], g))
         for g in by_remainder[: n - sum(sizes.values())]:
             sizes[g] += 1
         if not all(sizes.values()):

@@ -84,17 +84,14 @@ def load_split(path: Path, corpus: Corpus) -> Split:
 
 def _facts(path: Path, lines: list[str]) -> Split:
     """A split without folds yet. Other lines are remarks, and ignored."""
-    name, promise, repeats, notes = path.stem, "apart", "1", []
+    facts = {"name": path.stem, "artists": "apart", "repeats": "1"}
+    notes = []
     for line in lines:
         key, _, value = (word.strip() for word in line.lstrip("#").partition(":"))
-        if key == "name":
-            name = value
-        elif key == "artists":
-            promise = value
-        elif key == "repeats":
-            repeats = value
-        elif key == "note":
+        if key == "note":
             notes.append(value)
+        facts[key] = value
+    name, promise, repeats = facts["name"], facts["artists"], facts["repeats"]
     # The name becomes a folder's.
     if not re.fullmatch(r"\w[\w. -]*", name):
         raise DataError(
