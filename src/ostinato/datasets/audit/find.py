@@ -1,9 +1,7 @@
 """Duplicate recordings in a collection, found from the sound itself, and files without music.
 
 Copies of one recording in two parts of a split leak: the figure measures memory. Tables name some
-copies; the sound reveals the others. :func:`audit_corpus` takes a corpus with its frames,
-:func:`audit_folder` a folder of audio, with or without genres, or a table. Both give an
-:class:`AuditResult`:
+copies; the sound reveals the others. Pairs are
 
 exact
     The same bytes, or frames equal to the last bit (of frames that ship in 8 bits: the same codes).
@@ -11,23 +9,19 @@ near
     Everything else in which at least some 5 s sound alike: another encoding, bit rate, level or
     sample rate, a start that is trimmed or late, a speed or pitch changed by up to 2 %, another
     excerpt of the same recording that overlaps, another mix of it. ``similarity`` is the
-    correlation of the two images of sound (see below), from :data:`NEAR` to 1.
+    correlation of the two images of sound, from :data:`NEAR` to 1.
 
-Method: binary fingerprints in an index, after Haitsma and Kalker [1]_ with the wider patterns of
-Ke et al. [2]_, then a correlation of log-mel images up to 7.2 kHz, smoothed by 16 cepstral
-coefficients, each in units of its deviation, over blocks of 5 s. The threshold was set on one half
+:mod:`ostinato.datasets.audit.fingerprint` describes the method. The threshold was set on one half
 of the planted copies of ``benchmarks/audit.py`` and is reported on the other:
 ``docs/guide/audit.md``.
 
-What it does not find: another performance of the same piece (a cover), a copy of which less than
-5 s are shared, a speed or pitch changed by much more than 2 %, sound of less than 3.2 s.
+Not found are another performance of the same piece (a cover), a copy that shares less than 5 s, a
+speed or pitch changed by much more than 2 %, and sound of less than 3.2 s.
 
 References
 ----------
-.. [1] J. Haitsma, T. Kalker, "A highly robust audio fingerprinting system", ISMIR 2002.
-.. [2] Y. Ke, D. Hoiem, R. Sukthankar, "Computer vision for music identification", CVPR 2005.
-.. [3] B. L. Sturm, "The state of the art ten years after a state of the art", JNMR 43(2), 2014
-       (the replicas of GTZAN, found by the fingerprints of Shazam and by ear).
+B. L. Sturm, "The state of the art ten years after a state of the art", JNMR 43(2), 2014 (the
+replicas of GTZAN, found by the fingerprints of Shazam and by ear).
 """
 
 from __future__ import annotations
@@ -40,15 +34,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ostinato.datasets.audit.files import files_below
 from ostinato.datasets.audit.fingerprint import WINDOW_FRAMES, Index
 from ostinato.datasets.compute import FileFrames, compute_frames
-from ostinato.datasets.corpus import Corpus, Recording
+from ostinato.datasets.corpus import Corpus, Recording, Skipped
+from ostinato.datasets.folder import audio_below, list_folder
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.load import load_corpus
 from ostinato.datasets.splits import PARTS, Split, check_settings, split_corpus
-from ostinato.errors import UsageError
+from ostinato.datasets.table import is_table, read_table
+from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
+from ostinato.storage import printable
 
 NEAR = 0.5
 """Similarity from which a pair is reported."""
@@ -78,16 +74,8 @@ _SILENCE = 0.1  # sum of squares of a frame's coefficients but the first: all ba
 class Pair:
     """Two entries with the same sound.
 
-    Attributes
-    ----------
-    a, b : str
-        The ids.
-    kind : {"exact", "near"}
-    similarity : float
-        1 for an exact pair; else from the threshold to 1.
-    offset_s : float
-        Time in ``a`` at which ``b`` begins, in seconds: time t in ``a`` is t - offset_s in ``b``.
-        Exact to half a frame (39 ms), if both have the same speed.
+    ``similarity`` is 1 for an exact pair, else from the threshold to 1. Time t in ``a`` is
+    t - ``offset_s`` in ``b``, exact to half a frame (39 ms) if both have the same speed.
     """
 
     a: str
@@ -118,29 +106,14 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditResult:
-    """The findings of an audit.
+    """The findings of an audit."""
 
-    Attributes
-    ----------
-    name : str
-        ``"gtzan"``, or the folder or table.
-    entries : tuple of Recording
-        All that were compared, with genre (``""`` if unknown), artist and title.
-    pairs : tuple of Pair
-        Exact ones first, then by similarity.
-    files : tuple of Problem
-    split : str or None
-        The name of the split that was checked.
-    leaks : tuple of Leak
-        The pairs that leak across it.
-    """
-
-    name: str
-    entries: tuple[Recording, ...]
-    pairs: tuple[Pair, ...]
+    name: str  # "gtzan", or the folder or table
+    entries: tuple[Recording, ...]  # all that were compared; the genre is "" if unknown
+    pairs: tuple[Pair, ...]  # exact ones first, then by similarity
     files: tuple[Problem, ...] = ()
-    split: str | None = None
-    leaks: tuple[Leak, ...] = ()
+    split: str | None = None  # the name of the split that was checked
+    leaks: tuple[Leak, ...] = ()  # the pairs that leak across it
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: ``name``, ``n_entries``, ``pairs``, ``files`` and ``split``."""
@@ -174,11 +147,6 @@ def audit_corpus(
         Find the pairs that leak across it.
     threshold : float
         Similarity from which a pair is reported, above 0 and at most 1.
-    progress : callable, optional
-
-    Returns
-    -------
-    AuditResult
 
     Raises
     ------
@@ -192,13 +160,13 @@ def audit_corpus(
             f"Corpus '{corpus.name}': expected {SPEC.describe()}, the package's default frames, "
             f"got {corpus.spec.describe()}."
         )
-    entries_so_far = _Entries()
+    audited = _Audited()
     for done, (recording, frames) in enumerate(zip(corpus.recordings, corpus.frames, strict=True)):
-        entries_so_far.add(recording, frames)
+        audited.add(recording, frames)
         if progress:
             progress(done + 1, len(corpus), recording.id)
     skipped = [Problem(id=s.id, problem=s.reason) for s in corpus.skipped]
-    return entries_so_far.result(corpus.name, skipped, split=split, threshold=threshold)
+    return audited.result(corpus.name, skipped, split=split, threshold=threshold)
 
 
 def audit_folder(
@@ -219,14 +187,12 @@ def audit_folder(
     ----------
     folder : Path
         Or a table (:mod:`ostinato.datasets.table`).
-    cache : FrameCache
-        Frames are kept there: a second audit computes none again.
     split : str, optional
         Name of a split (:data:`ostinato.datasets.splits.SPLITS`) of the collection, or a file.
     threshold : float
+        As :func:`audit_corpus`.
     n_jobs : int, optional
         Number of processes; by default one a processor core.
-    progress : callable, optional
 
     Returns
     -------
@@ -244,10 +210,14 @@ def audit_folder(
     """
     _check_threshold(threshold)
     # First, and from the same cache: an error of the split comes before hours of computing.
-    sides = _split_of(folder, split, cache, n_jobs, progress) if split else None
-    entries, closed = files_below(folder)
+    sides = None
+    if split:
+        check_settings(split)  # before any file is read
+        corpus = load_corpus(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
+        sides = split_corpus(corpus, split)
+    entries, closed = _files_below(folder)
     problems = [Problem(id=c.id, problem=c.reason) for c in closed]
-    entries_so_far = _Entries()
+    audited = _Audited()
     n_done = itertools.count(1)
     for first in range(0, len(entries), _BATCH):
         batch = entries[first : first + _BATCH]
@@ -262,14 +232,14 @@ def audit_folder(
         )
         for entry, result in zip(batch, results, strict=True):
             if isinstance(result, FileFrames):
-                entries_so_far.add(entry, result.frames)
+                audited.add(entry, result.frames)
                 if result.clipped is not None and result.clipped >= MOST_CLIPPED:
                     share = f"{100 * result.clipped:.1f} %"
                     sentence = f"Clipped: {share} of its samples are at full scale."
                     problems.append(Problem(id=entry.id, problem=sentence))
             else:
                 problems.append(Problem(id=entry.id, problem=result))
-    return entries_so_far.result(str(folder), problems, split=sides, threshold=threshold)
+    return audited.result(str(folder), problems, split=sides, threshold=threshold)
 
 
 def find_leaks(pairs: Iterable[Pair], split: Split) -> tuple[Leak, ...]:
@@ -283,7 +253,7 @@ def find_leaks(pairs: Iterable[Pair], split: Split) -> tuple[Leak, ...]:
     return tuple(found)
 
 
-class _Entries:
+class _Audited:
     """The entries so far, their fingerprints and problems."""
 
     def __init__(self) -> None:
@@ -349,9 +319,23 @@ def _check_threshold(threshold: float) -> None:
         raise UsageError(f"Expected a similarity threshold above 0, at most 1, got {threshold:g}.")
 
 
-def _split_of(
-    folder: Path, name: str, cache: FrameCache, n_jobs: int | None, progress: Progress | None
-) -> Split:
-    check_settings(name)  # before any file is read
-    corpus = load_corpus(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
-    return split_corpus(corpus, name)
+def _files_below(folder: Path) -> tuple[list[Recording], list[Skipped]]:
+    """All audio files of a folder or table, and the folders that cannot be listed."""
+    if is_table(folder):
+        return list(read_table(folder).recordings), []
+    names, closed, n_others = audio_below(folder)
+    if not names:
+        raise DataError(
+            f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac, got {n_others} "
+            "other files."
+        )
+    try:
+        known = {recording.path: recording for recording in list_folder(folder).recordings}
+    except DataError:
+        known = {}  # no genres: an audit does not need them
+    entries = []
+    for name in names:
+        path = str(folder / name)
+        unknown = Recording(id=printable(name.as_posix()), genre="", path=path)
+        entries.append(known.get(path, unknown))
+    return entries, closed

@@ -1,22 +1,22 @@
-"""Fingerprints of sound: which entries of a collection may hold the same recording, and how alike.
+"""Fingerprints of sound: pairs that may hold the same recording, and their similarity.
 
-Private to :mod:`ostinato.datasets.audit.find`, which documents the method for its users.
+The **image** of a sound is its log-mel bands up to 7.2 kHz, smoothed by 16 cepstral coefficients,
+each in units of its deviation.
 
-A **fingerprint** stands at each frame. The image of the 40 frames (3.1 s) from there on is
-multiplied with 5 smooth waves in time and 8 in frequency, and each product leaves its sign: one
-number of 40 bits. That is the sub-fingerprint of [1]_ (signs of differences of band energies, and
-an index that looks for equal ones), with the wider, smoother patterns of [2]_ in place of
-differences of neighbours, because frames stand 77.5 ms apart here and 11.6 ms there: a copy that is
-shifted by half a frame must keep its signs. For the same reason each frame leaves a second number,
-that of the place half-way to the next.
+Each frame has a **fingerprint**. The image of the 40 frames (3.1 s) from there on is multiplied
+with 5 smooth waves in time and 8 in frequency; the signs of the products are one number of 40 bits.
+That is the sub-fingerprint of [1]_ (signs of differences of band energies, and an index of equal
+ones), with the wider, smoother patterns of [2]_ in place of differences of neighbours, because
+frames are 77.5 ms apart here and 11.6 ms there: a copy that is shifted by half a frame must keep
+its signs. For the same reason each frame has a second number, for the place half-way to the next.
 
 **Candidates** are pairs that have equal numbers at two frames that are not neighbours, at one time
-offset. Numbers are sorted, and equal ones stand side by side, so the cost grows with n log n and
-with the number of equal neighbours, of which each is held against :data:`MOST_NEIGHBOURS` at most.
+offset. Numbers are sorted, and each is compared with at most :data:`MOST_NEIGHBOURS` equal ones, so
+the cost grows with n log n.
 
-**Similarity** of a candidate is the correlation of the two images, block by block of 5 s, each
-block shifted to where it fits best (a copy that runs 2 % faster drifts by 0.1 s within one), and
-averaged over up to 20 s around the frames that agreed.
+**Similarity** of a candidate is the correlation of the two images in blocks of 5 s, each shifted to
+where it fits best (a copy that runs 2 % faster drifts by 0.1 s within one), averaged over up to
+20 s around the frames that agree.
 
 References
 ----------
@@ -40,8 +40,8 @@ WINDOW_FRAMES = 40
 N_TIME_WAVES, N_FREQUENCY_WAVES = 5, 8
 MOST_NEIGHBOURS = 32
 MIN_SPREAD = 4
-"""Frames between the first and the last that agree: neighbours share most of what they hear, and
-agree by chance together."""
+"""Frames between the first and the last that agree: the windows of neighbours overlap, and agree by
+chance together."""
 
 # 40 coefficients tell no more than 40 bands do. The 35 lowest reach 7.2 kHz: above, a copy that
 # went through 16 kHz or a low bit rate has lost what the original has.
@@ -55,7 +55,7 @@ N_COEFFICIENTS = len(_DEVIATIONS)
 _STEPS = 24  # of the 8-bit image, a deviation: it reaches to 5.3 deviations either way
 
 _BLOCK, _SPAN, _SEARCH = 64, 256, 6  # frames: 5 s, 20 s, 0.5 s
-_FLATTEST = 0.1  # deviations; a window in which less happens has no signs to speak of
+_FLATTEST = 0.1  # deviations; the signs of a window that varies less are chance
 _PART = 1 << 23  # numbers sorted at a time, so that memory is spent on numbers, not on sorting
 _OFFSET_TOLERANCE = 4  # frames between offsets that count as one
 
@@ -77,16 +77,7 @@ _BITS = 1 << np.arange(N_TIME_WAVES * N_FREQUENCY_WAVES, dtype=np.int64)
 
 
 def coefficients(mfcc: Frames) -> NDArray[np.float32]:
-    """Cepstrum of the bands up to 7.2 kHz, without its mean over time, in deviations.
-
-    Parameters
-    ----------
-    mfcc : float32 array [shape=(n_frames, 40)]
-
-    Returns
-    -------
-    float32 array [shape=(n_frames, 16)]
-    """
+    """The image [shape=(n_frames, 16)], without its mean over time, from 40 MFCC a frame."""
     bands = log_mel_from_mfcc(mfcc[:, :_N_BANDS], _N_BANDS)[:, :_N_BANDS_KEPT]
     cepstrum = mfcc_from_log_mel(bands, N_COEFFICIENTS) * np.float32(np.sqrt(_N_BANDS / 128))
     centred: NDArray[np.float32] = (cepstrum - cepstrum.mean(axis=0)) / _DEVIATIONS
@@ -94,26 +85,18 @@ def coefficients(mfcc: Frames) -> NDArray[np.float32]:
 
 
 def numbers(image: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fingerprints at each frame, and half-way to the next; -1 where nothing happens.
+    """Fingerprints at each frame, and half-way to the next [shape=(n_frames - 39,) each].
 
-    Parameters
-    ----------
-    image : float32 array [shape=(n_frames, n_coefficients)]
-        From :func:`coefficients`.
-
-    Returns
-    -------
-    two int64 arrays [shape=(n_frames - 39,)]
-        Empty if there are fewer than 40 frames. The last number half-way is -1.
+    -1 where nothing changes, and for the last one half-way.
     """
     if len(image) < WINDOW_FRAMES:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     windows = sliding_window_view(image[:, :N_FREQUENCY_WAVES], WINDOW_FRAMES, axis=0)
     products = (windows @ _WAVES).reshape(len(windows), -1)  # (n, 8 * 5)
-    happens = np.square(products).mean(axis=1) > _FLATTEST**2
-    at = np.where(happens, (products > 0) @ _BITS, -1)
+    varies = np.square(products).mean(axis=1) > _FLATTEST**2
+    at = np.where(varies, (products > 0) @ _BITS, -1)
     between = np.full_like(at, -1)
-    both = happens[1:] & happens[:-1]
+    both = varies[1:] & varies[:-1]
     between[:-1] = np.where(both, (products[1:] + products[:-1] > 0) @ _BITS, -1)
     return at, between
 
@@ -138,10 +121,7 @@ class Likeness:
 
 @dataclass
 class Index:
-    """Fingerprints and images of entries, in the order they were added.
-
-    Some 12 kB for 30 s of sound: 6 kB of numbers, 6 kB of image.
-    """
+    """Fingerprints and images of entries, in the order they were added: 12 kB for 30 s of sound."""
 
     images: list[Image] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
@@ -149,7 +129,7 @@ class Index:
     _between: list[NDArray[np.int64]] = field(default_factory=list)
 
     def add(self, mfcc: Frames) -> NDArray[np.float32]:
-        """Take in the frames [shape=(n_frames, 40)] of an entry; returns its coefficients."""
+        """Add the frames [shape=(n_frames, 40)] of an entry; return its image."""
         image = coefficients(mfcc)
         at, between = numbers(image)
         self._at.append(at)
@@ -186,7 +166,7 @@ class Index:
         return found
 
     def likeness(self, pair: Candidate) -> Likeness:
-        """Hold the images of a candidate against each other around the frame that agrees."""
+        """Compare the images of a candidate around the frame that agrees."""
         a, b = self.images[pair.a], self.images[pair.b]
         begin, end = max(0, pair.offset), min(len(a), len(b) + pair.offset)  # of what they share
         begin = max(begin, min(pair.frame - _SPAN // 2, end - _SPAN))
