@@ -1,4 +1,4 @@
-"""Copies whose sound was changed: by how much, drawn from what, and cached under which key."""
+"""Augmented copies: the size of each change, its random numbers, and the cache's key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def copy_of(
 
 
 def peak_hz(sound: Waveform) -> float:
-    """Where the spectrum of the middle half is highest."""
+    """The frequency at which the spectrum of the middle half is highest."""
     middle = sound[sound.size // 4 : -sound.size // 4]
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(middle.size), 8 * middle.size))
     return float(spectrum.argmax()) * RATE_HZ / (8 * middle.size)
@@ -60,7 +60,7 @@ def power_db(sound: Waveform, low_hz: float, high_hz: float) -> float:
     return float(10 * np.log10(density[(hz >= low_hz) & (hz < high_hz)].mean()))
 
 
-# What is done to a sound
+# The changes
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -122,7 +122,7 @@ def test_above_the_low_pass_of_a_bit_rate_nothing_is_left(kbps: int, passed_hz: 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 44_100, 48_000])
 def test_mp3_delays_nothing(rate_hz: int) -> None:
-    """Encoder and decoder each hold samples back; what is heard begins where it began."""
+    """Encoder and decoder each hold samples back; the sound begins where it began."""
     sound = white(2)
     got = through_mp3(sound, sample_rate_hz=rate_hz, kbps=64)
     lags = np.correlate(got[1_000:21_000], sound[3_000:19_000], "valid")
@@ -152,7 +152,7 @@ def test_draws_fill_their_range_and_do_not_leave_it() -> None:
 @pytest.mark.parametrize("seconds", [0.5, 3.0])
 @pytest.mark.parametrize("number", range(1, 9))
 def test_a_copy_is_a_valid_waveform(number: int, seconds: float) -> None:
-    """Also of a sound at full scale, which most changes would drive beyond it."""
+    """A sound at full scale, which most changes would drive beyond it, too."""
     sound = np.clip(20 * white(seconds), -1, 1)
     strong = AudioAugmentation(copies=1, pitch=6, stretch=0.3, equaliser=12, noise=0.5, mp3=1)
     got = copy_of(sound, strong, number)
@@ -165,17 +165,17 @@ def test_a_copy_is_a_valid_waveform(number: int, seconds: float) -> None:
 
 
 def test_silence_stays_silent() -> None:
-    """And has no frames, as before, where noise would have made it a recording of noise."""
+    """It has no frames; with noise it would be a recording of noise."""
     silence = np.zeros(RATE_HZ, np.float32)
     got = copy_of(silence, ALL)
     np.testing.assert_array_equal(got, silence)
     assert got is not silence
 
 
-# What it hangs on
+# What a copy depends on
 
 
-def test_a_copy_hangs_on_file_seed_and_number_and_on_nothing_else() -> None:
+def test_a_copy_depends_on_file_seed_and_number_and_on_nothing_else() -> None:
     sound = white(2)
     once = copy_of(sound, ALL)
     random.seed(5)
@@ -310,7 +310,7 @@ def bits(copies: list[tuple[np.ndarray, ...]]) -> list[list[bytes]]:
 
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From this call on, making a copy is a failure."""
+    """After this call, making a copy is a failure."""
 
     def forbid() -> None:
         monkeypatch.setattr(copies_module, "_copies_of", lambda *_: pytest.fail("a copy was made"))
@@ -327,7 +327,7 @@ def test_frames_are_those_of_the_waveform_s_copies(cache, files) -> None:
             np.testing.assert_array_equal(found, frames(sound, SPEC))
 
 
-def test_the_same_come_of_any_number_of_processes_and_of_the_cache(
+def test_copies_are_the_same_from_any_number_of_processes_and_from_the_cache(
     cache, files, tmp_path, no_work
 ) -> None:
     alone = bits(compute_copies(files, ALL, spec=SPEC, cache=cache, n_jobs=1))
@@ -351,7 +351,7 @@ def test_more_copies_leave_those_there_are(cache, files, no_work) -> None:
 
 
 def test_what_was_cached_of_the_recording_is_still_found(cache, files) -> None:
-    """Its key is that of before there were copies, and a copy's is another."""
+    """Its key is as before there were copies; a copy has another."""
     path, sha256 = files[0]
     (found,) = compute_frames([path], spec=SPEC, cache=cache, n_jobs=1)
     assert isinstance(found, FileFrames)
@@ -363,7 +363,7 @@ def test_what_was_cached_of_the_recording_is_still_found(cache, files) -> None:
 
 
 def test_each_excerpt_stays_one_excerpt(cache, tmp_path) -> None:
-    """Of three excerpts played slower: three longer ones, all drawn alike, and no fourth."""
+    """Three excerpts played slower are three longer ones, all drawn alike, and no fourth."""
     path = tmp_path / "long.wav"
     soundfile.write(path, white(3.0), RATE_HZ)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -375,8 +375,8 @@ def test_each_excerpt_stays_one_excerpt(cache, tmp_path) -> None:
         assert len(found) == 3 * (1 + (n_samples - SPEC.n_fft) // SPEC.hop_samples)
 
 
-def test_a_file_that_is_another_by_now_is_refused(cache, files) -> None:
-    """Its copies would stand under the key of a sound that is gone."""
+def test_a_file_that_has_changed_is_refused(cache, files) -> None:
+    """Its copies would have the key of a sound that is gone."""
     path, sha256 = files[0]
     soundfile.write(path, white(0.9, seed=9), RATE_HZ)
     with pytest.raises(
@@ -430,7 +430,9 @@ def test_a_collection_holds_its_copies_in_its_own_order(cache, tmp_path) -> None
     assert calls[7:] == [(n, 6, f"{corpus.ids[n - 1]}, copies") for n in range(1, 7)]
 
 
-def test_what_copies_lack_is_said_before_listening(cache, tmp_path, monkeypatch) -> None:
+def test_copies_that_cannot_be_made_are_refused_before_frames_are_computed(
+    cache, tmp_path, monkeypatch
+) -> None:
     folder = collection(tmp_path)
     monkeypatch.setitem(sys.modules, "audiomentations", None)
     with pytest.raises(MissingExtraError):
@@ -447,7 +449,7 @@ def test_what_copies_lack_is_said_before_listening(cache, tmp_path, monkeypatch)
 def test_a_copy_of_real_music_is_more_like_it_than_like_other_music(
     change: dict[str, float], shared_data: Path
 ) -> None:
-    """By mean frames of 30 s of GTZAN: or a copy would not be music of that genre any more."""
+    """Compares mean frames of 30 s of GTZAN: a copy must remain music of its genre."""
     paths = sorted((shared_data / "gtzan" / "audio" / "full").glob("*.flac"))[::8]
     assert len(paths) == 8
     spec, settings = FeatureSpec(n_coefficients=20), AudioAugmentation(copies=1, **change)

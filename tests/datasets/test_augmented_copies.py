@@ -1,4 +1,4 @@
-"""Copies of recordings are learnt from, each as likely as the recording, and judged by nobody."""
+"""Models train on copies, each as likely as the recording, and are never judged on them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PLAIN = toy_corpus()
 
 
 def with_copies(corpus: Corpus = PLAIN) -> Corpus:
-    """Of each recording two copies, told by their values: 100 more, and 200 more and shorter."""
+    """Two copies of each recording, known by their values: 100 more, and 200 more and shorter."""
     variants = ([f + 100 for f in corpus.frames], [f[:30] + 200 for f in corpus.frames])
     return replace(corpus, augmentation=WAVEFORM, copies=variants)
 
@@ -43,7 +43,7 @@ CONFIG = StudyConfig(
 
 
 def which(crops: torch.Tensor) -> list[int]:
-    """Which copy each window is of; 0 is the recording."""
+    """The copy that each window is cut from; 0 is the recording."""
     return (crops.mean(dim=(1, 2)) / 100).round().int().tolist()
 
 
@@ -89,7 +89,7 @@ def test_without_copies_the_windows_are_those_of_before() -> None:
     assert torch.equal(after, torch.rand(1)), "as many random numbers were drawn"
 
 
-def test_windows_that_are_judged_are_of_the_recordings() -> None:
+def test_models_are_judged_on_windows_of_the_recordings() -> None:
     got = list(Tracks.with_copies(CORPUS, CORPUS.ids).batches(length=24, hop=7))
     wanted = list(Tracks.of(PLAIN, PLAIN.ids).batches(length=24, hop=7))
     assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
@@ -133,8 +133,8 @@ def trained(folder, corpus: Corpus, *, epochs: int = 4, interrupt_after: int | N
     return curves, last
 
 
-def test_an_interrupted_training_hears_the_same_copies_when_it_goes_on(tmp_path) -> None:
-    """Which copy is heard depends on seed, epoch and step alone, as all else that is drawn."""
+def test_a_resumed_training_draws_the_same_copies(tmp_path) -> None:
+    """The copy depends on seed, epoch and step alone, as all else that is drawn."""
     _, whole = trained(tmp_path / "whole", CORPUS)
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "broken", CORPUS, interrupt_after=6)  # an epoch has two steps
@@ -144,7 +144,7 @@ def test_an_interrupted_training_hears_the_same_copies_when_it_goes_on(tmp_path)
     assert any(not torch.equal(whole[name], without[name]) for name in whole)
 
 
-# Runs: who is given copies
+# Runs: which parts have copies
 
 
 def parts() -> dict[str, set[str]]:
@@ -161,7 +161,7 @@ def figures(folder, corpus: Corpus) -> dict[str, object]:
 
 
 def spoilt(names: set[str]) -> Corpus:
-    """The corpus with copies of these recordings that nobody could learn from or judge."""
+    """The corpus with copies of NaN for these recordings, which no model could use."""
     variants = tuple(
         [np.full_like(f, np.nan) if r.id in names else f for r, f in zip(
             CORPUS.recordings, frames, strict=True)]
@@ -170,15 +170,15 @@ def spoilt(names: set[str]) -> Corpus:
     return replace(CORPUS, copies=variants)
 
 
-def test_copies_of_valid_and_test_recordings_are_never_heard(tmp_path) -> None:
-    """They are NaN here, which whoever gathers them refuses, and no figure changes by it."""
+def test_copies_of_valid_and_test_recordings_are_never_used(tmp_path) -> None:
+    """They are NaN here, which training refuses, and no figure changes."""
     members = parts()
     assert all(members.values())
     held_out = spoilt(members["valid"] | members["test"])
     assert figures(tmp_path / "spoilt", held_out) == figures(tmp_path / "whole", CORPUS)
 
 
-def test_copies_of_training_recordings_are_heard(tmp_path) -> None:
+def test_copies_of_training_recordings_are_used(tmp_path) -> None:
     one = min(parts()["train"])
     with pytest.raises(DataError, match=rf"'{one}': expected frames of finite numbers"):
         figures(tmp_path, spoilt({one}))
@@ -210,11 +210,11 @@ def test_weak_genres_are_found_with_copies_of_the_inner_training_part(monkeypatc
         assert valid.frames.max() < 50, "of recordings"
 
 
-# What names a run
+# The digest of a run
 
 
 def test_the_digest_of_a_corpus_without_copies_is_that_of_before() -> None:
-    """Written down when there were none: finished runs stay finished."""
+    """A digest from before there were copies: finished runs stay finished."""
     frames = [np.arange(8, dtype=np.float32).reshape(2, 4) + i for i in range(2)]
     recordings = [Recording(id=name, genre=name) for name in ("a", "b")]
     made = Corpus(name="x", source="y", recordings=recordings, frames=frames, spec=PLAIN.spec)
@@ -227,7 +227,7 @@ def test_copies_are_in_the_digest_of_a_corpus() -> None:
     assert len({corpus_digest(c) for c in (PLAIN, CORPUS, other, seed)}) == 4
 
 
-def test_the_report_says_what_was_done_to_copies(tmp_path) -> None:
+def test_the_report_describes_the_copies(tmp_path) -> None:
     plan = plan_study(CONFIG, CORPUS, tmp_path)
     results = run_study(plan, jobs=1, report=False).results
     said = "of a copy whose sound was changed: 2 copies (pitch by up to 1 semitone, 50 % through"
@@ -270,7 +270,7 @@ def test_a_file_of_frames_has_no_sound_to_change(shared_data) -> None:
     ids=["none", "too many", "others"],
 )
 def test_a_corpus_with_other_copies_than_the_study_s_is_refused(corpus, settings) -> None:
-    """Or its figures would be told as those of copies that nobody heard."""
+    """Or its figures would be reported for copies that were not used."""
     with pytest.raises(UsageError, match=r"waveform: expected .* of every recording, got .* 'toy'"):
         plan_study(replace(CONFIG, waveform=settings), corpus)
 
@@ -288,7 +288,7 @@ def test_copies_that_do_not_fit_their_recordings_are_refused(variants, sentence:
         replace(PLAIN, augmentation=WAVEFORM, copies=variants)
 
 
-def test_pieces_of_a_copy_stand_with_those_of_its_recording() -> None:
+def test_pieces_of_a_copy_go_with_those_of_its_recording() -> None:
     """A copy that is shorter has shorter pieces, of the same music."""
     pieces = segmented(CORPUS, 3)
     assert len(pieces.copies) == 2

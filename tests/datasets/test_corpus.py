@@ -50,7 +50,7 @@ class TestColumns:
         assert corpus().artists == ("Ada", None, None, "Ada")
 
     def test_genres_are_sorted_whatever_the_order_of_rows(self) -> None:
-        """The class order of every model and table must not hang on how a folder was listed."""
+        """The class order of every model and table must not depend on how a folder was listed."""
         turned = corpus(recordings=RECORDINGS[::-1])
         assert corpus().genres == turned.genres == ("blues", "jazz", "rock")
 

@@ -56,7 +56,7 @@ ARCHIVE = tar_gz(FILES)
 
 @dataclass
 class Server:
-    """What the local server offers, how it misbehaves, and what it was asked."""
+    """The local server's file, its faults, and the requests that it got."""
 
     url: str = ""
     body: bytes = ARCHIVE
@@ -189,7 +189,7 @@ class TestDownload:
         assert "Downloading" in terminal.getvalue()
 
     @pytest.mark.parametrize("breaks", [[100_000], [0], [70_000, 0, 0, 70_000, 50_000]])
-    def test_goes_on_where_the_connection_broke(
+    def test_resumes_where_the_connection_broke(
         self, fetch: Callable[..., Path], server: Server, breaks: list[int]
     ) -> None:
         server.break_after = list(breaks)
@@ -201,7 +201,7 @@ class TestDownload:
             assert server.asked[-1]["Range"] == f"bytes={sum(breaks)}-"
             assert server.asked[-1]["If-Range"] == '"one"'
 
-    def test_goes_on_through_a_redirection(
+    def test_resumes_through_a_redirection(
         self, fetch: Callable[..., Path], server: Server
     ) -> None:
         """Hugging Face answers with the address of a store; it must get the range as well."""
@@ -216,7 +216,7 @@ class TestDownload:
         with pytest.raises(DownloadError) as caught:
             fetch()
         assert len(server.asked) == 1 + 4
-        assert "go on from where it stopped" in message(caught)
+        assert "run again to resume the download" in message(caught)
         assert (tmp_path / "genres.tar.gz.part").stat().st_size == 90_000
         server.break_after = []
         assert_complete(fetch())
@@ -278,7 +278,7 @@ class TestDownload:
     def test_changed_file_starts_over(
         self, fetch: Callable[..., Path], server: Server, honest: bool
     ) -> None:
-        """Not the head of one edition with the tail of another, even if the server would."""
+        """The head of one edition must not get the tail of another, even if the server sends it."""
         server.body = b"\x00" * 200_000
         server.break_after = [100_000] + [0] * 4
         with pytest.raises(DownloadError):
@@ -518,10 +518,10 @@ class TestVerification:
             fetch()
         assert by_hand.exists()
 
-    def test_interrupted_extraction_goes_on(
+    def test_interrupted_extraction_is_resumed(
         self, fetch: Callable[..., Path], server: Server, tmp_path: Path
     ) -> None:
-        """Files extracted and right stay as they are; half a file is written again."""
+        """Verified files stay as they are; half a file is written again."""
 
         def interrupt(what: str, done: int, total: int) -> None:
             if what == "Extracting" and sum(1 for _ in tmp_path.rglob("*.wav")) == 3:

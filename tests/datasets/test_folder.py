@@ -1,4 +1,4 @@
-"""A directory of audio as a corpus: layouts, GTZAN's ids, what is passed over, and the errors."""
+"""A folder of audio as a corpus: layouts, GTZAN's ids, skipped files, and errors."""
 
 from __future__ import annotations
 
@@ -266,14 +266,14 @@ def test_replicas_of_gtzan_stay_one_recording_and_copies_join_them(folder: Path)
 
 
 def test_copies_do_not_make_a_genre_large_enough(folder: Path) -> None:
-    # A split would have nothing else to examine it on than what it was learnt from.
+    # A split could test it only on the sound that it was trained on.
     put(folder, *BLUES, *JAZZ, "pop/a.wav")
     for name in ("b", "c", "d"):
         shutil.copy(folder / "pop/a.wav", folder / f"pop/{name}.wav")
     assert load(folder).left_out == {"pop": 1}
 
 
-# What is passed over, and what cannot be used
+# Files that are skipped, and folders that cannot be used
 
 
 def test_an_unreadable_file_is_named_with_the_reason_and_passed_over(folder: Path) -> None:
@@ -306,7 +306,7 @@ def test_one_genre_is_not_enough_and_the_error_tells_what_was_found(folder: Path
     assert "blues (3), jazz (1), pop (2)" in text
 
 
-def test_what_can_never_be_enough_is_said_before_anything_is_heard(folder: Path) -> None:
+def test_too_few_recordings_are_refused_before_frames_are_computed(folder: Path) -> None:
     put(folder, *BLUES, "blues/d.wav", "jazz/a.wav", "jazz/b.wav")
     steps: Progress = []
     with pytest.raises(DataError, match=r"blues \(4\), jazz \(2\)"):
@@ -421,7 +421,7 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(folder: Path) -> None:
+def test_an_interrupted_run_is_resumed(folder: Path) -> None:
     put(folder, *BLUES, *JAZZ)
 
     def interrupt(done: int, total: int, name: str) -> None:

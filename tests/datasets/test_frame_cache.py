@@ -29,7 +29,7 @@ LONG_AGO_NS = 1_600_000_000 * 10**9
 
 
 def write_noise(path: Path, *, seed: int = 0, seconds: float = 0.9) -> Path:
-    """A file of noise that was written long ago, so that the cache believes its date."""
+    """A file of noise that was written long ago, so that the cache trusts its date."""
     noise = np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * RATE_HZ))
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, noise, RATE_HZ)
@@ -134,7 +134,7 @@ def test_the_home_folder_may_be_written_as_a_tilde() -> None:
     assert FrameCache(Path("~/frames")).folder == Path.home() / "frames"
 
 
-# Which bytes a path holds
+# Hashes of paths
 
 
 def remember(cache: FrameCache, name: str = "x.wav", sha256: str = HASH) -> None:
@@ -159,7 +159,7 @@ def test_a_hash_is_forgotten_when_size_or_time_differ(cache: FrameCache) -> None
     assert cache.known_hash(Path("y.wav"), size=10, mtime_ns=LONG_AGO_NS) is None
 
 
-def test_the_last_word_on_a_file_counts(cache: FrameCache) -> None:
+def test_the_latest_hash_of_a_file_counts(cache: FrameCache) -> None:
     remember(cache, sha256="0" * 64)
     remember(cache)
     assert known(FrameCache(cache.folder)) == HASH
@@ -241,9 +241,11 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     assert entries(cache.folder) == leftovers(cache.folder) == []
 
 
-@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.EACCES, "permission is denied"), (errno.EROFS, "is read-only")]
+)
 def test_no_write_permission_is_one_sentence(
-    cache: FrameCache, monkeypatch: pytest.MonkeyPatch, code: int
+    cache: FrameCache, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
     def refuse(path: Path, **_: object) -> None:
         raise OSError(code, os.strerror(code), str(path))
@@ -255,7 +257,7 @@ def test_no_write_permission_is_one_sentence(
     ):
         with pytest.raises(CacheError) as caught:
             write()
-        assert "permission is denied" in sentence(caught)
+        assert words in sentence(caught)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
@@ -292,7 +294,7 @@ def test_an_entry_that_cannot_be_read_is_an_error(cache: FrameCache) -> None:
     assert "cannot be read" in sentence(caught)
 
 
-# Hearing files
+# Computing frames
 
 
 def test_frames_are_those_of_the_audio(cache: FrameCache, sounds: list[Path]) -> None:
@@ -301,7 +303,9 @@ def test_frames_are_those_of_the_audio(cache: FrameCache, sounds: list[Path]) ->
         np.testing.assert_array_equal(found(result).frames, frames(load_audio(path), SPEC))
 
 
-def test_processes_and_one_process_hear_the_same(tmp_path: Path, sounds: list[Path]) -> None:
+def test_frames_are_the_same_from_any_number_of_processes(
+    tmp_path: Path, sounds: list[Path]
+) -> None:
     alone = compute_frames(sounds, spec=SPEC, cache=FrameCache(tmp_path / "1"), n_jobs=1)
     positions: list[int] = []
     together = compute_frames(
@@ -561,7 +565,7 @@ def test_the_index_is_plain_text(cache: FrameCache, sounds: list[Path]) -> None:
 def test_clipping_is_measured_in_the_decoding_that_gives_the_frames(
     cache: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Frames are those without it, bit for bit; the share is kept beside them."""
+    """The frames are those without it, bit for bit; the share is cached as well."""
     noise = np.random.default_rng(0).uniform(-2, 2, RATE_HZ).clip(-1, 1)
     noise[::2] /= 4
     path = tmp_path / "loud.wav"

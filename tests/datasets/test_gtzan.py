@@ -53,7 +53,7 @@ def script() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def whole_tracks(shared_data: Path) -> dict[str, np.ndarray]:
-    """Id -> waveform of the tracks that are there as audio, 30 s each."""
+    """Id -> waveform, 30 s each, of the tracks whose audio is at hand."""
     paths = sorted((shared_data / "gtzan" / "audio" / "full").glob("*.flac"))
     assert len(paths) == 61
     return {path.stem: load_audio(path) for path in paths}
@@ -87,7 +87,7 @@ class TestTable:
                 assert sorted(ids) == sorted(published)
 
     def test_the_corrupt_track_is_on_the_filtered_training_list(self) -> None:
-        """The published list names it; leaving it out is for the split to say, not the table."""
+        """The published list has it; the split leaves it out, not the table."""
         assert "jazz.00054" in gtzan.published_split("fault-filtered")["train"]
         assert [t.id for t in gtzan.tracks() if "corrupt" in t.faults] == ["jazz.00054"]
 
@@ -190,7 +190,7 @@ class TestShippedFrames:
             np.testing.assert_array_equal(a, b[:, :13])
 
     def test_smoothed_bands_are_the_inverse_dct_of_the_coefficients(self, corpus: Corpus) -> None:
-        """Said to be smoothed, by the spec that is told in reports."""
+        """The spec, which is in reports, says that they are smoothed."""
         smooth = gtzan.load_gtzan(n_coefficients=13, kind="log-mel-from-mfcc")
         assert smooth.spec.describe().startswith("128 mel bands smoothed by 13 MFCC")
         assert smooth.recordings == corpus.recordings
@@ -286,16 +286,16 @@ class TestAgainstAudio:
         for name, waveform in whole_tracks.items():
             shipped = corpus.frames[corpus.positions([name])[0]]
             centres = script.source_centres(1 + waveform.size // 512, len(shipped))
-            heard = frames_at(waveform, centres, corpus.spec)
+            computed = frames_at(waveform, centres, corpus.spec)
             deviation_db = frames_at(waveform, centres, decibels).std(dtype=np.float64)
-            errors[name] = deviation_db * np.abs(log_mel_from_mfcc(heard - shipped, 128)).mean()
+            errors[name] = deviation_db * np.abs(log_mel_from_mfcc(computed - shipped, 128)).mean()
         assert max(errors.values()) <= 0.3, max(errors, key=lambda name: errors[name])
         assert np.mean(list(errors.values())) <= 0.15
 
     def test_frames_of_the_plain_hop_have_the_same_statistics(
         self, corpus: Corpus, whole_tracks: dict[str, np.ndarray]
     ) -> None:
-        """What a model hears of a file is, coefficient by coefficient, what it learnt from here.
+        """Frames of a file are distributed as the shipped ones, coefficient by coefficient.
 
         Means are compared in units of the coefficient's deviation over the collection, deviations
         as ratios. Tolerances: for a track, any mean 0.25, any deviation 10 %; over the tracks, the
@@ -305,10 +305,10 @@ class TestAgainstAudio:
         shifts, ratios = [], []
         for name, waveform in whole_tracks.items():
             shipped = corpus.frames[corpus.positions([name])[0]]
-            heard = frames(waveform, corpus.spec)
-            assert abs(len(heard) - len(shipped)) <= 4
-            shifts.append((heard.mean(axis=0) - shipped.mean(axis=0)) / scale)
-            ratios.append(np.abs(np.log(heard.std(axis=0) / shipped.std(axis=0))))
+            computed = frames(waveform, corpus.spec)
+            assert abs(len(computed) - len(shipped)) <= 4
+            shifts.append((computed.mean(axis=0) - shipped.mean(axis=0)) / scale)
+            ratios.append(np.abs(np.log(computed.std(axis=0) / shipped.std(axis=0))))
         assert np.abs(shifts).max() <= 0.25
         assert np.abs(shifts).mean() <= 0.03
         assert np.max(ratios) <= np.log(1.1)
@@ -317,7 +317,7 @@ class TestAgainstAudio:
 
 class TestScript:
     def test_writes_what_ships(self, script: ModuleType, shared_data: Path, corpus: Corpus) -> None:
-        """What ships can be made again from its source, to the byte."""
+        """The shipped files can be built again from their source, to the byte."""
         built = script.build(shared_data / "gtzan", corpus.spec.n_coefficients)
         assert sorted(built) == sorted(path.name for path in DATA.iterdir())
         for name in set(built) - {"gtzan_mfcc.npz"}:

@@ -1,4 +1,4 @@
-"""A file of mel frames: the frames it gives, and what is said of a file that is no good."""
+"""Files of mel frames: their frames, and the errors of files that cannot be used."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_an_array_of_another_form_is_refused_in_a_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_a_track_that_stands_twice_is_refused(tmp_path, arrays) -> None:
+def test_a_track_that_occurs_twice_is_refused(tmp_path, arrays) -> None:
     arrays["track_id"] = np.array([IDS[0], IDS[1], IDS[0]])
     arrays["genre"] = np.array(["blues", "rock", "blues"])
     with pytest.raises(DataError, match=r"'blues\.00003' occurs more than once"):

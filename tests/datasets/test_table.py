@@ -1,4 +1,4 @@
-"""A table of audio as a corpus: what is read from it, and what is refused, by line."""
+"""A table of audio as a corpus: its columns, and errors with their line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def table(folder: Path, text: str | bytes, name: str = "mine.csv") -> Path:
 
 
 def listed(folder: Path, text: str | bytes, name: str = "mine.csv") -> Listing:
-    """What is read of a table whose files are there, if empty."""
+    """The listing of a table whose files exist, and are empty."""
     path = table(folder, text, name)
     for file in ("a.wav", "b.wav", "c.wav"):
         (folder / file).touch()
@@ -154,7 +154,7 @@ def test_other_columns_are_named_once_and_not_used(folder: Path) -> None:
 def test_paths_are_absolute_or_below_the_tables_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not below the folder that one happens to stand in."""
+    """Not below the working folder."""
     put(folder / "sub", *BLUES)
     put(folder, *JAZZ)
     rows = [f"{folder / 'sub' / name},blues" for name in BLUES] + [f"../{n},jazz" for n in JAZZ]
@@ -175,7 +175,7 @@ def test_an_artist_in_capitals_is_the_same_artist(folder: Path) -> None:
 
 
 def test_nothing_is_taken_for_gtzan(folder: Path) -> None:
-    """A table says what its files are; published lists are for the collection they name."""
+    """A table describes its files; published lists are for the collection they name."""
     names = [f"{g}.{i:05d}" for g in ("blues", "metal") for i in (5, 11, 61)]
     put(folder, *(f"{name}.wav" for name in names))
     rows = "".join(f"{n},{n}.wav,{n.split('.')[0]}\n" for n in names)
@@ -194,7 +194,7 @@ def test_what_is_a_table(tmp_path: Path) -> None:
     assert not is_table(tmp_path)
 
 
-# From there on as a folder
+# Frames, as of a folder
 
 
 def test_what_a_folder_can_do_a_table_can(folder: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_second_time_opens_no_sound(folder: Path, monkeypatch: pytest.Monkey
     assert first.recordings == second.recordings
 
 
-# What is refused, by line
+# Errors, with their line
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_an_id_that_is_the_path_of_another_row(folder: Path) -> None:
 
 
 def test_a_genre_in_two_spellings(folder: Path) -> None:
-    """Two classes that nobody can tell apart; which name is meant is the owner's to say."""
+    """They would be two classes of the same music; the owner must say which name is right."""
     text = HEADER + "a.wav,Hip Hop\nb.wav,jazz\nc.wav,hip  hop\n"
     assert "one genre in two ways: 'Hip Hop' in line 2 and 'hip hop' in line 4" in refused(
         folder, text
@@ -336,7 +336,7 @@ def test_no_file_can_be_read(folder: Path) -> None:
         load(table(folder, SIX))
 
 
-def test_one_genre_only_is_said_before_anything_is_heard(folder: Path) -> None:
+def test_a_single_genre_is_refused_before_frames_are_computed(folder: Path) -> None:
     put(folder, *BLUES)
     steps: Progress = []
     text = HEADER + "".join(f"{name},blues\n" for name in BLUES)
@@ -359,7 +359,7 @@ def test_no_such_table_and_a_file_that_is_none(folder: Path) -> None:
         load_corpus(folder / "music.xlsx", spec=SPEC, cache=FrameCache(folder), n_jobs=1)
 
 
-# Artists, and what splits say
+# Artists, and notes of splits
 
 
 def by_artists(folder: Path, artists: dict[str, str]) -> Corpus:
@@ -373,7 +373,7 @@ def by_artists(folder: Path, artists: dict[str, str]) -> Corpus:
     return load(table(folder, "path,genre,artist\n" + "".join(rows)))
 
 
-def test_artists_stand_on_one_side(folder: Path) -> None:
+def test_no_artist_is_in_two_parts(folder: Path) -> None:
     corpus = by_artists(folder, {"blues": "abcde", "jazz": "fghia"})
     split = split_corpus(corpus)
     assert (split.name, split.artists, split.notes) == ("holdout", "apart", ())

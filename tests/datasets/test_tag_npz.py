@@ -1,4 +1,4 @@
-"""Files of tag sequences: the frames they give, and what is said of a file that is no good."""
+"""Files of tag sequences: their frames, and the errors of files that cannot be used."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def test_a_study_of_tags_is_given_them(tmp_path, arrays) -> None:
 
 
 def test_the_digest_is_that_of_studies_before_external_frames_had_a_name(tmp_path, arrays) -> None:
-    """The head that ships was examined by it (docs/test-ledger.csv)."""
+    """The test of the shipped head is recorded under it (docs/test-ledger.csv)."""
     assert corpus_digest(load_tag_npz(written(tmp_path, arrays))) == "13a9a5860e277df3"
 
 
 @pytest.mark.parametrize("data", ["gtzan", "nowhere.npz", "."])
 def test_no_such_file(tmp_path, monkeypatch, data: str) -> None:
-    """Also of the frames that ship: no tags are among them."""
+    """The shipped frames have no tags either."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="Expected a file of tag sequences"):
         load_data(StudyConfig(data=data, frames="musicnn-tags"))
@@ -137,7 +137,7 @@ def test_models_and_augmentations_of_mel_bands_are_refused() -> None:
 
 
 def test_the_study_of_the_head_fits_the_published_sequences(shared_data, monkeypatch) -> None:
-    """Its folds hold all 442 tracks out, each once, and know no test track."""
+    """Its folds hold all 442 tracks out, each once, and have no test track."""
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
     config = load_config(Path("studies/accuracy/musicnn.toml"))
     data = shared_data / "musicnn" / "training_data_GTZAN_MSDmusicnn_taggram.npz"
@@ -150,7 +150,7 @@ def test_the_study_of_the_head_fits_the_published_sequences(shared_data, monkeyp
 
 
 def test_the_published_sequences(shared_data) -> None:
-    """Of the train part, and nothing else: 442 tracks that can be heard."""
+    """They are the 442 readable tracks of the train part, and nothing else."""
     folder = shared_data / "musicnn"
     corpus = load_tag_npz(folder / "training_data_GTZAN_MSDmusicnn_taggram.npz")
     train = set(published_split("fault-filtered")["train"])

@@ -5,10 +5,9 @@ recording's are (:mod:`ostinato.datasets.augmented_copies`). It has the recordin
 the recording's part of a split: a model may learn from it, and is never judged on it
 (:class:`ostinato.training.tracks.Tracks`).
 
-The changes are drawn from the seed, the copy's number and the SHA-256 of the file, and from nothing
-else: every process makes the same copy. One draw serves a whole recording, however many excerpts it
-has. The changes follow one another as they would in the world: music is played higher or faster,
-equalised, recorded with noise, and compressed in the end.
+The changes are drawn from the seed, the copy's number and the SHA-256 of the file alone, so every
+process makes the same copy, and all excerpts of a recording change alike. Their order is that of
+the world: music is played higher or faster, equalised, recorded with noise, compressed in the end.
 
 Pitch, tempo, equaliser and noise are audiomentations' (the extra ``train``; of pitch and tempo
 Signalsmith Stretch); MP3 is encoded by LAME and decoded by FFmpeg through PyAV, in memory.
@@ -58,8 +57,6 @@ class AudioAugmentation:
 
     Attributes
     ----------
-    copies : int
-        0 is none.
     pitch : float
         Largest shift, up or down, in semitones; at most 12.
     stretch : float
@@ -78,8 +75,7 @@ class AudioAugmentation:
     Raises
     ------
     UsageError
-        If a setting is out of its range, there are copies without a strength, or a strength without
-        copies.
+        If a setting is out of its range, or there are copies without a strength or the reverse.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

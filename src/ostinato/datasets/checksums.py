@@ -27,10 +27,7 @@ class Checksum:
 
 @cache
 def checksums() -> dict[str, Checksum]:
-    """Return path below ``genres/`` -> what the file of the common release must be.
-
-    DataError if the package's table is damaged.
-    """
+    """Return path below ``genres/`` -> checksum; DataError if the package's table is damaged."""
     rows = read_table(_CHECKSUMS_FILE, _CHECKSUMS_HEADER)
     try:
         table = {row["path"]: Checksum(row["sha256"], int(row["bytes"])) for row in rows}

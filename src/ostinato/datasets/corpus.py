@@ -83,7 +83,7 @@ class Corpus:
     name : str
         ``"gtzan"``, or the name of the folder or table.
     source : str
-        Where the frames come from, for the report: a folder, a table, a file.
+        The folder, table or file with the frames, for the report.
     frames : sequence of float32 array [shape=(n_frames, n_features)]
         One a recording, in the same order. Recordings may differ in ``n_frames``.
     skipped : tuple of Skipped
@@ -123,8 +123,19 @@ class Corpus:
                 f"Corpus '{self.name}': expected {self.augmentation.copies} copies of every "
                 f"recording, got {len(self.copies)}."
             )
-        for frames_of_all in (self.frames, *self.copies):
-            self._check_frames(frames_of_all)
+        n_features = self.spec.n_features
+        for every in (self.frames, *self.copies):
+            if len(self.recordings) != len(every):
+                raise DataError(
+                    f"Corpus '{self.name}': expected frames for each of {len(self.recordings)} "
+                    f"recordings, got {len(every)}."
+                )
+            for recording, frames in zip(self.recordings, every, strict=True):
+                if frames.ndim != 2 or not len(frames) or frames.shape[1] != n_features:
+                    raise DataError(
+                        f"Corpus '{self.name}', recording '{recording.id}': expected one frame or "
+                        f"more of shape (n_frames, {n_features}), got {frames.shape}."
+                    )
         twice = [name for name, n in Counter(r.id for r in self.recordings).items() if n > 1]
         if twice:
             raise DataError(
@@ -141,19 +152,6 @@ class Corpus:
                 "of audio, as it is loaded, so give it with --data DIR."
             )
         return self
-
-    def _check_frames(self, frames_of_all: Sequence[Frames]) -> None:
-        if len(self.recordings) != len(frames_of_all):
-            raise DataError(
-                f"Corpus '{self.name}': expected frames for each of {len(self.recordings)} "
-                f"recordings, got {len(frames_of_all)}."
-            )
-        for recording, frames in zip(self.recordings, frames_of_all, strict=True):
-            if frames.ndim != 2 or not len(frames) or frames.shape[1] != self.spec.n_features:
-                raise DataError(
-                    f"Corpus '{self.name}', recording '{recording.id}': expected one frame or more "
-                    f"of shape (n_frames, {self.spec.n_features}), got {frames.shape}."
-                )
 
     def __len__(self) -> int:
         return len(self.recordings)

@@ -36,7 +36,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TaskID
 
 from ostinato.datasets.checksums import SOURCE_URL, Checksum, checksums, not_verified
-from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.errors import DataError, OstinatoError, UsageError, first_of
 
 Report = Callable[[str, int, int], None]
 """Called with the step (``"Downloading"``), the bytes done, and the total (0 if not known)."""
@@ -45,7 +45,6 @@ _CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = 30.0
 _RETRIES = 4  # in a row, without a new byte
 _FIRST_PAUSE_S = 1.0  # doubled from one retry to the next
-_NAMES_SHOWN = 5
 
 
 class DownloadError(OstinatoError):
@@ -53,11 +52,11 @@ class DownloadError(OstinatoError):
 
 
 class _BrokenError(Exception):
-    """The connection failed or broke; ``unreachable``: another try would fail as well."""
+    """The connection failed or broke, and another try may succeed."""
 
-    def __init__(self, reason: str, *, unreachable: bool = False) -> None:
-        super().__init__(reason)
-        self.unreachable = unreachable
+
+class _UnreachableError(_BrokenError):
+    """Another try would fail as well."""
 
 
 def fetch_gtzan(
@@ -162,7 +161,8 @@ def _download(
         except _BrokenError as broken:
             failures = 1 if _size(part) > furthest else failures + 1
             furthest = max(furthest, _size(part))
-            if failures > _RETRIES or (broken.unreachable and furthest == at_start):
+            hopeless = isinstance(broken, _UnreachableError) and furthest == at_start
+            if hopeless or failures > _RETRIES:
                 raise _failed(url, archive, str(broken)) from broken
             pause_s = _FIRST_PAUSE_S * 2 ** (failures - 1)
             tell(f"The download broke off ({broken}); trying again in {pause_s:g} s.")
@@ -203,7 +203,7 @@ def _receive(url: str, part: Path, reserve_bytes: int, report: Report) -> None:
                 state = {"etag": answered, "bytes": total}
                 _state_file(part).write_text(json.dumps(state), encoding="utf-8")
         with part.open("ab") as file:
-            for chunk in _chunks(response):
+            while chunk := _chunk(response):
                 file.write(chunk)
                 have += len(chunk)
                 report("Downloading", have, total)
@@ -228,26 +228,21 @@ def _open(request: Request, part: Path) -> http.client.HTTPResponse:
     return response
 
 
-def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield the server's bytes; a broken connection, unlike a full disk, is a _BrokenError."""
-    while True:
-        try:
-            chunk = response.read(_CHUNK_BYTES)
-        except (OSError, http.client.HTTPException) as error:
-            raise _broken(error) from error
-        if not chunk:
-            return
-        yield chunk
+def _chunk(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(_CHUNK_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        raise _broken(error) from error
 
 
 def _broken(error: Exception) -> _BrokenError:
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, socket.gaierror):
-        return _BrokenError("its name could not be resolved", unreachable=True)
+        return _UnreachableError("its name could not be resolved")
     if isinstance(reason, ConnectionRefusedError):
-        return _BrokenError("connection refused", unreachable=True)
+        return _UnreachableError("connection refused")
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return _BrokenError(f"its certificate is not valid: {reason.reason}", unreachable=True)
+        return _UnreachableError(f"its certificate is not valid: {reason.reason}")
     if isinstance(reason, TimeoutError):
         return _BrokenError(f"no answer for {_TIMEOUT_S:g} s")
     return _BrokenError(str(reason) or type(reason).__name__)
@@ -319,9 +314,8 @@ def _check_complete(
     found = []
     for what, there in (("missing", False), ("different", True)):
         paths = [path for path in wrong if (path in in_archive) is there]
-        more = f" and {len(paths) - _NAMES_SHOWN} more" if len(paths) > _NAMES_SHOWN else ""
         if paths:
-            found.append(f"{len(paths)} {what} ({', '.join(paths[:_NAMES_SHOWN])}{more})")
+            found.append(f"{len(paths)} {what} ({first_of(paths, 5)})")
     raise DataError(
         f"GTZAN from {archive}: expected {len(wanted)} files with the known SHA-256, got "
         f"{' and '.join(found)}; the archive is damaged or another edition: remove it, if you put "

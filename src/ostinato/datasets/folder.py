@@ -34,15 +34,8 @@ _LAYOUT = "a folder per genre, or files named GENRE.NAME.wav"
 def list_folder(folder: Path) -> Listing:
     """List the audio files of a collection with their genres, sorted by genre and id.
 
-    The listing's name is ``"gtzan"`` or the folder's.
-
-    Raises
-    ------
-    UsageError
-        If the folder does not exist or is a file.
-    DataError
-        If the folder cannot be listed, holds no audio, mixes the two layouts or holds one GTZAN
-        track twice.
+    The listing's name is ``"gtzan"`` or the folder's. UsageError if there is no such folder;
+    DataError if it cannot be listed, or holds no audio, both layouts, or one GTZAN track twice.
     """
     names, skipped, n_others = audio_below(folder)
     if not names:

@@ -8,16 +8,13 @@ The cache is a folder (the user's cache folder, or ``--cache DIR``)::
 
 The key of an entry is the SHA-256 of the file's *bytes* and the digest of the FeatureSpec: a file
 that is moved, renamed or copied is found again, a changed one is not. ``hashes.txt`` maps (path,
-size, modification time) to the SHA-256 and only saves reading the file; losing it costs time and
-nothing else. Entries are spread over 256 sub-folders: 100,000 files are some 400 a folder.
+size, modification time) to the SHA-256, and only saves reading the file. Entries are spread over
+256 sub-folders: 100,000 files are some 400 a folder.
 
 Several processes may use one cache at once. An entry is written beside its place and renamed, so it
-is whole or absent. A line of ``hashes.txt`` is appended in one write and carries its own checksum,
-so a torn line is ignored.
-
-An entry ends with the SHA-256 of its other bytes (NumPy reads such a file as any other ``.npy``).
-It is checked on every load: an entry that was cut short, or has a flipped bit, counts as absent,
-and is computed anew.
+is whole or absent. It ends with the SHA-256 of its other bytes (NumPy reads such a file as any
+other ``.npy``), checked on every load: a damaged entry counts as absent. A line of ``hashes.txt``
+is appended in one write and carries its own checksum, so a torn line is ignored.
 
 Failures are not kept: a file that could not be read is tried again each time.
 """
@@ -44,8 +41,6 @@ _SETTLED_NS = 2_000_000_000
 """A file that changed within this time may change again under the same modification time: FAT's
 clock, the coarsest in use, ticks every 2 s."""
 
-_FileKey = tuple[str, int, int]  # absolute path, size in bytes, modification time in ns
-
 
 class CacheError(OstinatoError):
     """The cache cannot be read or written: a full disk, no permission (exit status 1)."""
@@ -62,7 +57,8 @@ class FrameCache:
         if folder is None:
             folder = Path(platformdirs.user_cache_dir("ostinato", appauthor=False)) / "frames"
         self.folder = folder.expanduser()
-        self._hashes: dict[_FileKey, str] | None = None
+        self._index = self.folder / "hashes.txt"
+        self._hashes: dict[tuple[str, int, int], str] | None = None  # by path, size and time
 
     def known_hash(self, path: Path, *, size: int, mtime_ns: int) -> str | None:
         """The remembered SHA-256 of a file; None if the file is new or has changed since."""
@@ -119,22 +115,18 @@ class FrameCache:
         except WriteError as error:
             raise self._error("written", error.__cause__) from error
 
-    @property
-    def _index(self) -> Path:
-        return self.folder / "hashes.txt"
-
     def _entry(self, sha256: str, spec: FeatureSpec, suffix: str) -> Path:
         name = f"{sha256}-{suffix}" if suffix else sha256
         return self.folder / spec.digest() / sha256[:2] / f"{name}.npy"
 
-    def _read_hashes(self) -> dict[_FileKey, str]:
+    def _read_hashes(self) -> dict[tuple[str, int, int], str]:
         try:
             lines = self._index.read_bytes().split(b"\n")
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise self._error("read", error) from error
-        hashes: dict[_FileKey, str] = {}
+        hashes = {}
         for line in lines:
             checksum, _, record = line.partition(b" ")
             if record and checksum == b"%08x" % zlib.crc32(record):
@@ -148,6 +140,6 @@ class FrameCache:
         )
 
 
-def _key(path: Path, size: int, mtime_ns: int) -> _FileKey:
+def _key(path: Path, size: int, mtime_ns: int) -> tuple[str, int, int]:
     # Not resolved: the status is that of a link's target already, and resolving is slow.
     return str(path.absolute()), size, mtime_ns

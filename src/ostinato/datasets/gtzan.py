@@ -112,17 +112,9 @@ def tracks() -> tuple[GtzanTrack, ...]:
 def published_split(name: str) -> dict[str, tuple[str, ...]]:
     """Return the ids of each part of a published split, sorted.
 
-    Parameters
-    ----------
-    name : {"fault-filtered", "stratified"}
-        ``"fault-filtered"``: 443 train, 197 valid and 290 test tracks, without replicas and
-        mislabels; its train part lists ``jazz.00054``, which cannot be read. ``"stratified"``:
-        500, 250 and 250 tracks, with the collection's faults in.
-
-    Raises
-    ------
-    UsageError
-        If there is no split of that name.
+    ``"fault-filtered"``: 443 train, 197 valid and 290 test tracks, without replicas and mislabels;
+    its train part lists ``jazz.00054``, which cannot be read. ``"stratified"``: 500, 250 and 250
+    tracks, with the collection's faults. UsageError for another name.
     """
     if name not in SPLITS:
         raise UsageError(

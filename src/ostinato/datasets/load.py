@@ -24,7 +24,7 @@ from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.mel_npz import load_mel_npz
 from ostinato.datasets.table import is_table, read_table
 from ostinato.datasets.tag_npz import load_tag_npz
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import DataError, UsageError, first_of
 from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
 
@@ -35,8 +35,6 @@ MIN_GENRES = 2
 
 Progress = Callable[[int, int, str], None]
 """Called with recordings done, recordings in all, and the id of the one just done."""
-
-_LISTED = 12  # genres an error names before it counts the others
 
 
 def load_corpus(
@@ -50,10 +48,10 @@ def load_corpus(
 ) -> Corpus:
     """Load recordings with their frames.
 
-    Frames of audio are computed in parallel processes and cached one by one: the next call after an
-    interruption continues from there. A recording longer than an excerpt (30 s) has the frames of
-    all its excerpts (:func:`ostinato.datasets.compute.compute_frames`). All frames are held in
-    memory: some 60 kB for 30 s of sound at 40 coefficients.
+    Frames of audio are computed in parallel processes and cached one by one, so an interrupted call
+    can be resumed. A recording longer than an excerpt (30 s) has the frames of all its excerpts
+    (:func:`ostinato.datasets.compute.compute_frames`). All frames are held in memory: some 60 kB
+    for 30 s of sound at 40 coefficients.
 
     Parameters
     ----------
@@ -64,12 +62,11 @@ def load_corpus(
     cache : FrameCache, optional
         By default the user's.
     augmentation : AudioAugmentation
-        Augmented copies of every recording, for the training part; for audio only.
+        Augmented copies of every recording, for the training part; of audio only.
     n_jobs : int, optional
         Number of processes that compute frames; by default one a processor core.
     progress : callable, optional
-        Called after each recording, in no fixed order, with the number done, the number in all and
-        its id; then again, from 1 on, as copies are made.
+        Called after each recording, in no fixed order; then again, from 1 on, as copies are made.
 
     Returns
     -------
@@ -185,14 +182,12 @@ def _too_small(listing: Listing, usable: Sequence[Recording], n_skipped: int) ->
     counts = {genre: different[genre] for genre in sorted({r.genre for r in listing.recordings})}
     left_out = {genre: n for genre, n in counts.items() if n < MIN_RECORDINGS}
     if len(counts) - len(left_out) < MIN_GENRES:
-        listed = [f"{genre} ({n})" for genre, n in list(counts.items())[:_LISTED]]
-        if len(counts) > _LISTED:
-            listed.append(f"{len(counts) - _LISTED} more")
+        listed = first_of([f"{genre} ({n})" for genre, n in counts.items()], 12)
         unread = f"; {n_skipped} could not be used" if n_skipped else ""
         raise DataError(
             f"Expected at least {MIN_GENRES} genres with {MIN_RECORDINGS} or more different, "
             f"readable recordings each in '{listing.source}' ({listing.layout}), got "
-            f"{', '.join(listed)}{unread}."
+            f"{listed}{unread}."
         )
     return left_out
 

@@ -40,16 +40,9 @@ ARRAYS = ("mel", "track_id", "genre")
 def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
     """Read a file of mel frames, and derive frames of a FeatureSpec from them.
 
-    The corpus has frames of shape ``(T, spec.n_features)``, in the order of the file.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file, or ``spec`` has other settings of time and frequency than the
-        file, which has the default ones.
-    DataError
-        If the file is no such archive, lacks an array, or holds one of another form, an unknown
-        track, a track of another genre than GTZAN's, or a constant image.
+    The corpus has frames of shape ``(T, spec.n_features)``, in the order of the file. UsageError if
+    there is no such file, or ``spec`` has other than the default settings of time and frequency;
+    DataError if the file is no such archive.
     """
     held = FeatureSpec(kind=spec.kind, n_coefficients=spec.n_coefficients)
     if spec != held:
@@ -69,16 +62,9 @@ def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
                 f"{path}: expected '{name}' of text and shape ({len(images)},), one a track, got "
                 f"{arrays[name].dtype} of shape {arrays[name].shape}."
             )
-    _check_tracks(path, ids.tolist(), genres.tolist())
-    frames = [
-        _frames(path, name, image, spec) for name, image in zip(ids.tolist(), images, strict=True)
-    ]
-    return gtzan_corpus(ids.tolist(), frames, spec=spec, source=path.name)
-
-
-def _check_tracks(path: Path, ids: list[str], genres: list[str]) -> None:
     genre_of = {track.id: track.genre for track in tracks()}
-    for name, genre in zip(ids, genres, strict=True):
+    frames = []
+    for name, genre, image in zip(ids.tolist(), genres.tolist(), images, strict=True):
         if name not in genre_of:
             raise DataError(
                 f"{path}: expected tracks of GTZAN ('blues.00000' to 'rock.00099'), got '{name}'."
@@ -87,6 +73,8 @@ def _check_tracks(path: Path, ids: list[str], genres: list[str]) -> None:
             raise DataError(
                 f"{path}: expected the genre '{genre_of[name]}' of track '{name}', got '{genre}'."
             )
+        frames.append(_frames(path, name, image, spec))
+    return gtzan_corpus(ids.tolist(), frames, spec=spec, source=path.name)
 
 
 def _frames(path: Path, name: str, image: NDArray[np.uint8], spec: FeatureSpec) -> Frames:

@@ -14,12 +14,9 @@ from ostinato.errors import DataError
 
 
 def read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Read the arrays of these names, in this order, and nothing else; nothing is unpickled.
+    """Read the arrays of these names, in this order; nothing is unpickled.
 
-    Raises
-    ------
-    DataError
-        If the file is no archive of arrays, or lacks one of these.
+    DataError if the file is no archive of arrays, or lacks one of these.
     """
     try:
         with path.open("rb") as file:

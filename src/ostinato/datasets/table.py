@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from ostinato.datasets.corpus import Listing, Recording
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import DataError, UsageError, first_of
 from ostinato.storage import printable
 
 REQUIRED = ("path", "genre")
@@ -38,7 +38,6 @@ OPTIONAL = ("id", "artist", "title", "recording")
 SUFFIXES = (".csv", ".tsv")
 
 _LAYOUT = "a row a file, with its path and genre"
-_LISTED = 12  # columns a sentence names before it counts the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +61,8 @@ def is_table(path: Path) -> bool:
 def read_table(path: Path) -> Listing:
     """Read a table of audio files, without opening any of them.
 
-    Raises
-    ------
-    UsageError
-        If the table cannot be read.
-    DataError
-        If it is no such table, or contradicts itself (a path or an id twice, a genre in two
-        spellings): the sentence names the line. If none of the files exists.
+    UsageError if it cannot be read; DataError if it is no such table, contradicts itself (a path or
+    an id twice, a genre in two spellings), or none of its files exists.
     """
     text = _text(path)
     delimiter = _delimiter(path, text)
@@ -83,19 +77,16 @@ def read_table(path: Path) -> Listing:
     unused = [name for name in header if name and name.casefold() not in (*REQUIRED, *OPTIONAL)]
     rows.sort(key=lambda row: (row.recording.genre, row.recording.id))
     return Listing(
-        name=_name(path),
+        # "gtzan" is reserved for the collection with published lists.
+        name=printable(path.name if path.stem == "gtzan" else path.stem),
         source=printable(str(path)),
         layout=_LAYOUT,
         recordings=[row.recording for row in rows],
         paths=[row.path for row in rows],
-        notes=(f"Columns of the table that are not used: {_some(unused)}.",) if unused else (),
+        notes=(f"Columns of the table that are not used: {first_of(unused, 12)}.",)
+        if unused
+        else (),
     )
-
-
-def _name(path: Path) -> str:
-    """The corpus's name: "gtzan" is reserved for the collection with published lists."""
-    stem = printable(path.stem)
-    return printable(path.name) if stem == "gtzan" else stem
 
 
 # From bytes to rows
@@ -151,7 +142,7 @@ def _names(path: Path, line: int, header: Sequence[str]) -> list[str]:
     if not set(REQUIRED) <= set(names):
         raise DataError(
             f"{_at(path, line)}: expected a header with the columns {' and '.join(REQUIRED)}, got "
-            f"{_some(header) or 'nothing'}."
+            f"{first_of(header, 12) or 'nothing'}."
         )
     for name in (*REQUIRED, *OPTIONAL):
         if names.count(name) > 1:
@@ -251,8 +242,3 @@ def _is_there(path: Path) -> bool:
 
 def _at(path: Path, line: int) -> str:
     return f"The table '{path}', line {line}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

@@ -1,4 +1,4 @@
-"""What can be asked of a split besides its name: sizes, and folds that are drawn repeatedly."""
+"""Settings of splits: shares, and folds that are drawn repeatedly."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class TestRepeats:
         ("order", "told"), [((0, 2, 1, 3), "folds 0 to 1"), ((0, 1, 2, 2), "folds 2 to 3")]
     )
     def test_each_drawing_holds_everybody_out_once(self, order: tuple[int, ...], told: str) -> None:
-        """Else the mean over the folds of a drawing is of some recordings more than of others."""
+        """Else some recordings would count more than others in a drawing's mean."""
         split = Split(name="x", folds=tuple(self.FOLDS[i] for i in order), repeats=2)
         with pytest.raises(DataError, match=rf"drawings of 2 folds .*: {told} do not"):
             check_split(self.CORPUS, split)

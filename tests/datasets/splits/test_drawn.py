@@ -110,8 +110,8 @@ class TestFaultFiltered:
         """What a reader of the figures must know: 27 of the 290 share an artist with a learner."""
         (fold,) = split_corpus(whole, "fault-filtered").folds
         assert shared_artists(whole, fold) == {"valid": 7, "test": 27}
-        learnt = artists(whole, fold.train) | artists(whole, fold.valid)
-        known = [r for r in whole.recordings if r.id in fold.test and r.artist in learnt]
+        earlier = artists(whole, fold.train) | artists(whole, fold.valid)
+        known = [r for r in whole.recordings if r.id in fold.test and r.artist in earlier]
         assert Counter(r.genre for r in known) == {"metal": 15, "reggae": 8, "disco": 4}
         trained_on = Fold(train=fold.train, valid=(), test=fold.test)
         assert shared_artists(whole, trained_on)["test"] == 14
@@ -155,7 +155,7 @@ class TestAuto:
         assert split_corpus(whole).name == "fault-filtered"
 
     def test_gtzan_from_which_the_corrupt_file_was_removed(self, whole: Corpus) -> None:
-        """Many copies lack it: they lack nothing that could be learnt from."""
+        """Many copies lack it: they lack nothing that a model could use."""
         corpus = replace(whole, skipped=())
         split = split_corpus(corpus)
         assert split.name == "fault-filtered"
@@ -207,7 +207,7 @@ class TestSongHoldout:
         for seed in range(3):
             assert is_clean(whole, song_holdout(whole, seed=seed).folds[0])
 
-    def test_copies_are_learnt_from_rather_than_counted_many_times(self) -> None:
+    def test_copies_go_to_train_rather_than_count_many_times(self) -> None:
         """An exam in which one sound stands fifty times would examine that sound."""
         copies = [Recording(id=f"a/{i}", genre="a", recording="hit") for i in range(50)]
         others = plain({"a": 9, "b": 10}).recordings
@@ -275,10 +275,10 @@ class TestArtistFolds:
         for fold in split.folds:
             assert sorted(fold.train + fold.valid) == held_out
 
-    def test_no_track_of_the_published_test_part_is_heard(self, split: Split) -> None:
+    def test_no_track_of_the_published_test_part_is_used(self, split: Split) -> None:
         """One chooses with these folds, and examines with that part."""
-        heard = {name for fold in split.folds for name in fold.train + fold.valid}
-        assert not heard & set(FILTERED["test"])
+        used = {name for fold in split.folds for name in fold.train + fold.valid}
+        assert not used & set(FILTERED["test"])
 
     def test_no_artist_and_no_recording_on_two_sides(self, whole: Corpus, split: Split) -> None:
         for fold in split.folds:

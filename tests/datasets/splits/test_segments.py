@@ -80,7 +80,7 @@ def test_segment_random_leaks_and_says_so() -> None:
         check_split(pieces, Split(name="honest", folds=split.folds))
 
 
-def test_even_a_demonstration_does_not_judge_a_row_it_learnt() -> None:
+def test_even_a_demonstration_does_not_judge_a_training_row() -> None:
     pieces = segmented(CORPUS, 2)
     fold = Fold(train=pieces.ids, valid=pieces.ids[:1])
     with pytest.raises(LeakError):
@@ -136,7 +136,7 @@ def test_thinning_beyond_what_there_is_is_refused() -> None:
     [("segment-random", 4420), ("song-folds", 4420), ("artist-folds-all", 4420), ("strict", 4230)],
 )
 def test_all_splits_of_the_leak_table_learn_from_as_much(name: str, n_train: int) -> None:
-    """Of GTZAN: pieces of the same 929 tracks are judged, from models of equal training size."""
+    """On GTZAN, models of equal training size are judged on pieces of the same 929 tracks."""
     config = StudyConfig(
         split=name,
         allow_leak=True,

@@ -52,7 +52,7 @@ def whole() -> Corpus:
 
 
 def by_artists(sizes: dict[str, list[int]]) -> Corpus:
-    """Of each genre so many recordings by each of its artists."""
+    """A corpus with these numbers of recordings by the artists of each genre."""
     return corpus_of(
         [
             Recording(id=f"{g}/{a}/{i}", genre=g, artist=f"{g} {a}")
@@ -68,7 +68,7 @@ def disjoint(sides: list[set]) -> bool:
 
 
 class TestStrict:
-    def test_the_whole_test_part_and_no_artist_on_two_sides(self, whole: Corpus) -> None:
+    def test_the_whole_test_part_and_no_artist_in_two_parts(self, whole: Corpus) -> None:
         split = split_corpus(whole, "strict")
         (fold,) = split.folds
         assert [len(fold.part(part)) for part in PARTS] == [423, 187, 290]
@@ -77,17 +77,17 @@ class TestStrict:
         assert is_clean(whole, fold)
 
     def test_drops_no_more_than_it_must(self, whole: Corpus) -> None:
-        """From the table itself: whoever is dropped has an artist in a later-examined part."""
+        """By the table itself, each dropped track has an artist in a later part."""
         (fold,) = split_corpus(whole, "strict").folds
         artist = {t.id: t.artist for t in gtzan.tracks()}
         examined = {artist[i] for i in fold.test} - {None}
-        learnt = {artist[i] for i in fold.train} - {None}
+        in_train = {artist[i] for i in fold.train} - {None}
         gone = set(FILTERED["train"]) - set(fold.train) - {"jazz.00054"}
         assert all(artist[i] in examined for i in gone)
         assert len(gone) == 19
         gone = set(FILTERED["valid"]) - set(fold.valid)
         assert Counter(artist[i] in examined for i in gone) == {True: 4, False: 6}
-        assert all(artist[i] in examined | learnt for i in gone)
+        assert all(artist[i] in examined | in_train for i in gone)
 
     def test_says_what_it_drops_and_what_it_cannot_know(self, whole: Corpus) -> None:
         notes = split_corpus(whole, "strict").notes
@@ -127,7 +127,7 @@ class TestPromise:
             (Fold(train=("1",), valid=("0",), test=("2",)), r"'0' \(valid\) and '2' \(test\)"),
         ],
     )
-    def test_an_artist_on_two_sides(self, fold: Fold, sides: str) -> None:
+    def test_an_artist_in_two_parts(self, fold: Fold, sides: str) -> None:
         check_fold(self.CORPUS, fold)  # counted, and told by every report
         with pytest.raises(LeakError, match=sides + r" are both by x: .* by name\.$"):
             check_fold(self.CORPUS, fold, artists="apart")
@@ -171,7 +171,7 @@ class TestFoldsToCompare:
             assert len(fold.train) + len(fold.valid) == 929
             assert shared_artists(whole, fold) == {"valid": 0, "test": 0}
 
-    def test_the_same_artist_and_title_never_stand_on_two_sides(self, whole: Corpus) -> None:
+    def test_the_same_artist_and_title_are_never_in_two_parts(self, whole: Corpus) -> None:
         """79 pairs of GTZAN share both: excerpts of one piece, if not of one recording."""
         key = {r.id: (r.artist, r.title) for r in whole.recordings if r.artist and r.title}
         for name in ("artist-folds", "artist-folds-all", "holdout", "strict"):
@@ -355,7 +355,7 @@ class TestFile:
             name="mine", folds=(Fold(train=("a",), valid=("b",)),), artists="apart"
         )
 
-    def test_by_hand_artists_on_two_sides_must_be_asked_for(self, tmp_path: Path) -> None:
+    def test_by_hand_artists_in_two_parts_must_be_asked_for(self, tmp_path: Path) -> None:
         text = self.GOOD + "c\t0\ttest\n"
         with pytest.raises(LeakError, match=r"mine\.tsv cannot be used: 'a' .*both by x"):
             self.load(tmp_path, text)

@@ -1,4 +1,4 @@
-"""From any table no split can be made that leaks: held against the table's rows themselves."""
+"""No split of any table leaks, checked by the rows of the table itself."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def written(rows: Sequence[Row], folder: Path) -> Path:
 
 
 def corpus_of(rows: Sequence[Row], folder: Path) -> Corpus:
-    """The corpus of the table, with a frame of nothing for each file: its bytes are a number."""
+    """The corpus of the table, with an empty frame for each file, whose bytes are a number."""
     content = {f"{row.id}.wav": row.content for row in rows}
     frame = np.zeros((1, 1), np.float32)
 
@@ -138,7 +138,7 @@ def test_a_split_of_a_table_is_clean_or_refused(
 
 
 def test_the_search_for_leaks_finds_them(tmp_path: Path) -> None:
-    """Artists who are mixed share sides; were they said to be apart, it would tell."""
+    """Mixed artists overlap; it finds them if they are said to be apart."""
     rows = [Row(f"{i:02}", "ab"[i % 2], i % 4, -1, i) for i in range(40)]
     split = split_corpus(corpus_of(rows, tmp_path), "song-holdout")
     assert list(leaks(rows, split)) == []

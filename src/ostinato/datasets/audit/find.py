@@ -27,7 +27,7 @@ replicas of GTZAN, found by the fingerprints of Shazam and by ear).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +39,7 @@ from ostinato.datasets.compute import FileFrames, compute_frames
 from ostinato.datasets.corpus import Corpus, Recording, Skipped
 from ostinato.datasets.folder import audio_below, list_folder
 from ostinato.datasets.frame_cache import FrameCache
-from ostinato.datasets.load import load_corpus
+from ostinato.datasets.load import Progress, load_corpus
 from ostinato.datasets.splits import PARTS, Split, check_settings, split_corpus
 from ostinato.datasets.table import is_table, read_table
 from ostinato.errors import DataError, UsageError
@@ -62,9 +62,6 @@ MOST_SILENT = 0.5
 LEAST_VARIATION = 0.2
 """Variation over time, in deviations, below which a file is reported as constant. That of the
 999 tracks of GTZAN is 0.45 to 1.8; that of a sine less than 0.001, as an mp3 as well."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with entries done, entries in all, and the id of the one just done."""
 
 _BATCH = 256  # files whose frames are in memory at once
 _SILENCE = 0.1  # sum of squares of a frame's coefficients but the first: all bands at one level

@@ -38,7 +38,6 @@ from ostinato.datasets.splits.fold import (
     shared_artists,
     shared_recordings,
 )
-from ostinato.datasets.splits.published import fault_filtered, strict
 from ostinato.datasets.splits.segments import (
     N_SEGMENTS,
     SEGMENT_RANDOM,
@@ -64,7 +63,6 @@ __all__ = [
     "check_fold",
     "check_settings",
     "check_split",
-    "fault_filtered",
     "holdout",
     "load_split",
     "refuse_leak",
@@ -77,6 +75,5 @@ __all__ = [
     "song_folds",
     "song_holdout",
     "split_corpus",
-    "strict",
     "thinned",
 ]

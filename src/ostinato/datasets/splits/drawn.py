@@ -134,8 +134,7 @@ def listed(corpus: Corpus, parts: Collection[str]) -> list[Recording]:
     """GTZAN's tracks in these parts of ``fault-filtered``; all recordings of another corpus."""
     if missing(corpus):
         return list(corpus.recordings)
-    lists = gtzan.published_split("fault-filtered")
-    named = {i for part in parts for i in lists[part]}
+    named = {track.id for track in gtzan.tracks() if track.fault_filtered in parts}
     return [r for r in corpus.recordings if r.id in named]
 
 

@@ -28,13 +28,7 @@ SUFFIX = ".tsv"
 
 
 def save_split(split: Split, path: Path) -> None:
-    """Write a split as tab-separated text in UTF-8, whole or not at all.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written.
-    """
+    """Write a split as tab-separated text in UTF-8, whole or not at all; else WriteError."""
     text = io.StringIO()
     facts = [("name", split.name), ("artists", split.artists)]
     facts += [("repeats", str(split.repeats))] if split.repeats > 1 else []
@@ -60,8 +54,7 @@ def load_split(path: Path, corpus: Corpus) -> Split:
     UsageError
         If the file cannot be read.
     DataError
-        If it is no such table (an unknown recording or part, a recording twice in one fold): the
-        sentence names the line. If a fold leaves nothing to learn.
+        If it is no such table (the sentence names the line), or a fold leaves nothing to learn.
     LeakError
         If a recording is in two parts, or an artist who must not be.
     """
