@@ -8,8 +8,8 @@ Run from the root of the repository, with the package installed (``.[dev]``)::
 
 **Scale.** The entries are surrogates of GTZAN tracks: the frames of two tracks, their Fourier
 transforms over time given new random phases, the same ones for all coefficients [1]_, and added.
-Each is a sound of its own with the timbre, rhythm and autocorrelation of real music. (Of one track
-alone, surrogates are alike: one held note in new phases is the same note.) Every hundredth is a
+Each is a sound of its own with the timbre, rhythm and autocorrelation of real music. (Surrogates
+of one track alone are alike: one held note in new phases is the same note.) Every hundredth is a
 copy of the one before: shifted by 12.5 frames, a little noise on it. A fresh process audits each
 size, one thread; the time taken to make the surrogates is left out. Printed are seconds, peak
 memory, copies found and false pairs, and between two sizes the growth exponent: log(time ratio) /

@@ -6,7 +6,7 @@ Run from the root of the repository, with the package installed (``.[train]``)::
     python benchmarks/augment.py --rounds 101
 
 A batch of 64 windows of 144 frames goes through each augmentation at a sensible strength, as MFCC
-(40 of 128 bands, what studies learn from) and as log-mel frames (128 bands); beside it a training
+(40 of 128 bands, the default of studies) and as log-mel frames (128 bands); beside it a training
 step of the default LSTM on the same batch: forward, backward, clipping and AdamW. One thread.
 
 The cases take turns within a round, so that other work on the machine disturbs all of them alike; a

@@ -242,7 +242,7 @@ GTZAN (G. Tzanetakis and P. Cook, 2002): 1000 excerpts of 30 s, 22 050 Hz, mono,
 {n_tracks} tracks: power STFT with 2048 samples and hop 512, {n_mels} mel bands (Slaney scale and
 norm), dB, floored 80 dB below the loudest cell, {n_frames} columns, 8 bits. Column i is STFT frame
 floor((i + 0.5) * n / 387.5) of the n frames of the track, about every 77.5 ms. The images are known
-only up to scale and offset, which standardising takes away.
+only up to scale and offset, which standardising removes.
 
 The track table has a row a track and the columns id, genre, artist, title, recording (the first of
 the tracks that are exact replicas of each other), faults (known faults, in words, between "; "),
@@ -279,7 +279,7 @@ There the mean absolute error is {db_mean:.2f} dB ({db_worst:.2f} dB for the wor
 
 GTZAN was published for research without a licence text, and the recordings belong to their owners.
 This folder holds measurements (MFCC have neither phase nor fine spectrum, so the sound cannot be
-had back from them) and facts (ids, artists, titles, lists, checksums). `ostinato fetch gtzan`
+recovered from them) and facts (ids, artists, titles, lists, checksums). `ostinato fetch gtzan`
 downloads the collection itself from its present public home.
 """
 

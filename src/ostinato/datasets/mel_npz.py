@@ -34,8 +34,6 @@ from ostinato.features import (
     standardise,
 )
 
-ARRAYS = ("mel", "track_id", "genre")
-
 
 def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
     """Read a file of mel frames, and derive frames of a FeatureSpec from them.
@@ -49,18 +47,17 @@ def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
         raise UsageError(f"{path}: the file can give {held.describe()}; got {spec.describe()}.")
     if not path.is_file():
         raise UsageError(f"Expected a file of mel frames, got '{path}', which does not exist.")
-    arrays = read_arrays(path, ARRAYS)
-    images, ids, genres = arrays.values()
+    images, ids, genres = read_arrays(path, ("mel", "track_id", "genre")).values()
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != spec.n_mels:
         raise DataError(
             f"{path}: expected 'mel' of uint8 and shape (tracks, {spec.n_mels}, frames), got "
             f"{images.dtype} of shape {images.shape}."
         )
-    for name in ("track_id", "genre"):
-        if arrays[name].dtype.kind != "U" or arrays[name].shape != images.shape[:1]:
+    for name, array in (("track_id", ids), ("genre", genres)):
+        if array.dtype.kind != "U" or array.shape != images.shape[:1]:
             raise DataError(
                 f"{path}: expected '{name}' of text and shape ({len(images)},), one a track, got "
-                f"{arrays[name].dtype} of shape {arrays[name].shape}."
+                f"{array.dtype} of shape {array.shape}."
             )
     genre_of = {track.id: track.genre for track in tracks()}
     frames = []

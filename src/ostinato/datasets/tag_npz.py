@@ -27,8 +27,6 @@ from ostinato.errors import DataError, UsageError
 from ostinato.features import Frames
 from ostinato.inference.musicnn import TAGS_SPEC
 
-ARRAYS = ("X", "Y", "IDS")
-
 
 def load_tag_npz(path: Path) -> Corpus:
     """Read a file of tag sequences, or all files of a folder, sorted by id.
@@ -65,7 +63,7 @@ def load_tag_npz(path: Path) -> Corpus:
 
 def _sequences(path: Path) -> dict[str, Frames]:
     """The frames of each track of a file."""
-    likelihoods, labels, names = read_arrays(path, ARRAYS).values()
+    likelihoods, labels, names = read_arrays(path, ("X", "Y", "IDS")).values()
     n_rows, width = len(names), TAGS_SPEC.n_features
     if likelihoods.dtype != np.float32 or likelihoods.shape != (n_rows, width) or not n_rows:
         raise DataError(

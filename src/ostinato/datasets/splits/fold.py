@@ -76,11 +76,11 @@ def check_split(corpus: Corpus, split: Split) -> Split:
 
     Raises
     ------
-    LeakError, DataError
+    LeakError
         As :func:`check_fold`.
     DataError
-        If the folds are not ``repeats`` drawings of equally many folds that hold the same
-        recordings out.
+        As :func:`check_fold`; if the folds are not ``repeats`` drawings of equally many folds that
+        hold the same recordings out.
     """
     for fold in split.folds:
         check_fold(corpus, fold, artists=split.artists, leaks=split.leaks)
