@@ -317,7 +317,7 @@ def test_too_few_recordings_are_refused_before_frames_are_computed(folder: Path)
 
 def test_the_error_counts_what_it_does_not_name(folder: Path) -> None:
     put(folder, *(f"{i:02d}. Song.wav" for i in range(20)))
-    assert "11 (1), 8 more." in refused(folder)
+    assert "11 (1) and 8 more." in refused(folder)
 
 
 def test_a_collection_of_unreadable_files(folder: Path) -> None:
