@@ -144,7 +144,7 @@ class TestWhatIsGiven:
         arguments = ["classify", "-", str(library / "a" / "d.wav"), "--format", "json"]
         result = subprocess.run(
             [sys.executable, "-m", "ostinato", *arguments, "--model", str(model)],
-            env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+            env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])},
             input=(library / "b.wav").read_bytes(),
             capture_output=True,
             check=False,
@@ -155,6 +155,19 @@ class TestWhatIsGiven:
         assert piped["seconds"] == 2
         assert named["path"].endswith("d.wav")
         assert result.stderr == b""  # nobody watches
+
+    def test_standard_input_that_is_no_sound_is_named(self, model) -> None:
+        """Not its temporary file, which the user has never seen and cannot find."""
+        result = subprocess.run(
+            [sys.executable, "-m", "ostinato", "classify", "-", "--model", str(model)],
+            env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])},
+            input=b"eggs, milk, bread\n" * 500,
+            capture_output=True,
+            check=False,
+        )
+        assert result.returncode == 1
+        assert result.stderr.startswith(b"'<stdin>' cannot be used as sound: ")
+        assert b"ostinato-" not in result.stderr
 
     def test_twice_standard_input(self, call, model) -> None:
         status, _, err = call("classify", "-", "-", "--model", model)
@@ -246,7 +259,7 @@ except SystemExit:
     print(*(i["num_threads"] for i in threadpoolctl.threadpool_info() if "numpy" in i["filepath"]))
 """
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
-    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
     environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
     result = subprocess.run(
         [sys.executable, "-c", program, str(library / "b.wav"), "--model", str(model)],

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -28,6 +28,9 @@ from ostinato.storage import printable
 if TYPE_CHECKING:
     from ostinato.audio import FoundAudio
     from ostinato.inference.classifier import Verdict
+
+    Result: TypeAlias = Verdict | OstinatoError
+    Named: TypeAlias = tuple[str, Result]
 
 _STDIN = "-"
 _COLUMNS = ("path", "genre", "probability", "ranked", "abstained", "seconds")
@@ -118,16 +121,14 @@ def classify(
             DataError(f"The folder '{printable(str(folder))}' cannot be listed: {reason}.")
             for folder, reason in found.closed.items()
         ]
-        broken += _show(((name(path), result) for path, result in results), len(files), show)
+        broken += _show((name(path, result) for path, result in results), len(files), show)
     if broken:
         for error in broken:
             messages.print(str(error), soft_wrap=True, markup=False)
         raise typer.Exit(OstinatoError.exit_status)
 
 
-def _show(
-    results: Iterable[tuple[str, Verdict | OstinatoError]], n_files: int, show: Printer
-) -> list[OstinatoError]:
+def _show(results: Iterable[Named], n_files: int, show: Printer) -> list[OstinatoError]:
     """Print each verdict as it comes; return the errors."""
     broken: list[OstinatoError] = []
     started = time.perf_counter()
@@ -144,19 +145,27 @@ def _show(
 
 
 @contextmanager
-def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path], str]]]:
-    """Find the files to classify, and what to call each; piped sound becomes a temporary file."""
-    from ostinato.audio import find_audio, spool
+def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path, Result], Named]]]:
+    """Find the files to classify, and name their results; piped sound becomes a temporary file."""
+    from ostinato.audio import AudioError, find_audio, spool
 
     if paths.count(_STDIN) > 1:
         raise UsageError("Expected - once, for there is one standard input.")
     piped = spool(sys.stdin.buffer) if _STDIN in paths else None
+
+    def named(path: Path, result: Result) -> Named:
+        if path != piped:
+            return str(path), result
+        if isinstance(result, AudioError):
+            result = AudioError("<stdin>", result.reason)
+        return _STDIN, result
+
     try:
         found = find_audio([piped if piped and p == _STDIN else Path(p) for p in paths])
         if not found.paths and not found.closed:
             others = f"{found.passed_over.total()} other files"
             raise DataError(f"Expected audio files, got {others} in {', '.join(paths)}.")
-        yield found, lambda path: _STDIN if path == piped else str(path)
+        yield found, named
     finally:
         if piped is not None:
             piped.unlink(missing_ok=True)
