@@ -59,33 +59,15 @@ _BLOCK_SAMPLES = 1 << 17
 class Decoding:
     """One pass over a file: iterate for its mono blocks, then ask what the file stated.
 
-    libsndfile decodes what suits it; FFmpeg the rest, and goes on where libsndfile gives up.
-
-    Parameters
-    ----------
-    path : Path
-    name : str
-        What errors call it.
-
-    Attributes
-    ----------
-    rate_hz : int
-        Rate of the blocks, known from the first on.
-    stated_s : float or None
-        Length that the file states, if it does, in seconds; known after the last block.
-
-    Raises
-    ------
-    AudioError
-        While iterating: no such file, no sound, damaged, no sample at all, a rate that is none or
-        that changes, or no progress for 8 s.
+    libsndfile decodes what suits it; FFmpeg the rest, and goes on where libsndfile gives up. An
+    AudioError, which calls the file ``name``, is raised while iterating.
     """
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self.name = name
-        self.rate_hz = 0
-        self.stated_s: float | None = None
+        self.rate_hz = 0  # known from the first block on
+        self.stated_s: float | None = None  # known after the last block
 
     def __iter__(self) -> Iterator[Waveform]:
         refusal = None
@@ -151,17 +133,6 @@ class Decoding:
 
 def is_for_soundfile(path: Path, name: str) -> bool:
     """Tell by the first bytes of a regular file whether libsndfile should try it first."""
-    head = _first_bytes(path, name)
-    # soundfile takes any file named .raw for headerless, whatever is in it.
-    if not head.startswith(SOUNDFILE_MAGIC) or path.suffix.lower() == ".raw":
-        return False
-    # MP3 in WAV: libsndfile may end it too early, and its decoder writes to stderr on opening it.
-    form = head.find(b"fmt ")
-    return form < 0 or head[form + 8 : form + 10] not in _MPEG_TAGS
-
-
-def _first_bytes(path: Path, name: str) -> bytes:
-    """Read the first bytes of a regular file that is not empty."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer for ever
@@ -174,7 +145,12 @@ def _first_bytes(path: Path, name: str) -> bytes:
         raise AudioError(name, f"it cannot be opened ({why})") from error
     if not head:
         raise AudioError(name, "it is empty (0 bytes)")
-    return head
+    # soundfile takes any file named .raw for headerless, whatever is in it.
+    if not head.startswith(SOUNDFILE_MAGIC) or path.suffix.lower() == ".raw":
+        return False
+    # MP3 in WAV: libsndfile may end it too early, and its decoder writes to stderr on opening it.
+    form = head.find(b"fmt ")
+    return form < 0 or head[form + 8 : form + 10] not in _MPEG_TAGS
 
 
 def open_soundfile(path: Path) -> soundfile.SoundFile:
@@ -184,7 +160,7 @@ def open_soundfile(path: Path) -> soundfile.SoundFile:
 
 
 def block_length(n_channels: int) -> int:
-    """Samples of each channel that are read at once."""
+    """Number of samples of each channel to read at once."""
     return max(1, _BLOCK_SAMPLES // n_channels)
 
 
@@ -195,7 +171,7 @@ def libsndfile_says(error: soundfile.LibsndfileError) -> str:
 
 @contextmanager
 def refused_before(refusal: str | None) -> Iterator[None]:
-    """Within the context, an error of FFmpeg's also says why libsndfile had refused, if it had."""
+    """Add to an error of FFmpeg's, within the context, why libsndfile refused, if it did."""
     try:
         yield
     except AudioError as error:
@@ -217,7 +193,7 @@ def stated_by_log(log: str, present_s: float) -> float | None:
 
 @contextmanager
 def open_container(path: Path, name: str) -> Iterator[InputContainer]:
-    """Open a file with FFmpeg; within the context, whatever it refuses is an AudioError."""
+    """Open a file with FFmpeg; within the context, its errors are AudioErrors."""
     import av  # 0.1 s that a folder of WAV or FLAC need not spend
 
     with (
@@ -237,7 +213,7 @@ def open_container(path: Path, name: str) -> Iterator[InputContainer]:
 
 @contextmanager
 def ffmpeg_errors(name: str) -> Iterator[None]:
-    """Turn what FFmpeg raises within the context into an AudioError."""
+    """Turn an error of FFmpeg's within the context into an AudioError."""
     import av
 
     try:
@@ -267,10 +243,7 @@ def main_stream(container: InputContainer, name: str) -> av.AudioStream:
 def decoded_packets(
     container: InputContainer, stream: av.AudioStream, name: str
 ) -> Iterator[tuple[list[AudioFrame], str]]:
-    """Decode packet by packet from where the container stands.
-
-    Yields the frames of a packet, and what the decoder had against it ("" if nothing).
-    """
+    """Decode from the container's position; give each packet's frames, and its error or ""."""
     import av
 
     decoded_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""A sound too long to hold: any stretch of it by seeking, or all of it block by block.
+"""Read a long sound in parts: any stretch of it by seeking, or all of it block by block.
 
 The formats, decoders and scaling are those of :func:`ostinato.audio.load.load_audio`, but memory
 does not grow with the length of the sound::
@@ -32,13 +32,11 @@ from ostinato.audio.decode import Decoding
 from ostinato.audio.load import SAMPLE_RATE, Extremes
 from ostinato.audio.piped import spool, stream_name
 from ostinato.audio.samples import (
-    HIGHEST_RATE_HZ,
-    LOWEST_RATE_HZ,
     MIN_READABLE,
-    RATES,
     AudioError,
     Waveform,
     check_complete,
+    check_target_rate,
 )
 from ostinato.audio.seek import ContainerSeeker, open_seeker
 from ostinato.errors import UsageError
@@ -52,13 +50,8 @@ def open_audio(
 ) -> AudioFile:
     """Open a sound of any format, rate, width, number of channels and length.
 
-    Parameters
-    ----------
-    source : str, path or binary stream
-        A file; or a stream such as ``sys.stdin.buffer``, which is copied to a temporary file to its
-        end, since most formats are not read in order. The copy is deleted when the sound is closed.
-    sample_rate_hz : int
-        Rate of what is read from it, in Hz.
+    A stream such as ``sys.stdin.buffer`` is copied to its end into a temporary file, since most
+    formats are not read in order; the copy is deleted when the sound is closed.
 
     Raises
     ------
@@ -68,11 +61,10 @@ def open_audio(
     UsageError
         If ``sample_rate_hz`` is not a rate.
     """
-    if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
-        raise UsageError(f"The sound's sample rate: expected {RATES}, got {sample_rate_hz}.")
+    check_target_rate("The sound's sample rate", sample_rate_hz)
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
-        return AudioFile(Path(name), name, sample_rate_hz=sample_rate_hz)
+        return AudioFile(Path(name), name, sample_rate_hz=sample_rate_hz, is_copy=False)
     copy = spool(source)
     try:
         return AudioFile(copy, stream_name(source), sample_rate_hz=sample_rate_hz, is_copy=True)
@@ -84,20 +76,11 @@ def open_audio(
 class AudioFile:
     """An open sound; use it in a ``with`` statement, or close it. Made by :func:`open_audio`.
 
-    Attributes
-    ----------
-    name : str
-        The file, or the name of the stream (``"<stdin>"``).
-    seconds : float or None
-        Length that the file states; where it does not (raw AAC, MP3 without a length header), that
-        of its packets counted; None where neither is known. It may be a lie.
-    sample_rate_hz : int
-        Rate of what is read from it, in Hz.
+    ``seconds`` is the length that the file states, which may be a lie; where it states none (raw
+    AAC, MP3 without a length header), that of its packets counted; None where neither is known.
     """
 
-    def __init__(
-        self, path: Path, name: str, *, sample_rate_hz: int = SAMPLE_RATE, is_copy: bool = False
-    ) -> None:
+    def __init__(self, path: Path, name: str, *, sample_rate_hz: int, is_copy: bool) -> None:
         self.name = name
         self.sample_rate_hz = sample_rate_hz
         self._path = path
@@ -121,30 +104,19 @@ class AudioFile:
             self._forget()
 
     def excerpt(self, start_s: float, seconds: float) -> Waveform:
-        """Read a stretch, by seeking to it.
+        """Read a stretch [shape=(n_samples,)] by seeking to it.
 
-        In a sound file with damaged places, where samples are missing, times are those that the
-        file tells, and not counted through what can be read.
-
-        Parameters
-        ----------
-        start_s, seconds : float
-            Where it starts, and how long it is, in seconds.
-
-        Returns
-        -------
-        float32 array [shape=(n_samples,)]
-            Mono; shorter where the sound ends, empty where it ended before. It may be silent.
+        It is shorter where the sound ends, empty behind the end, and may be silent. In a damaged
+        file, where samples are missing, times are those that the file tells, and not counted
+        through what can be read.
 
         Raises
         ------
         AudioError
             If the file cannot be decoded there; if nothing is there although by its stated length
-            the sound goes on (it is cut short, or the length is a lie); if samples are NaN or
-            infinite.
+            the sound goes on; if samples are NaN or infinite.
         UsageError
-            If ``start_s`` is negative, ``seconds`` not positive, or one of them no number; if the
-            sound is closed.
+            If ``start_s`` is negative, ``seconds`` not positive, or the sound is closed.
         """
         if self._is_closed:
             raise UsageError(f"An excerpt of '{self.name}': expected an open sound, it is closed.")
@@ -167,24 +139,9 @@ class AudioFile:
         return part
 
     def blocks(self, seconds: float) -> Iterator[Waveform]:
-        """Read the whole sound in order, independently of excerpts.
+        """Read the whole sound in order, independently of excerpts; the last block may be shorter.
 
-        Parameters
-        ----------
-        seconds : float
-            Length of a block, in seconds; the last one may be shorter.
-
-        Yields
-        ------
-        float32 array [shape=(n_samples,)]
-            Mono.
-
-        Raises
-        ------
-        AudioError
-            What ``load_audio`` refuses, at the latest before the last block.
-        UsageError
-            If ``seconds`` is not positive, or no number.
+        What ``load_audio`` refuses is an AudioError, at the latest before the last block.
         """
         n_samples = round(seconds * self.sample_rate_hz) if math.isfinite(seconds) else 0
         if n_samples < 1:
@@ -192,7 +149,7 @@ class AudioFile:
         return _cut_into(_resampled(self._path, self.name, self.sample_rate_hz), n_samples)
 
     def _read(self, begin: int, n_samples: int) -> Waveform:
-        """Read samples of the target's rate; on the grid on which a whole file is resampled."""
+        """Read samples at the target's rate, on the grid on which a whole file is resampled."""
         rate_hz, target_hz = self._seeker.rate_hz, self.sample_rate_hz
         if rate_hz == target_hz:
             part, at = self._seeker.read(begin, n_samples)
@@ -215,7 +172,7 @@ class AudioFile:
 
 def _finite(name: str, mono: Waveform) -> Waveform:
     if mono.size:
-        Extremes(name).hear(mono)
+        Extremes(name).add(mono)
     return mono
 
 
@@ -225,8 +182,8 @@ def _resampled(path: Path, name: str, target_hz: int) -> Iterator[Waveform]:
     extremes = Extremes(name)
     resampler: soxr.ResampleStream | None = None
     held: Waveform | None = None
-    for part in _gathered(decoding):
-        extremes.hear(part)
+    for part in _gathered(decoding, _RESAMPLED_AT_ONCE):
+        extremes.add(part)
         if held is None and decoding.rate_hz != target_hz:
             resampler = soxr.ResampleStream(decoding.rate_hz, target_hz, 1, quality="HQ")
         if held is not None:
@@ -239,32 +196,27 @@ def _resampled(path: Path, name: str, target_hz: int) -> Iterator[Waveform]:
         yield resampler.resample_chunk(held, last=True) if resampler else held
 
 
-def _gathered(blocks: Iterable[Waveform]) -> Iterator[Waveform]:
-    """Put blocks together until they are worth a call of the resampler."""
-    waiting: list[Waveform] = []
-    n_waiting = 0
-    for block in blocks:
-        waiting.append(block)
-        n_waiting += block.size
-        if n_waiting >= _RESAMPLED_AT_ONCE:
-            yield np.concatenate(waiting)
-            waiting, n_waiting = [], 0
-    if waiting:
-        yield np.concatenate(waiting)
-
-
-def _cut_into(parts: Iterator[Waveform], n_samples: int) -> Iterator[Waveform]:
-    """Cut parts of any length into blocks of one length, the last one shorter."""
+def _gathered(parts: Iterable[Waveform], n_least: int) -> Iterator[Waveform]:
+    """Put parts together until they have ``n_least`` samples or more; the last ones may not."""
     waiting: list[Waveform] = []
     n_waiting = 0
     for part in parts:
         waiting.append(part)
         n_waiting += part.size
-        if n_waiting < n_samples:
-            continue
-        joined = np.concatenate(waiting)
-        n_whole = n_waiting // n_samples * n_samples
-        yield from np.split(joined[:n_whole], n_whole // n_samples)
-        waiting, n_waiting = [joined[n_whole:]], n_waiting - n_whole
+        if n_waiting >= n_least:
+            yield np.concatenate(waiting)
+            waiting, n_waiting = [], 0
     if n_waiting:
         yield np.concatenate(waiting)
+
+
+def _cut_into(parts: Iterator[Waveform], n_samples: int) -> Iterator[Waveform]:
+    """Cut parts of any length into blocks of one length, the last one shorter."""
+    rest = np.zeros(0, np.float32)
+    for part in _gathered(parts, n_samples):
+        joined = np.concatenate([rest, part])
+        n_whole = joined.size // n_samples * n_samples
+        yield from np.split(joined[:n_whole], n_whole // n_samples) if n_whole else ()
+        rest = joined[n_whole:]
+    if rest.size:
+        yield rest

@@ -19,15 +19,9 @@ AUDIO_SUFFIXES: frozenset[str] = frozenset(
 class FoundAudio:
     """Audio files, and what was passed over on the way to them.
 
-    Attributes
-    ----------
-    paths : list of Path
-        Files as they were given; those of a folder sorted by name, before those of its
-        subfolders.
-    passed_over : Counter of str
-        How many other files there are, by suffix (lower case, with the dot; ``""`` for none).
-    closed : dict of Path to str
-        Folders that cannot be listed, each with the reason.
+    ``paths`` are in the order given; those of a folder sorted by name, before those of its
+    subfolders. ``passed_over`` counts other files by suffix (lower case, with the dot; ``""`` for
+    none); ``closed`` gives the reason of each folder that cannot be listed.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -39,16 +33,8 @@ def find_audio(paths: Path | Sequence[Path]) -> FoundAudio:
     """Find the audio files in folders, at any depth.
 
     Links are followed, but no folder is entered twice. Hidden files and folders, ``__MACOSX`` and
-    files with a suffix that is not in :data:`AUDIO_SUFFIXES` are passed over.
-
-    Parameters
-    ----------
-    paths : Path or sequence of Path
-        Folders and files. A file is taken as it is, whatever its name and whether it exists.
-
-    Returns
-    -------
-    FoundAudio
+    files with a suffix that is not in :data:`AUDIO_SUFFIXES` are passed over. A path that is no
+    folder is taken as it is, whatever its name and whether it exists.
     """
     found = FoundAudio()
     for path in [paths] if isinstance(paths, Path) else paths:

@@ -36,29 +36,15 @@ from numpy.typing import ArrayLike
 from ostinato.audio.decode import Decoding
 from ostinato.audio.samples import (
     FULL_SCALE,
-    HIGHEST_RATE_HZ,
-    LOWEST_RATE_HZ,
-    MIN_READABLE,
-    RATES,
     AudioError,
     SilentAudioError,
     Waveform,
     as_float,
     check_complete,
     check_rate,
+    check_target_rate,
     downmix,
 )
-from ostinato.errors import UsageError
-
-__all__ = [
-    "MIN_READABLE",
-    "MIN_SECONDS",
-    "SAMPLE_RATE",
-    "AudioError",
-    "Waveform",
-    "load_audio",
-    "waveform_from_array",
-]
 
 SAMPLE_RATE = 22_050
 """Samples a second of every waveform, unless another rate is asked for."""
@@ -70,16 +56,7 @@ MIN_SECONDS = 0.5
 def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RATE) -> Waveform:
     """Read a sound file of any format, rate, width and number of channels.
 
-    Parameters
-    ----------
-    path : str or path
-    sample_rate_hz : int
-        Rate of the waveform, in Hz.
-
-    Returns
-    -------
-    float32 array [shape=(n_samples,)]
-        Mono, contiguous, full scale 1.0.
+    The waveform [shape=(n_samples,)] is contiguous, at the rate asked for.
 
     Raises
     ------
@@ -90,7 +67,7 @@ def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RAT
     UsageError
         If ``sample_rate_hz`` is not a rate.
     """
-    _check_target_rate(sample_rate_hz)
+    check_target_rate("The waveform's sample rate", sample_rate_hz)
     mono, rate_hz = decode_audio(path)
     return _finish(os.fspath(path), mono, rate_hz=rate_hz, target_hz=sample_rate_hz)
 
@@ -113,20 +90,13 @@ def waveform_from_array(
 ) -> Waveform:
     """Turn samples in memory into a waveform, as :func:`load_audio` does with a file.
 
+    The waveform [shape=(n_samples,)] is contiguous, and never the array that was passed in.
+
     Parameters
     ----------
     samples : array [shape=(n_samples,) or (n_samples, n_channels)]
         Floats (full scale 1.0), or integers of 8, 16 or 32 bits, which are scaled by their range
         (unsigned 8 bits have their zero at 128, as in WAV).
-    sample_rate_hz : int
-        Their rate, in Hz.
-    target_sample_rate_hz : int
-        Rate of the waveform, in Hz.
-
-    Returns
-    -------
-    float32 array [shape=(n_samples,)]
-        Mono, contiguous, full scale 1.0; never the array that was passed in.
 
     Raises
     ------
@@ -136,7 +106,7 @@ def waveform_from_array(
     UsageError
         If ``target_sample_rate_hz`` is not a rate.
     """
-    _check_target_rate(target_sample_rate_hz)
+    check_target_rate("The waveform's sample rate", target_sample_rate_hz)
     name = "<array>"
     array = np.asarray(samples)
     if array.ndim not in (1, 2) or 0 in array.shape:
@@ -154,16 +124,11 @@ def waveform_from_array(
     return _finish(name, mono, rate_hz=sample_rate_hz, target_hz=target_sample_rate_hz)
 
 
-def _check_target_rate(rate_hz: int) -> None:
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise UsageError(f"The waveform's sample rate: expected {RATES}, got {rate_hz}.")
-
-
 def _finish(name: str, mono: Waveform, *, rate_hz: int, target_hz: int) -> Waveform:
     """Check that mono samples are sound, and resample them."""
     check_rate(name, rate_hz)
     extremes = Extremes(name)
-    extremes.hear(mono)
+    extremes.add(mono)
     extremes.check_sound(rate_hz)  # before resampling, which would put a ripple at both ends
     if rate_hz != target_hz:
         mono = soxr.resample(mono, rate_hz, target_hz, quality="HQ")
@@ -171,22 +136,15 @@ def _finish(name: str, mono: Waveform, *, rate_hz: int, target_hz: int) -> Wavef
 
 
 class Extremes:
-    """What must be known of all samples to tell that they are a sound, heard block by block.
-
-    Raises
-    ------
-    AudioError
-        In :meth:`hear`, if samples are NaN or infinite; in :meth:`check_sound`, if they last less
-        than 0.5 s or are all the same.
-    """
+    """Checks block by block that samples are a sound: long enough, finite, not all the same."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._low, self._high = np.inf, -np.inf
         self.n_samples = 0
 
-    def hear(self, mono: Waveform) -> None:
-        """Take note of the next samples, at least one."""
+    def add(self, mono: Waveform) -> None:
+        """Take note of the next samples, at least one; refuse NaN and infinite ones."""
         low, high = mono.min(), mono.max()  # both are NaN if any sample is
         if not (np.isfinite(low) and np.isfinite(high)):
             raise AudioError(self._name, "it holds samples that are NaN or infinite")
@@ -194,7 +152,7 @@ class Extremes:
         self.n_samples += mono.size
 
     def check_sound(self, rate_hz: int) -> None:
-        """Refuse what was heard if it is no sound."""
+        """Refuse all that was added if it is too short or silent."""
         if self.n_samples < MIN_SECONDS * rate_hz:
             seconds = self.n_samples / rate_hz
             reason = f"it lasts {seconds:.3g} s, at least {MIN_SECONDS} s are needed"

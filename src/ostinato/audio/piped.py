@@ -18,10 +18,6 @@ _COPIED_AT_ONCE = 1 << 20  # bytes
 def spool(stream: BinaryIO) -> Path:
     """Copy a stream to its end into a temporary file, which the caller deletes.
 
-    Parameters
-    ----------
-    stream : binary stream
-
     Raises
     ------
     AudioError
@@ -37,11 +33,11 @@ def spool(stream: BinaryIO) -> Path:
                     most = f"{MOST_SPOOLED_BYTES >> 30} GiB"
                     raise AudioError(name, f"it gave more than {most}: does it ever end")
                 file.write(data)
-    except OSError as error:
+    except BaseException as error:
         path.unlink(missing_ok=True)
-        raise AudioError(name, f"it cannot be copied to a file ({error.strerror})") from error
-    except BaseException:
-        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            why = f"it cannot be copied to a file ({error.strerror})"
+            raise AudioError(name, why) from error
         raise
     return path
 

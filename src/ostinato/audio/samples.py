@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import OstinatoError
+from ostinato.errors import OstinatoError, UsageError
 from ostinato.storage import printable
 
 MIN_READABLE = 0.9
@@ -30,12 +30,8 @@ RATES = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"
 class AudioError(OstinatoError):
     """A sound cannot be used; the message says which, and why, in one sentence.
 
-    Attributes
-    ----------
-    path : str
-        The file, or ``"<array>"``, ``"<stdin>"`` and the like.
-    reason : str
-        Why, as a clause without a full stop.
+    ``path`` is the file, or ``"<array>"``, ``"<stdin>"`` and the like; ``reason`` is a clause
+    without a full stop.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -58,6 +54,12 @@ def check_rate(name: str, rate_hz: int) -> None:
         raise AudioError(name, f"expected a sample rate of {RATES}, got {rate_hz}")
 
 
+def check_target_rate(what: str, rate_hz: int) -> None:
+    """Refuse a call that asks for a rate that no sound has."""
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise UsageError(f"{what}: expected {RATES}, got {rate_hz}.")
+
+
 def check_complete(name: str, *, read_s: float, stated_s: float | None) -> None:
     """Refuse a file of which less than 90 % of its stated length could be read."""
     if stated_s is not None and read_s < MIN_READABLE * stated_s:
@@ -71,10 +73,7 @@ FULL_SCALE = {"u1": 2.0**7, "i1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
 
 
 def as_float(samples: NDArray[np.generic]) -> Waveform:
-    """Scale samples of any type to float32 with full scale 1.0 [same shape].
-
-    The only scaling that sound gets, whether it comes from a file, an array or a stream.
-    """
+    """Scale samples of any type to float32 with full scale 1.0: all the scaling that sound gets."""
     scaled = samples.astype(np.float32, copy=False)
     if samples.dtype.kind == "f":
         return scaled

@@ -37,13 +37,7 @@ from ostinato.audio.decode import (
     stated_by_log,
     stated_seconds,
 )
-from ostinato.audio.samples import (
-    AudioError,
-    Waveform,
-    check_complete,
-    check_rate,
-    downmix,
-)
+from ostinato.audio.samples import AudioError, Waveform, check_complete, check_rate, downmix
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -58,13 +52,7 @@ _N_FIRST = 16  # frames by which time and place are compared
 
 
 def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker:
-    """Open a file with libsndfile or FFmpeg, whichever suits its first bytes.
-
-    Raises
-    ------
-    AudioError
-        If it is no sound, or by its header cut short.
-    """
+    """Open a file with libsndfile or FFmpeg, whichever suits its first bytes."""
     if not is_for_soundfile(path, name):
         return ContainerSeeker(path, name)
     refusal = None
@@ -80,14 +68,9 @@ def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker:
 
 
 class SoundfileSeeker:
-    """Stretches of a file that libsndfile reads.
+    """Reads stretches of a file with libsndfile.
 
-    Raises
-    ------
-    soundfile.LibsndfileError
-        If libsndfile refuses it, here or in :meth:`read`: FFmpeg may know better.
-    AudioError
-        If it is cut short, or its rate is none.
+    What libsndfile refuses, here or in :meth:`read`, is a LibsndfileError: FFmpeg may know better.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -114,8 +97,8 @@ class SoundfileSeeker:
         self._file.seek(first)
         blocks = [np.zeros(0, np.float32)]
         while n_samples > 0:
-            wanted = min(n_samples, block_length(self._file.channels))
-            part = self._file.read(wanted, dtype="float32", always_2d=True)
+            n_now = min(n_samples, block_length(self._file.channels))
+            part = self._file.read(n_now, dtype="float32", always_2d=True)
             if not len(part):
                 break
             blocks.append(downmix(part))
@@ -128,13 +111,7 @@ class SoundfileSeeker:
 
 
 class ContainerSeeker:
-    """Stretches of a file that FFmpeg reads.
-
-    Raises
-    ------
-    AudioError
-        If FFmpeg refuses it, here or in :meth:`read`.
-    """
+    """Reads stretches of a file with FFmpeg."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
@@ -193,13 +170,13 @@ class ContainerSeeker:
         self.rate_hz = frames[0].sample_rate
         check_rate(self._name, self.rate_hz)
         self._packet_samples = max(frame.samples for frame in frames)
-        self._counts_packets = self._states_every_packet()
+        self._counts_packets = self._lists_every_packet()
         counts = np.cumsum([0] + [frame.samples for frame in frames[:-1]])
         clocks = [self._clock(frame) for frame in frames]
         differences = [c - n for c, n in zip(clocks, counts, strict=True) if c is not None]
         self._origin = statistics.median(differences) if differences else 0.0
 
-    def _states_every_packet(self) -> bool:
+    def _lists_every_packet(self) -> bool:
         """Tell whether this is MPEG-4 with one index for all of it."""
         duration, time_base = self._stream.duration, self._stream.time_base
         if "mp4" not in self._container.format.name or not duration or not time_base:
@@ -226,7 +203,7 @@ class ContainerSeeker:
         return float(frame.pts * frame.time_base * self.rate_hz)
 
     def _seek(self, first: int) -> bool:
-        """Go to a packet 1 s before a sample; False where that cannot be done."""
+        """Go to a packet 1 s before a sample; False where that is not possible."""
         import av
 
         if not self._is_open:  # it could not be opened a second time
@@ -250,7 +227,7 @@ class ContainerSeeker:
     ) -> tuple[Waveform, int | None]:
         """Decode from here until behind a stretch: its samples, and where they start, if known.
 
-        In constant memory: what is surely before the stretch is dropped.
+        What is surely before the stretch is dropped, so that memory is constant.
         """
         slack = int(_SLACK_S * self.rate_hz)
         most = n_samples + 2 * self.rate_hz  # where the clock stands still

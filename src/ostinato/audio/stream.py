@@ -17,7 +17,7 @@ Silence is not an error here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -25,38 +25,20 @@ from typing import BinaryIO, Final
 import numpy as np
 import soxr
 
-from ostinato.audio.load import SAMPLE_RATE, AudioError, Waveform
+from ostinato.audio.load import SAMPLE_RATE
 from ostinato.audio.piped import stream_name
-from ostinato.audio.samples import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, RATES
+from ostinato.audio.samples import AudioError, Waveform, check_target_rate
 from ostinato.audio.wav_stream import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
 from ostinato.errors import UsageError, require
 
-__all__ = ["ENCODINGS", "RECENT_S", "AudioStream", "RawFormat", "Recent"]
-
-ENCODINGS: Final = ("s16le", "f32le")
-"""Samples that a stream without a header may hold, as FFmpeg names them."""
-
-RECENT_S: Final = 30.0
-"""Length of what :class:`Recent` keeps, in seconds: an excerpt."""
+_ENCODINGS: Final = {"s16le": "<i2", "f32le": "<f4"}  # FFmpeg's names, and NumPy's
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawFormat:
-    """What a stream of bare samples holds, channels interleaved.
+    """What a stream of bare samples holds, its 1 to 64 channels interleaved.
 
-    Attributes
-    ----------
-    encoding : str
-        ``"s16le"`` (16-bit integers) or ``"f32le"`` (32-bit floats), least byte first.
-    rate_hz : int
-        Samples a second of each channel.
-    n_channels : int
-        1 to 64.
-
-    Raises
-    ------
-    UsageError
-        If one of them is not possible.
+    Samples are 16-bit integers (``"s16le"``) or 32-bit floats (``"f32le"``), least byte first.
     """
 
     encoding: str = "s16le"
@@ -64,11 +46,10 @@ class RawFormat:
     n_channels: int = 2
 
     def __post_init__(self) -> None:
-        if self.encoding not in ENCODINGS:
-            known = " or ".join(ENCODINGS)
+        if self.encoding not in _ENCODINGS:
+            known = " or ".join(_ENCODINGS)
             raise UsageError(f"Encoding of live sound: expected {known}, got '{self.encoding}'.")
-        if not LOWEST_RATE_HZ <= self.rate_hz <= HIGHEST_RATE_HZ:
-            raise UsageError(f"Rate of live sound: expected {RATES}, got {self.rate_hz}.")
+        check_target_rate("Rate of live sound", self.rate_hz)
         if not 1 <= self.n_channels <= MOST_CHANNELS:
             most = f"1 to {MOST_CHANNELS}"
             raise UsageError(f"Channels of live sound: expected {most}, got {self.n_channels}.")
@@ -77,18 +58,9 @@ class RawFormat:
 class AudioStream:
     """Sound as it arrives; use it in a ``with`` statement, or close it.
 
-    Made by :meth:`from_stream` or :meth:`microphone`.
-
-    Attributes
-    ----------
-    name : str
-        What errors call it: ``"<stdin>"``, ``"<microphone>"``.
-    rate_hz : int
-        Rate of the samples that arrive, in Hz.
-    sample_rate_hz : int
-        Rate of the chunks, in Hz.
-    interrupted : bool
-        Whether Ctrl-C ended it.
+    Made by :meth:`from_stream` or :meth:`microphone`. Errors call it ``name``; ``rate_hz`` is the
+    rate of the samples that arrive, ``sample_rate_hz`` that of the chunks; ``interrupted`` tells
+    whether Ctrl-C ended it.
     """
 
     def __init__(
@@ -97,37 +69,25 @@ class AudioStream:
         parts: Iterator[Waveform],
         *,
         rate_hz: int,
-        sample_rate_hz: int = SAMPLE_RATE,
-        close: Callable[[], None] | None = None,
+        sample_rate_hz: int,
+        opened: ExitStack | None = None,
     ) -> None:
-        if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
-            raise UsageError(f"The chunks' sample rate: expected {RATES}, got {sample_rate_hz}.")
+        check_target_rate("The chunks' sample rate", sample_rate_hz)
         self.name = name
         self.rate_hz = rate_hz
         self.sample_rate_hz = sample_rate_hz
         self.interrupted = False
         self._parts = parts
-        self._close = close
+        self._opened = opened or ExitStack()
 
     @classmethod
     def from_stream(
-        cls,
-        stream: BinaryIO,
-        raw: RawFormat | None = None,
-        *,
-        sample_rate_hz: int = SAMPLE_RATE,
+        cls, stream: BinaryIO, raw: RawFormat | None = None, *, sample_rate_hz: int = SAMPLE_RATE
     ) -> AudioStream:
-        """Open a byte stream; its header is read at once.
+        """Open a byte stream such as ``sys.stdin.buffer``, which stays open at the end.
 
-        Parameters
-        ----------
-        stream : binary stream
-            Such as ``sys.stdin.buffer``. It is not closed.
-        raw : RawFormat, optional
-            What it holds, if bare samples; a WAV otherwise. Sizes that a WAV states are believed
-            where they are not 0 and below 0x7F000000: those stand for "not known yet".
-        sample_rate_hz : int
-            Rate of the chunks, in Hz.
+        Without ``raw`` it is a WAV, whose header is read at once. Sizes in it are believed if they
+        are above 0 and below 0x7F000000: others mean "not known yet".
 
         Raises
         ------
@@ -141,8 +101,7 @@ class AudioStream:
         if raw is None:
             pcm = wav_header(read, name)
         else:
-            dtype = {"s16le": "<i2", "f32le": "<f4"}[raw.encoding]
-            pcm = PcmFormat(dtype, raw.rate_hz, raw.n_channels)
+            pcm = PcmFormat(_ENCODINGS[raw.encoding], raw.rate_hz, raw.n_channels)
         parts = arriving(read, pcm)
         return cls(name, parts, rate_hz=pcm.rate_hz, sample_rate_hz=sample_rate_hz)
 
@@ -152,13 +111,7 @@ class AudioStream:
     ) -> AudioStream:
         """Open a microphone, with the package sounddevice (extra ``live``).
 
-        Parameters
-        ----------
-        device : int or str, optional
-            Its number or part of its name, as ``python -m sounddevice`` lists them; the default one
-            otherwise.
-        sample_rate_hz : int
-            Rate of the chunks, in Hz.
+        ``device`` is its number or part of its name, as ``python -m sounddevice`` lists them.
 
         Raises
         ------
@@ -191,13 +144,7 @@ class AudioStream:
                     raise AudioError(name, f"it gives no more sound ({error})") from error
                 yield samples[:, 0].copy()
 
-        return cls(
-            name,
-            parts(),
-            rate_hz=rate_hz,
-            sample_rate_hz=sample_rate_hz,
-            close=opened.close,
-        )
+        return cls(name, parts(), rate_hz=rate_hz, sample_rate_hz=sample_rate_hz, opened=opened)
 
     def __enter__(self) -> AudioStream:
         return self
@@ -207,20 +154,13 @@ class AudioStream:
 
     def close(self) -> None:
         """Close the microphone; a stream stays open."""
-        if self._close is not None:
-            self._close()
-            self._close = None
+        self._opened.close()
 
     def chunks(self) -> Iterator[Waveform]:
-        """Yield sound as it arrives, to the end of the stream or to Ctrl-C.
+        """Yield sound as it arrives, about 0.1 s at a time, never empty [shape=(n_samples,)].
 
         Ctrl-C while it waits for sound ends it as the end of a stream does, so that a last verdict
         can be given, and sets ``interrupted``.
-
-        Yields
-        ------
-        float32 array [shape=(n_samples,)]
-            Mono, about 0.1 s, never empty.
 
         Raises
         ------
@@ -255,22 +195,9 @@ class AudioStream:
 
 
 class Recent:
-    """The last seconds of a live sound.
+    """The last seconds of a live sound, by default an excerpt's 30 s."""
 
-    Parameters
-    ----------
-    seconds : float
-        Length of what is kept.
-    sample_rate_hz : int
-        Rate of the chunks, in Hz.
-
-    Attributes
-    ----------
-    heard_s : float
-        Length of all that was added, in seconds.
-    """
-
-    def __init__(self, seconds: float = RECENT_S, *, sample_rate_hz: int = SAMPLE_RATE) -> None:
+    def __init__(self, seconds: float = 30.0, *, sample_rate_hz: int = SAMPLE_RATE) -> None:
         n_samples = round(seconds * sample_rate_hz) if 0 < seconds < float("inf") else 0
         if n_samples < 1:
             raise UsageError(f"Seconds of sound to be kept: expected more than 0, got {seconds}.")

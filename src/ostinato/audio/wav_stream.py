@@ -22,7 +22,7 @@ from ostinato.audio.samples import (
 MOST_CHANNELS = 64
 
 READ_S = 0.1
-"""Seconds of sound that are asked for at once, at most."""
+"""Seconds of sound to read at once, at most."""
 
 _MOST_HEADER_BYTES = 1 << 20
 _BYTES_24 = 3
@@ -58,7 +58,7 @@ _Read = Callable[[int], bytes]
 
 
 def reader(stream: BinaryIO, name: str) -> _Read:
-    """Read at most so many bytes of what has arrived, waiting for the first; b"" at the end."""
+    """Make a function that reads the bytes that have arrived, waiting for one; b"" at the end."""
     # read() of a buffered stream would wait for all that it was asked for.
     read_some = getattr(stream, "read1", stream.read)
 
@@ -91,7 +91,7 @@ def arriving(read: _Read, samples: PcmFormat) -> Iterator[Waveform]:
 
 
 def _exactly(read: _Read, n_bytes: int) -> bytes:
-    """Read so many bytes, fewer only at the end."""
+    """Read this number of bytes, fewer only at the end."""
     data = b""
     while len(data) < n_bytes and (more := read(n_bytes - len(data))):
         data += more
