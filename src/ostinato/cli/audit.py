@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import check_format, output, progress
+from ostinato.cli.console import Cache, Format, Jobs, output, progress
 
 
 def audit(
@@ -21,23 +21,14 @@ def audit(
         ),
     ],
     split: Annotated[
-        str | None,
-        typer.Option(help="Report which pairs leak across this split of the collection."),
+        str | None, typer.Option(help="Report which pairs leak across this split.")
     ] = None,
-    format_: Annotated[
-        str, typer.Option("--format", help="table for people, json for programs.")
-    ] = "table",
+    format_: Format = "table",
     threshold: Annotated[
-        float | None,
-        typer.Option(help="Least similarity of the pairs shown, at most 1. By default 0.5."),
+        float | None, typer.Option(help="Least similarity of pairs, at most 1. By default 0.5.")
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for the frames of audio files between calls.")
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(help="Processes. By default one per core.", min=1),
-    ] = None,
+    cache: Cache = None,
+    jobs: Jobs = None,
 ) -> None:
     """Find duplicate recordings by their sound, and files without music.
 
@@ -56,7 +47,6 @@ def audit(
     from ostinato.datasets.gtzan import load_gtzan
     from ostinato.datasets.splits import split_corpus
 
-    check_format(format_)
     least = NEAR if threshold is None else threshold
     with progress("files") as step:
         if data == "gtzan":

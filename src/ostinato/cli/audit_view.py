@@ -17,13 +17,7 @@ _WIDEST_ID, _NARROWEST_NAME, _GAP = 24, 10, 3  # columns, in a terminal too narr
 
 
 def print_audit(result: AuditResult, console: Console) -> None:
-    """Print pairs, files with the wrong content, and a summary.
-
-    Parameters
-    ----------
-    result : AuditResult
-    console : rich.console.Console
-    """
+    """Print pairs, files with the wrong content, and a summary."""
     if result.pairs:
         console.print(_pairs(result, console.width))
     if result.files:

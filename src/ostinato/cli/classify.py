@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from ostinato.cli.console import (
-    check_format,
-    messages,
+    Jobs,
+    Model,
+    format_of,
     one_blas_thread,
     output,
     progress,
+    tell,
     write_line,
 )
 from ostinato.errors import DataError, OstinatoError, UsageError
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 _STDIN = "-"
 _COLUMNS = ("path", "genre", "probability", "ranked", "abstained", "seconds")
 
-Printer = Callable[[str, "Verdict"], None]
-
 
 def classify(
     paths: Annotated[
@@ -48,41 +47,26 @@ def classify(
     format_: Annotated[
         str,
         typer.Option(
-            "--format", help="table for people; json (a line a file) or csv for programs."
+            "--format",
+            callback=format_of("table", "json", "csv"),
+            help="table for people, json (a line a file) or csv for programs.",
         ),
     ] = "table",
     top: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of genres to name. By default 2 in the table, all otherwise.", min=1
-        ),
+        int | None, typer.Option(help="Genres to name. By default 2 in the table, else all.", min=1)
     ] = None,
     thorough: Annotated[
-        bool,
-        typer.Option("--thorough", help="Listen to all of long files, not only to excerpts."),
+        bool, typer.Option("--thorough", help="Listen to all of long files, not only to excerpts.")
     ] = False,
     timeline: Annotated[
-        bool,
-        typer.Option(
-            "--timeline", help="Give the genre over time; not in csv. Implies --thorough."
-        ),
+        bool, typer.Option("--timeline", help="Genres over time, not in csv. Implies --thorough.")
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PNG|FOLDER",
-            help="Draw the timeline: one PNG, or a folder with one a file. Implies --thorough.",
-        ),
+        typer.Option(metavar="PNG|FOLDER", help="Draw timelines, one a file. Implies --thorough."),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A model that ships (see ostinato models), musicnn once fetched, or an ONNX file."
-        ),
-    ] = "default",
-    jobs: Annotated[
-        int | None, typer.Option(help="Files at a time. By default, one a processor.", min=1)
-    ] = None,
+    model: Model = "default",
+    jobs: Jobs = None,
 ) -> None:
     """Name the genre of music files, or say why there is none.
 
@@ -103,45 +87,42 @@ def classify(
 
       ffmpeg -i video.mkv -f wav - | ostinato classify -
     """
-    check_format(format_, ("table", "json", "csv"))
     if timeline and format_ == "csv":
         raise UsageError("Expected --timeline with --format table or json, got csv.")
     one_blas_thread()
     from ostinato.inference.classifier import Classifier
 
     classifier = Classifier.load(model)
-    show = _printer(format_, top, timeline)
-    everything = thorough or timeline or plot is not None
-    with _with_stdin(paths) as (found, name):
-        files = found.paths
+    if format_ == "csv":
+        _write_row(_COLUMNS)
+    started = time.perf_counter()
+    with _with_stdin(paths) as (found, named), progress("files") as step:
+        pictures = None
         if plot is not None:
-            show = _with_picture(show, plot, len(files))
-        results = classifier.classify_many(files, jobs=jobs, thorough=everything)
+            from ostinato.inference.timeline import Pictures
+
+            pictures = Pictures(plot, n_files=len(found.paths))
         broken: list[OstinatoError] = [
             DataError(f"The folder '{printable(str(folder))}' cannot be listed: {reason}.")
             for folder, reason in found.closed.items()
         ]
-        broken += _show((name(path, result) for path, result in results), len(files), show)
-    if broken:
-        for error in broken:
-            messages.print(str(error), soft_wrap=True, markup=False)
-        raise typer.Exit(OstinatoError.exit_status)
-
-
-def _show(results: Iterable[Named], n_files: int, show: Printer) -> list[OstinatoError]:
-    """Print each verdict as it comes; return the errors."""
-    broken: list[OstinatoError] = []
-    started = time.perf_counter()
-    with progress("files") as step:
-        for n, (path, result) in enumerate(results, start=1):
+        everything = thorough or timeline or plot is not None
+        results = classifier.classify_many(found.paths, jobs=jobs, thorough=everything)
+        for n, (file, outcome) in enumerate(results, start=1):
+            path, result = named(file, outcome)
             if isinstance(result, OstinatoError):
                 broken.append(result)
             else:
-                show(path, result)
+                _print(path, result, format_=format_, top=top, timeline=timeline)
+                if pictures is not None:
+                    pictures.add(result, path)
             if step is not None:
                 rate = n / max(time.perf_counter() - started, 1e-9)
-                step(n, n_files, f"{rate:.1f} files/s")
-    return broken
+                step(n, len(found.paths), f"{rate:.1f} files/s")
+    for error in broken:
+        tell(str(error))
+    if broken:
+        raise typer.Exit(OstinatoError.exit_status)
 
 
 @contextmanager
@@ -171,48 +152,28 @@ def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path, 
             piped.unlink(missing_ok=True)
 
 
-def _with_picture(show: Printer, to: Path, n_files: int) -> Printer:
-    from ostinato.inference.timeline import Pictures
-
-    pictures = Pictures(to, n_files=n_files)
-
-    def show_and_draw(path: str, verdict: Verdict) -> None:
-        show(path, verdict)
-        pictures.add(verdict, path)
-
-    return show_and_draw
-
-
-def _printer(format_: str, top: int | None, timeline: bool) -> Printer:
+def _print(path: str, verdict: Verdict, *, format_: str, top: int | None, timeline: bool) -> None:
+    """Print the verdict on one file."""
+    path = printable(path)
     if format_ == "json":
-        return lambda path, verdict: _print_json(path, verdict, top, timeline)
-    if format_ == "csv":
-        _write_row(_COLUMNS)
-        return lambda path, verdict: _print_csv(path, verdict, top)
-    return lambda path, verdict: _print_line(path, verdict, top or 2, timeline)
+        values = {"path": path, **verdict.to_dict(timeline=timeline)}
+        values["ranked"] = values["ranked"][:top]
+        write_line(json.dumps(values))
+    elif format_ == "csv":
+        ranked = ";".join(f"{genre}={p:.4f}" for genre, p in verdict.ranked[:top])
+        share, seconds = f"{verdict.probability:.4f}", f"{verdict.seconds:.2f}"
+        why = verdict.abstained or ""
+        _write_row((path, verdict.genre or "", share, ranked, why, seconds))
+    else:
+        from ostinato.inference.verdict import clock
+
+        _print_line(path, verdict, top or 2)
+        for start_s, end_s, genre, p in verdict.segments() if timeline else ():
+            span = f"{clock(start_s):>9} - {clock(end_s):<9}"
+            output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True, markup=False)
 
 
-def _print_json(path: str, verdict: Verdict, top: int | None, timeline: bool) -> None:
-    values: dict[str, Any] = {"path": printable(path), **verdict.to_dict(timeline=timeline)}
-    values["ranked"] = values["ranked"][:top]
-    write_line(json.dumps(values))
-
-
-def _print_csv(path: str, verdict: Verdict, top: int | None) -> None:
-    ranked = ";".join(f"{genre}={p:.4f}" for genre, p in verdict.ranked[:top])
-    _write_row(
-        (
-            printable(path),
-            verdict.genre or "",
-            f"{verdict.probability:.4f}",
-            ranked,
-            verdict.abstained or "",
-            f"{verdict.seconds:.2f}",
-        )
-    )
-
-
-def _print_line(path: str, verdict: Verdict, top: int, timeline: bool) -> None:
+def _print_line(path: str, verdict: Verdict, top: int) -> None:
     """Print ``jazz  62%  blues 21%  song.mp3``, or the reason why there is no genre."""
     best, *others = verdict.ranked[:top] or [("", 0.0)]
     guesses = ", ".join(f"{genre} {p:.0%}" for genre, p in others)
@@ -221,16 +182,9 @@ def _print_line(path: str, verdict: Verdict, top: int, timeline: bool) -> None:
         said = f"{'?':<10}      {verdict.abstained}{maybe}"
     else:
         said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
-    output.print(f"{said:<38}  {printable(path)}", soft_wrap=True, markup=False)
-    if timeline:
-        from ostinato.inference.verdict import clock
-
-        for start_s, end_s, genre, p in verdict.segments():
-            span = f"{clock(start_s):>9} - {clock(end_s):<9}"
-            output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True, markup=False)
+    output.print(f"{said:<38}  {path}", soft_wrap=True, markup=False)
 
 
 def _write_row(values: Iterable[str]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    write_line(text.getvalue())
+    csv.writer(sys.stdout, lineterminator="\n").writerow(values)
+    sys.stdout.flush()

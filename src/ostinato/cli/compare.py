@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import check_format, listed, output
+from ostinato.cli.console import Format, listed, output
 from ostinato.errors import require
 
 
@@ -17,9 +17,7 @@ def compare(
         str | None,
         typer.Option(help="Compare the recall of these genres as well, separated by commas."),
     ] = None,
-    format_: Annotated[
-        str, typer.Option("--format", help="table for people, json for programs.")
-    ] = "table",
+    format_: Format = "table",
 ) -> None:
     """Compare the models of finished studies that tested on the same recordings.
 
@@ -39,7 +37,6 @@ def compare(
     from ostinato.study.report import print_comparison
     from ostinato.study.results import to_json
 
-    check_format(format_)
     found = compared([read_judged(folder) for folder in runs], genres=listed(genres) or ())
     if format_ == "json":
         typer.echo(to_json(found), nl=False)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
-)  # fmt: skip
+)
 
 from ostinato.errors import UsageError
 
@@ -35,16 +37,37 @@ def one_blas_thread() -> None:
         os.environ.setdefault(name, "1")
 
 
-def check_format(name: str, known: Sequence[str] = ("table", "json")) -> None:
-    """Refuse a --format that a verb does not have.
+def format_of(*known: str) -> Callable[[str], str]:
+    """Make the check of --format in a verb that knows these."""
 
-    Raises
-    ------
-    UsageError
-    """
-    if name not in known:
-        *others, last = known
-        raise UsageError(f"Expected --format {', '.join(others)} or {last}, got '{name}'.")
+    def check(name: str) -> str:
+        if name not in known:
+            *others, last = known
+            raise UsageError(f"Expected --format {', '.join(others)} or {last}, got '{name}'.")
+        return name
+
+    return check
+
+
+# Options that several verbs have.
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format", callback=format_of("table", "json"), help="table for people, json for programs."
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="A model that ships (see ostinato models), musicnn once fetched, or an ONNX file."
+    ),
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder for the frames of audio files between calls.")
+]
+Jobs = Annotated[
+    int | None, typer.Option(help="Files or trainings at a time. By default one per core.", min=1)
+]
 
 
 def tell(sentence: str) -> None:
@@ -70,8 +93,8 @@ def progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
         yield None
         return
     columns = (
-        TextColumn("[bold]{task.fields[unit]}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+        "[bold]{task.fields[unit]}", BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}",
     )  # fmt: skip
     with Progress(*columns, console=messages, transient=True) as bar:
         task = bar.add_task("", total=None, unit=unit, start=True)

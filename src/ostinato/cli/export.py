@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import output, progress
+from ostinato.cli.console import Cache, Jobs, output, progress
 from ostinato.errors import UsageError, require
 
 
@@ -18,8 +18,7 @@ def export(
         str | None, typer.Option(help="Which of the study's models; needed if it has several.")
     ] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(help="Which training. By default the first, 0.", min=0),
+        int | None, typer.Option(help="Which training. By default the first, 0.", min=0)
     ] = None,
     ensemble: Annotated[
         bool,
@@ -27,22 +26,18 @@ def export(
     ] = False,
     fold: Annotated[int, typer.Option(help="Which fold of the split.", min=0)] = 0,
     precision: Annotated[
-        float,
-        typer.Option(help="Precision that the abstention threshold targets: 0.7, 0.8 or 0.9."),
+        float, typer.Option(help="Precision that the threshold targets: 0.7, 0.8 or 0.9.")
     ] = 0.8,
     with_front_end: Annotated[
         bool,
         typer.Option(
             "--with-front-end",
-            help="The file takes 30 s of sound, not frames: for programs in any language that have "
-            "only ONNX Runtime.",
+            help="The file takes 30 s of sound, for programs that have only ONNX Runtime.",
         ),
     ] = False,
     licence: Annotated[str, typer.Option(help="The model's licence, written into the file.")] = "",
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for the frames of the study's data.")
-    ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Processes that compute them.", min=1)] = None,
+    cache: Cache = None,
+    jobs: Jobs = None,
 ) -> None:
     """Write a trained model as an ONNX file, for ostinato classify --model FILE.onnx.
 
@@ -69,9 +64,6 @@ def export(
             precision=precision, front_end=with_front_end, cache=cache, jobs=jobs, progress=step,
             licence=licence,
         )  # fmt: skip
-    size = to.stat().st_size / 1e6
-    output.print(
-        f"{to}: {size:.1f} MB; PyTorch and ONNX Runtime agree to {difference:.1e}.",
-        soft_wrap=True,
-        markup=False,
-    )
+    size = f"{to.stat().st_size / 1e6:.1f} MB"
+    said = f"{to}: {size}; PyTorch and ONNX Runtime agree to {difference:.1e}."
+    output.print(said, soft_wrap=True, markup=False)

@@ -13,8 +13,7 @@ from ostinato.errors import UsageError
 
 def fetch(
     name: Annotated[
-        str,
-        typer.Argument(help="gtzan, the collection, or musicnn, a larger pretrained network."),
+        str, typer.Argument(help="gtzan, the collection, or musicnn, a larger pretrained network.")
     ],
     to: Annotated[Path | None, typer.Option(help="Folder to save it in.")] = None,
     url: Annotated[
@@ -22,10 +21,7 @@ def fetch(
     ] = None,
     wheel: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="With musicnn: its wheel; without, pip downloads it.",
-        ),
+        typer.Option(metavar="FILE", help="With musicnn: its wheel; without, pip downloads it."),
     ] = None,
 ) -> None:
     """Download a collection or a model, verify it, and print its path.
@@ -48,8 +44,7 @@ def fetch(
     if name == "musicnn":
         from ostinato.inference.musicnn_wheel import fetch_musicnn
 
-        path = fetch_musicnn(to=to, wheel=wheel, tell=tell)
-        typer.echo(path)
+        typer.echo(fetch_musicnn(to=to, wheel=wheel, tell=tell))
         return
     from ostinato.datasets.checksums import SOURCE_URL
     from ostinato.datasets.download import fetch_gtzan

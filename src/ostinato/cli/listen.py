@@ -6,19 +6,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ostinato.cli.console import check_format, one_blas_thread, output, write_line
+from ostinato.cli.console import Format, Model, one_blas_thread, output, write_line
 from ostinato.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ostinato.audio import AudioStream, RawFormat
+    from ostinato.audio import AudioStream
     from ostinato.inference.live import LiveVerdict
-    from ostinato.inference.verdict import Verdict
 
 _BAR = 20  # characters that a probability of 1 fills
 
@@ -38,15 +37,8 @@ def listen(
     every: Annotated[
         float, typer.Option(help="Seconds of sound from one verdict to the next.", min=0.1)
     ] = 1.0,
-    format_: Annotated[
-        str, typer.Option("--format", help="table for people; json, a line a verdict.")
-    ] = "table",
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A model that ships (see ostinato models), musicnn once fetched, or an ONNX file."
-        ),
-    ] = "default",
+    format_: Format = "table",
+    model: Model = "default",
 ) -> None:
     """Name the genre of what is played now, again every second.
 
@@ -65,16 +57,16 @@ def listen(
 
       parec --rate=44100 --channels=2 --format=s16le | ostinato listen --rate 44100
     """
-    check_format(format_)
     one_blas_thread()
     from ostinato.inference.classifier import Classifier
     from ostinato.inference.live import LiveClassifier
 
-    raw = _raw(rate, channels, encoding)
+    given = {"rate_hz": rate, "n_channels": channels, "encoding": encoding}
+    settings = {name: value for name, value in given.items() if value is not None}
     classifier = Classifier.load(model)
     running = LiveClassifier(classifier, every_s=every)
     rate_hz = classifier.info.spec.sample_rate_hz
-    with _open(raw, rate_hz) as stream, _shown(format_, running.enough_s) as show:
+    with _open(settings, rate_hz) as stream, _shown(format_, running.enough_s) as show:
         with suppress(KeyboardInterrupt):  # Ctrl-C is the end, also while a verdict is made
             for chunk in stream.chunks():
                 if (now := running.add(chunk)) is not None:
@@ -82,19 +74,11 @@ def listen(
         show(running.last(), True)
 
 
-def _raw(rate: int | None, channels: int | None, encoding: str | None) -> RawFormat | None:
-    given = {"rate_hz": rate, "n_channels": channels, "encoding": encoding}
-    settings = {name: value for name, value in given.items() if value is not None}
-    if not settings:
-        return None
-    from ostinato.audio import RawFormat
+def _open(settings: dict[str, Any], rate_hz: int) -> AudioStream:
+    """Open standard input, of raw samples if there are settings; the microphone at a terminal."""
+    from ostinato.audio import AudioStream, RawFormat
 
-    return RawFormat(**settings)  # type: ignore[arg-type]
-
-
-def _open(raw: RawFormat | None, rate_hz: int) -> AudioStream:
-    from ostinato.audio import AudioStream
-
+    raw = RawFormat(**settings) if settings else None
     if not sys.stdin.isatty():
         return AudioStream.from_stream(sys.stdin.buffer, raw, sample_rate_hz=rate_hz)
     if raw is not None:
@@ -139,7 +123,9 @@ def _line(now: LiveVerdict, enough_s: float, *, bar: bool = False) -> Text:
     if now.verdict is None:
         return line.append(f"listening ... ({enough_s:.0f} s of sound are needed)", style="dim")
     if now.verdict.genre is None:
-        return line.append("?           ", style="bold").append(_why_not(now.verdict))
+        maybe = [f" (perhaps {genre}, {p:.0%})" for genre, p in now.verdict.ranked[:1]]
+        line.append("?           ", style="bold")
+        return line.append("".join([str(now.verdict.abstained), *maybe]))
     (genre, p), *others = now.verdict.ranked
     line.append(f"{genre:<10} {p:>4.0%}  ", style="bold")
     if bar:
@@ -147,10 +133,3 @@ def _line(now: LiveVerdict, enough_s: float, *, bar: bool = False) -> Text:
         line.append("\N{FULL BLOCK}" * full, style="green")
         line.append("\N{LIGHT SHADE}" * (_BAR - full) + "  ", style="dim")
     return line.append(", ".join(f"{name} {q:.0%}" for name, q in others[:2]), style="dim")
-
-
-def _why_not(verdict: Verdict) -> str:
-    if not verdict.ranked:
-        return str(verdict.abstained)
-    genre, p = verdict.ranked[0]
-    return f"{verdict.abstained} (perhaps {genre}, {p:.0%})"

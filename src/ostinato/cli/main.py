@@ -15,7 +15,7 @@ from ostinato import __version__
 from ostinato.cli.audit import audit
 from ostinato.cli.classify import classify
 from ostinato.cli.compare import compare
-from ostinato.cli.console import messages
+from ostinato.cli.console import tell
 from ostinato.cli.export import export
 from ostinato.cli.fetch import fetch
 from ostinato.cli.listen import listen
@@ -25,7 +25,6 @@ from ostinato.errors import OstinatoError
 
 app = typer.Typer(
     name="ostinato",
-    help="Recurrent networks that name the genre of music, compared honestly.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -52,13 +51,12 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(args=arguments)
     except OstinatoError as error:
-        messages.print(f"ostinato: {error}", soft_wrap=True, markup=False)
+        tell(f"ostinato: {error}")
         sys.exit(error.exit_status)
     except OSError as error:  # a disk that fills up under a checkpoint, a folder that disappears
         where = f" ({error.filename})" if error.filename else ""
         reason = f"{error.strerror or error}{where}"
-        sentence = f"ostinato: Stopped: {reason}; what was finished is kept."
-        messages.print(sentence, soft_wrap=True, markup=False)
+        tell(f"ostinato: Stopped: {reason}; what was finished is kept.")
         sys.exit(OstinatoError.exit_status)
 
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
-
-from ostinato.cli.console import check_format, output, write_line
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from ostinato.cli.console import Format, output, write_line
 
 _WIDEST = 100  # columns
-_INDENT = 2
 
 
-def models(
-    format_: Annotated[
-        str, typer.Option("--format", help="table for people; json for programs.")
-    ] = "table",
-) -> None:
+def models(format_: Format = "table") -> None:
     """List the models that ship, their accuracy, and the data they were trained on.
 
     Any of them can be the --model of ostinato classify and ostinato listen. All
@@ -32,39 +22,30 @@ def models(
 
       ostinato models --format json
     """
-    check_format(format_)
+    from rich.box import SIMPLE_HEAD
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
     from ostinato.inference.registry import catalogue
 
     found = catalogue()
     if format_ == "json":
         write_line(json.dumps(found, indent=1))
         return
-    for part in _shown(found):
-        output.print(part, width=min(output.width, _WIDEST))
-
-
-def _shown(found: list[dict[str, Any]]) -> list[RenderableType]:
-    """Format a table of all models, then sentences about each."""
-    from rich.box import SIMPLE_HEAD
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
+    width = min(output.width, _WIDEST)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for head in ("Model", "Family"):
         table.add_column(head, no_wrap=True)
     for head in ("Parameters", "Size", "Accuracy (95%)"):
         table.add_column(head, justify="right")
-    parts: list[RenderableType] = [table]
-    for number, model in enumerate(found, start=1):
+    for model in found:
         table.add_row(*(Text(cell) for cell in _cells(model)))
+    output.print(table, width=width)
+    for n, model in enumerate(found):
+        output.print(Text("\n" * (n > 0) + model["name"], style="bold"), width=width)
         about = Text("\n".join(_sentences(model)))
-        below = 1 if number < len(found) else 0
-        parts += [
-            Text(model["name"], style="bold"),
-            Padding(about, (0, 0, below, _INDENT), expand=False),
-        ]
-    return parts
+        output.print(Padding(about, (0, 0, 0, 2), expand=False), width=width)
 
 
 def _cells(model: dict[str, Any]) -> tuple[str, ...]:

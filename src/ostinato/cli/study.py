@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import INTERRUPTED, listed, output, progress, tell
+from ostinato.cli.console import INTERRUPTED, Cache, Jobs, listed, output, progress, tell
 
 
 def study(
@@ -53,44 +53,30 @@ def study(
         ),
     ] = None,
     repeats: Annotated[
-        int | None,
-        typer.Option(
-            help="How many times artist-folds, artist-folds-all or song-folds are drawn. By "
-            "default once.",
-            min=1,
-        ),
+        int | None, typer.Option(help="How many times folds are drawn. By default once.", min=1)
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(help="Trainings per model. By default 3.", min=1)
     ] = None,
     test: Annotated[
-        bool | None,
-        typer.Option(
-            "--test/--no-test", help="--no-test does not use the test part: for choosing."
-        ),
+        bool | None, typer.Option(help="--no-test does not use the test part: for choosing.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The study's folder. By default one below runs/.")
     ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder for the frames of --data between calls.")
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Trainings in parallel. By default one per core.", min=1)
-    ] = None,
+    cache: Cache = None,
+    jobs: Jobs = None,
     accelerator: Annotated[
-        str, typer.Option(help="Device that trains the networks: cpu, gpu or auto.")
+        str, typer.Option(help="Device for training: cpu, gpu or auto.")
     ] = "cpu",
     only: Annotated[
-        str | None,
-        typer.Option(help="Variants to run, separated by commas, if the study has variants."),
+        str | None, typer.Option(help="Variants of the study to run, separated by commas.")
     ] = None,
     allow_leak: Annotated[
         bool,
         typer.Option(
             "--allow-leak",
-            help="Allow the split segment-random, where pieces of one recording leak into the test "
-            "part, as a demonstration.",
+            help="Allow segment-random, where pieces of a recording leak, as a demonstration.",
         ),
     ] = False,
 ) -> None:
