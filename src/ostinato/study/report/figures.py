@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import joined, require
+from ostinato.errors import joined
 from ostinato.evaluation.significance import Interval
-from ostinato.plotting import FAINT, INK, SOFT, STYLE, keys, place, save, short, titled
+from ostinato.plotting import FAINT, INK, SOFT, keys, place, save, short, style, titled
 from ostinato.study.report.curves import learning_curves
 from ostinato.study.report.reading import (
     colours,
@@ -61,12 +61,8 @@ def draw_all(results: StudyResults, folder: Path) -> dict[str, Path]:
     WriteError
         If a file cannot be written.
     """
-    matplotlib = require("matplotlib", extra="plot", needed_for="The report")
-    drawn = {}
-    for name, draw in FIGURES.items():
-        with matplotlib.rc_context(STYLE):
-            drawn[name] = save(draw(results), folder / f"{name}.png")
-    return drawn
+    with style("The report"):
+        return {name: save(draw(results), folder / f"{name}.png") for name, draw in FIGURES.items()}
 
 
 # ---------------------------------------------------------------- over-fitting

@@ -6,8 +6,7 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ostinato.errors import require
-from ostinato.plotting import SOFT, STYLE, keys, place, save, titled
+from ostinato.plotting import SOFT, keys, place, save, style, titled
 from ostinato.storage import write_text
 from ostinato.study.report.page import environment
 from ostinato.study.report.reading import colours
@@ -42,10 +41,9 @@ def write_sweep(table: SweepTable, folder: Path) -> Path:
     WriteError
         If a file cannot be written.
     """
-    matplotlib = require("matplotlib", extra="plot", needed_for="The report")
-    write_text(folder / "table.md", sweep_markdown(table))
     figures = {"accuracy": "The accuracies of the table, with their intervals."}
-    with matplotlib.rc_context(STYLE):
+    with style("The report"):
+        write_text(folder / "table.md", sweep_markdown(table))
         drawn = along_axis(table) if table.axis else rows_of(table)
         save(drawn, folder / "figures" / "accuracy.png")
         if table.axis and any(row.gradient_norms for row in table.rows):
