@@ -34,7 +34,7 @@ class BaselineSettings:
     modulation_bands : int
         Ranges of modulation frequency, at equal ratios.
     regularisation : float
-        C of scikit-learn's ``LogisticRegression``: smaller holds the coefficients smaller.
+        C of scikit-learn's ``LogisticRegression``: a smaller C keeps coefficients smaller.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -55,12 +55,7 @@ class BaselineSettings:
 class SolvedModel(GenreModel, ABC):
     """A model with a linear head on statistics (B, D), which is solved for, not trained.
 
-    Attributes
-    ----------
-    scale : FrameNormalisation
-        Standardises the statistics; fitted on those of the training windows.
-    head : Linear
-        From scaled statistics to logits.
+    ``scale`` standardises the statistics; it is fitted on those of the training windows.
     """
 
     def __init__(
@@ -96,6 +91,6 @@ class BaselineClassifier(SolvedModel):
         self.window = window
 
     def statistics(self, x: Tensor) -> Tensor:
-        """Statistics of :class:`WindowStatistics`."""
+        """Compute :class:`WindowStatistics` (B, D)."""
         statistics: Tensor = self.window(self.normalise(x), self.normalise)  # (B, D)
         return statistics

@@ -133,10 +133,6 @@ class ConvLSTMClassifier(Network):
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out, _ in sizes)
         self.between: nn.Module = nn.Dropout2d(settings.channel_dropout)
 
-    def recurrent_layers(self) -> list[nn.Module]:
-        """Recurrent layers, the first one first."""
-        return list(self.layers)
-
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.steps(self.texture(self.normalise(x)))  # (B, N, C, *space)

@@ -74,13 +74,6 @@ class BNConvLSTM2d(ConvLSTM2d):
         Steps with statistics of their own; see :class:`RecurrentBatchNorm`.
     gain : float
         Initial gain of the three normalisations.
-    **options
-        As :class:`ConvLSTM2d` takes them.
-
-    Attributes
-    ----------
-    bias : Parameter [shape=(4 K,)]
-        The gates' bias, in the order i, f, g, o; initially 1 for f, 0 for the rest.
     """
 
     def __init__(
@@ -95,7 +88,7 @@ class BNConvLSTM2d(ConvLSTM2d):
     ) -> None:
         super().__init__(n_in, n_out, kernel, **options)
         self.from_input.register_parameter("bias", None)  # a normalisation takes it away again
-        self.bias = nn.Parameter(torch.zeros(4 * n_out))
+        self.bias = nn.Parameter(torch.zeros(4 * n_out))  # of the gates i, f, g, o
         with torch.no_grad():
             self.bias[n_out : 2 * n_out] = 1.0
         self.input_norm = RecurrentBatchNorm(4 * n_out, n_steps, gain=gain)

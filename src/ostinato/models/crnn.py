@@ -67,10 +67,6 @@ class CRNNClassifier(Network):
         )
         self.add_head(width, n_genres, settings, bidirectional=bidirectional)
 
-    def recurrent_layers(self) -> list[nn.Module]:
-        """Recurrent layers, the first one first."""
-        return list(self.stack.layers)
-
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.front(self.image(self.normalise(x), self.normalise))  # (B, T', K M')

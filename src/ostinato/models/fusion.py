@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
@@ -79,10 +79,6 @@ class FusionClassifier(GenreModel):
     def normalise(self) -> FrameNormalisation:  # type: ignore[override]
         """The network's."""
         return self.network.normalise
-
-    def recurrent_layers(self) -> list[nn.Module]:
-        """The network's."""
-        return self.network.recurrent_layers()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""

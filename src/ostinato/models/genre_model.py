@@ -8,6 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ostinato.features import FeatureSpec
+from ostinato.models.layers.conv_lstm import ConvLSTM
+from ostinato.models.layers.kim_lstm import KimLSTM
 from ostinato.models.layers.normalisation import FrameNormalisation
 from ostinato.models.layers.pooling import make_pool
 from ostinato.models.settings import NetworkSettings
@@ -20,7 +22,8 @@ class GenreModel(nn.Module):
 
     def recurrent_layers(self) -> list[nn.Module]:
         """Recurrent layers, the first one first; training records their gradients."""
-        return []
+        kinds = (nn.LSTM, ConvLSTM, KimLSTM)
+        return [layer for layer in self.modules() if isinstance(layer, kinds)]
 
 
 class Network(GenreModel):

@@ -83,10 +83,6 @@ class KimLSTMClassifier(Network):
         self.final_norm = nn.LayerNorm(H)
         self.add_head(H, n_genres, settings, bidirectional=bidirectional)
 
-    def recurrent_layers(self) -> list[nn.Module]:
-        """Recurrent layers, the first one first."""
-        return list(self.layers)
-
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
         x = self.dropout(self.project(self.texture(self.normalise(x))))  # (B, S, H)

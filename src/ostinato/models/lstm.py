@@ -118,11 +118,6 @@ class LSTMStack(nn.Module):
         outputs : tensor [shape=(B, S, H)]
         state : list of pairs of tensors
             The last h and c of every layer; where layers run both ways, those of each direction.
-
-        Raises
-        ------
-        UsageError
-            If there is a state for layers that run both ways, or one of a wrong shape.
         """
         states = self._checked(x, state)
         ends: list[State] = []
@@ -169,10 +164,6 @@ class LSTMClassifier(Network):
             dropout=settings.dropout,
         )
         self.add_head(width, n_genres, settings, bidirectional=bidirectional)
-
-    def recurrent_layers(self) -> list[nn.Module]:
-        """Recurrent layers, the first one first."""
-        return list(self.stack.layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""

@@ -1,8 +1,8 @@
 """The front end as a graph: sound in, windows of frames out, as Ostinato computes them.
 
-For programs in any language that have ONNX Runtime and nothing else: they hand over an excerpt of
-sound, and need to know of no frames. The graph takes excerpts of the length that the spec says, and
-cuts the windows as :mod:`ostinato.features.windows` does.
+For programs in any language that have ONNX Runtime and nothing else: they pass an excerpt of sound
+and compute no frames. The graph takes excerpts of the length in the spec, and cuts the windows as
+:mod:`ostinato.features.windows` does.
 
 Axes: B batch, S samples, N frames of an excerpt, F features, W windows of an excerpt, T frames of a
 window.
@@ -39,13 +39,7 @@ _SMALLEST_DEVIATION = 1e-6  # of a silent excerpt, which has no frames: some num
 
 
 class FrontEnd(nn.Module):
-    """Excerpts of sound (B, S) -> windows of frames (B W, T, F).
-
-    Parameters
-    ----------
-    info : ModelInfo
-        For the spec and the windows.
-    """
+    """Excerpts of sound (B, S) -> windows of frames (B W, T, F)."""
 
     taper: Tensor
     bank: Tensor
@@ -105,12 +99,6 @@ def frames_of_excerpt(info: ModelInfo) -> int:
 
 
 def front_end_graph(info: ModelInfo) -> ModelProto:
-    """The front end as an ONNX graph: ``waveform`` (B, S), B free -> ``windows`` (B W, T, F).
-
-    Raises
-    ------
-    MissingExtraError
-        If ``onnx`` or ``onnxscript`` is not installed.
-    """
+    """The front end as an ONNX graph: ``waveform`` (B, S), B free -> ``windows`` (B W, T, F)."""
     silence = torch.zeros(2, info.spec.excerpt_samples)
     return trace(FrontEnd(info).eval(), silence, input_name=WAVEFORM, output_name=WINDOWS)

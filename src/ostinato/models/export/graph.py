@@ -3,13 +3,13 @@
 :func:`to_onnx` traces a model with ``torch.onnx.export``. The graph takes windows of one length, in
 batches of any size, and is the model in evaluation mode, normalisation of the frames included.
 
-A recurrence stays one: ``torch.nn.LSTM`` becomes ONNX's operator of that name, and a layer that
+A recurrence stays a loop: ``torch.nn.LSTM`` becomes ONNX's operator of that name, and a layer that
 runs its own steps (ConvLSTM, the residual LSTM of Kim et al.) a ``Scan`` whose body is one step. A
-trace of the loop itself would write every step out, thousands of nodes for a window of seconds. For
-that, a copy of the model is taken, in which such layers are replaced by ones that hand their
-``step`` to ``torch``'s own scan; the model itself is left as it is.
+trace of the loop itself would write every step out, thousands of nodes for a window of seconds. So
+a copy of the model is taken, in which such layers are replaced by ones that pass their ``step`` to
+``torch``'s own scan; the model itself is left unchanged.
 
-The packages ``onnx``, ``onnxscript`` and ``onnxruntime`` are imported only when they are needed.
+The packages ``onnx`` and ``onnxscript`` are imported only when they are needed.
 
 Axes: B batch, T frames, F features of a frame, N steps, C channels, G genres; "space" stands for
 any axes.
@@ -22,15 +22,12 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from ostinato.errors import DataError, UsageError, require
+from ostinato.errors import UsageError, require
 from ostinato.inference.model_file import FRAMES, LOGITS
 from ostinato.models.conv_lstm_residual import BNConvLSTM2d
 from ostinato.models.genre_model import GenreModel
@@ -38,7 +35,6 @@ from ostinato.models.layers.conv_lstm import ConvLSTM
 from ostinato.models.layers.kim_lstm import KimCell, KimLSTM
 from ostinato.models.layers.recurrent_norm import RecurrentBatchNorm
 from ostinato.models.layers.state import State
-from ostinato.storage import replacing
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -46,24 +42,11 @@ if TYPE_CHECKING:
 OPSET = 18
 """Version of ONNX's operators: the oldest that PyTorch exports to, for the sake of old runtimes."""
 
-TOLERANCE = 1e-4
-"""Largest difference of a logit between PyTorch and ONNX Runtime that is put down to rounding."""
-
 
 def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
-    """A model as an ONNX graph.
+    """A model as an ONNX graph: ``frames`` [float32, shape=(B, T, F)] -> ``logits`` [shape=(B, G)].
 
-    Parameters
-    ----------
-    model : GenreModel
-        Any family's; it is left as it is.
-    window_frames : int
-        T, length of the windows that the graph takes.
-
-    Returns
-    -------
-    onnx.ModelProto
-        Input ``frames`` [float32, shape=(B, T, F)], B free; output ``logits`` [shape=(B, G)].
+    B stays free, T is ``window_frames``; the model itself is left unchanged.
 
     Raises
     ------
@@ -81,12 +64,7 @@ def to_onnx(model: GenreModel, *, window_frames: int) -> ModelProto:
 def trace(module: nn.Module, example: Tensor, *, input_name: str, output_name: str) -> ModelProto:
     """A module of one input and one output as an ONNX graph; the first axis of both stays free.
 
-    Raises
-    ------
-    UsageError
-        If it does what ONNX cannot express.
-    MissingExtraError
-        If ``onnx`` or ``onnxscript`` is not installed.
+    Raises as :func:`to_onnx` does.
     """
     for package in ("onnx", "onnxscript"):
         require(package, extra="train", needed_for="Export to ONNX")
@@ -103,7 +81,8 @@ def trace(module: nn.Module, example: Tensor, *, input_name: str, output_name: s
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
     except torch.onnx.OnnxExporterError as error:
-        cause = _first_line(error.__cause__ or error).partition(". See ")[0]
+        first_line, *_ = str(error.__cause__ or error).strip().partition("\n")
+        cause = first_line.partition(". See ")[0].rstrip(".")
         raise UsageError(
             "Expected a model of operations that ONNX has, got one of another kind "
             f"({type(module).__name__}): {cause}."
@@ -113,103 +92,11 @@ def trace(module: nn.Module, example: Tensor, *, input_name: str, output_name: s
     return program.model_proto
 
 
-def write_onnx(model: GenreModel, path: Path, *, window_frames: int) -> float:
-    """Write a model as an ONNX file, once ONNX Runtime gives the logits that PyTorch gives.
-
-    Parameters
-    ----------
-    model, window_frames
-        As of :func:`to_onnx`.
-    path : Path
-        The file. It holds what it held before, or all of the graph.
-
-    Returns
-    -------
-    float
-        The largest difference of a logit, over batches of 1 and of 3 windows of noise that is
-        scaled as the model's training frames were.
-
-    Raises
-    ------
-    UsageError, MissingExtraError
-        As :func:`to_onnx`; ``onnxruntime`` is needed as well.
-    DataError
-        If the logits differ; see :func:`check_onnx`.
-    WriteError
-        If the file cannot be written.
-    """
-    graph = to_onnx(model, window_frames=window_frames)
-    differences = [
-        check_onnx(graph, model, _plausible_frames(model, n, window_frames)) for n in (1, 3)
-    ]
-    with replacing(path) as temporary:
-        temporary.write_bytes(graph.SerializeToString())
-    return max(differences)
-
-
-def check_onnx(graph: ModelProto | Path, model: GenreModel, frames: Tensor | ArrayLike) -> float:
-    """Compare ONNX Runtime's logits with PyTorch's.
-
-    Parameters
-    ----------
-    graph : onnx.ModelProto or Path
-        What :func:`to_onnx` gave, or :func:`write_onnx` wrote.
-    model : GenreModel
-        That it was made from; it is taken in evaluation mode, and left as it is.
-    frames : array or tensor [shape=(B, T, F)]
-        T as the graph was made for.
-
-    Returns
-    -------
-    float
-        The largest difference of a logit.
-
-    Raises
-    ------
-    DataError
-        If it is larger than :data:`TOLERANCE`, or no number; or the file is no ONNX graph, or takes
-        other frames.
-    MissingExtraError
-        If ``onnxruntime`` is not installed.
-    """
-    runtime = require("onnxruntime", extra="train", needed_for="Checking an ONNX file")
-    name = str(graph) if isinstance(graph, Path) else "The ONNX graph"
-    x = np.asarray(frames, dtype=np.float32)
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors, which are raised as well
-    options.intra_op_num_threads = 1
-    try:
-        content = graph.read_bytes() if isinstance(graph, Path) else graph.SerializeToString()
-        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        (got,) = session.run([LOGITS], {FRAMES: x})
-    except OSError as error:
-        raise DataError(f"Cannot read {name}: {error.strerror or error}.") from error
-    except Exception as error:  # ONNX Runtime's errors share no other class
-        raise DataError(
-            f"{name}: expected a graph that ONNX Runtime can run on frames of shape {x.shape}, got "
-            f"its refusal: {_first_line(error)}."
-        ) from error
-    with torch.no_grad():
-        wanted = _for_evaluation(model)(torch.from_numpy(x)).numpy()
-    if got.shape != wanted.shape:
-        raise DataError(
-            f"{name}: expected logits of shape {wanted.shape}, as the model gives them, got "
-            f"{got.shape}; it was made from another model."
-        )
-    difference = float(np.abs(got - wanted).max(initial=0))
-    if not difference <= TOLERANCE:
-        raise DataError(
-            f"{name}: expected the model's logits within {TOLERANCE:g}, got a difference of "
-            f"{difference:.3g}; it was made from another model, or from other weights."
-        )
-    return difference
-
-
 class _StepNorm(nn.Module):
     """A :class:`RecurrentBatchNorm` in evaluation mode whose step's number is a tensor.
 
-    A number known only when the graph runs picks the step's statistics from a table, where one
-    known beforehand would freeze those of one step into the body of the scan.
+    So the step's statistics are picked from a table when the graph runs; a number known beforehand
+    would freeze those of one step into the body of the scan.
     """
 
     scale: Tensor
@@ -281,18 +168,16 @@ class _KimStep(nn.Module):
         self.cell = cell
 
     def forward(self, x: Tensor, number: Tensor, *state: Tensor) -> State:
-        """As :class:`_ConvLSTMStep`; the step's number is of no use here."""
+        """As :class:`_ConvLSTMStep`; the step's number is not used here."""
         return self.cell.step(x, cast(State, state) if state else None)
 
 
 def _scan(step: nn.Module, x: Tensor) -> Tensor:
     """Run a step over the steps of (B, N, *in) -> the hidden states (B, N, *out).
 
-    The first step is taken alone: it has no state before it, which not every layer takes for a
-    state of zeros.
+    The first step is run alone: no state before it, which not every layer treats as one of zeros.
     """
-    # PyTorch has not made it public yet. The function above it, ``scan``, compiles the step first,
-    # which takes seconds.
+    # Not public in PyTorch yet; its caller ``scan`` compiles the step first, which takes seconds.
     from torch._higher_order_ops.scan import scan_op
 
     x = x.transpose(0, 1)  # (N, B, *in)
@@ -303,7 +188,7 @@ def _scan(step: nn.Module, x: Tensor) -> Tensor:
         weights = dict(step.named_parameters()) | dict(step.named_buffers())
 
         def body(*values: Tensor) -> tuple[Tensor, ...]:
-            """The state, a step's input and number, the weights -> the state, the output."""
+            """State, a step's input and number, weights -> state, output."""
             h, c, now, number, *given = values
             own = dict(zip(weights, given, strict=True))
             h, c = torch.func.functional_call(step, own, (now, number, h, c))
@@ -315,7 +200,7 @@ def _scan(step: nn.Module, x: Tensor) -> Tensor:
     return outputs.transpose(0, 1)
 
 
-SCANNED: tuple[tuple[type[nn.Module], Callable[[Any], nn.Module]], ...] = (
+_SCANNED: tuple[tuple[type[nn.Module], Callable[[Any], nn.Module]], ...] = (
     (RecurrentBatchNorm, _StepNorm),
     (ConvLSTM, _ScannedConvLSTM),
     (KimLSTM, _ScannedKimLSTM),
@@ -326,7 +211,7 @@ def _with_scans(model: nn.Module) -> nn.Module:
     """The model, its own recurrences replaced, wherever in it, by ones that scan."""
     for name, child in list(model.named_children()):
         _with_scans(child)
-        for kind, scanned in SCANNED:
+        for kind, scanned in _SCANNED:
             if isinstance(child, kind):
                 setattr(model, name, scanned(child))
     return model
@@ -347,7 +232,7 @@ def _plausible_frames(model: GenreModel, n_windows: int, window_frames: int) -> 
 
 
 def _check_window(model: GenreModel, window_frames: int) -> None:
-    """Let the model say of itself whether it can take windows of this length."""
+    """Refuse a length of windows that the model itself refuses."""
     sentence = (
         "Expected windows of as many frames as the model reads at a time, or more, got "
         f"{window_frames}."
@@ -361,13 +246,9 @@ def _check_window(model: GenreModel, window_frames: int) -> None:
         raise UsageError(sentence) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to itself what PyTorch's exporter says about its own affairs."""
+    """Silence what PyTorch's exporter says about itself."""
     registry = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registry.level
     with warnings.catch_warnings():
@@ -385,7 +266,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _tidy(model: Any) -> None:
-    """Take away what is not the graph: source lines with their paths, and unused constants."""
+    """Remove what is not the graph: source lines with their paths, and unused constants."""
     from onnx_ir.passes import common
 
     common.LiftSubgraphInitializersToMainGraphPass()(model)

@@ -1,10 +1,10 @@
-"""A trained model as the one ONNX file that listens: logits and distance, with its metadata.
+"""A trained model as one ONNX file for listening: logits and distance, with its metadata.
 
-Graphs are made apart and joined: the model's own (:mod:`ostinato.models.export.graph`), that of
-:class:`~ostinato.training.novelty.Novelty`, which takes the same frames, and, where a program is to
-need ONNX Runtime alone, the front end before them and the average of the windows behind
-(:mod:`ostinato.models.export.front_end`). What is written has been loaded as listeners load it, and
-compared with PyTorch on real frames.
+Separate graphs are joined: the model's own (:mod:`ostinato.models.export.graph`), that of
+:class:`~ostinato.training.novelty.Novelty`, which takes the same frames, and, for programs that
+have ONNX Runtime alone, the front end before them and the average of the windows behind
+(:mod:`ostinato.models.export.front_end`). Before a file is written, its graph is loaded as
+listeners load it, and compared with PyTorch.
 
 Axes: B batch, T frames, F features, G genres.
 """
@@ -33,12 +33,15 @@ from ostinato.inference.model_file import (
 )
 from ostinato.inference.model_info import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
 from ostinato.models.export.front_end import WINDOWS, frames_of_excerpt, front_end_graph
-from ostinato.models.export.graph import TOLERANCE, to_onnx
+from ostinato.models.export.graph import to_onnx
 from ostinato.models.genre_model import GenreModel
 from ostinato.storage import replacing
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit between PyTorch and ONNX Runtime that is put down to rounding."""
 
 FRONT_END_TOLERANCE = 1e-3
 """Largest difference of a probability between the front end in the graph and in NumPy."""
@@ -53,34 +56,30 @@ def write_listening(
 
     Parameters
     ----------
-    model : GenreModel
     novelty : GenreModel or None
         Gives distances (B,), as :class:`~ostinato.training.novelty.Novelty` does. None: the model
-        will not say when a sound is unlike what it learned from.
+        does not say when a sound is unlike what it learned from.
     info : ModelInfo
         With ``novelty_threshold`` where there is a novelty, and without where there is none.
-    path : Path
-        Holds what it held before, or all of the file.
     windows : float32 tensor [shape=(B, T, F)]
         Real frames, on which PyTorch and ONNX Runtime are compared.
 
     Returns
     -------
     float
-        The largest difference found, of a logit or a distance.
+        The largest difference of a logit or a distance.
 
     Raises
     ------
     UsageError, MissingExtraError
         As :func:`ostinato.models.export.graph.to_onnx`.
     DataError
-        If a figure differs by more than 1e-4.
+        If a figure differs by more than 1e-4; nothing is written.
     WriteError
         If the file cannot be written.
     """
     content = listening_graph(model, novelty, info)
-    graph = read_graph(content, source=str(path))
-    logits, distances = graph.run(windows.numpy())
+    logits, distances = read_graph(content, source=str(path)).run(windows.numpy())
     difference = _largest_difference(model, windows, logits)
     if novelty is not None:
         assert distances is not None
@@ -90,13 +89,7 @@ def write_listening(
 
 
 def listening_graph(model: GenreModel, novelty: GenreModel | None, info: ModelInfo) -> bytes:
-    """The bytes of that file, not yet compared with anything.
-
-    Raises
-    ------
-    UsageError, MissingExtraError
-        As :func:`ostinato.models.export.graph.to_onnx`.
-    """
+    """The bytes of that file, not yet compared with PyTorch."""
     graph = to_onnx(model, window_frames=info.window_frames)
     if novelty is not None:
         graph = _with_distance(graph, to_onnx(novelty, window_frames=info.window_frames))
@@ -110,24 +103,9 @@ def write_with_front_end(
 
     The graph takes excerpts ``waveform`` [float32, shape=(B, S)] of ``info.spec.excerpt_samples``
     at its sample rate, and gives ``probabilities`` [shape=(B, G)], after the temperature, and
-    ``distance`` [shape=(B,)] where there is a novelty.
-
-    Parameters
-    ----------
-    model, novelty, info, path
-        As of :func:`write_listening`.
-
-    Returns
-    -------
-    float
-        The largest difference of a probability from Ostinato's own, on noises.
-
-    Raises
-    ------
-    UsageError, MissingExtraError, WriteError
-        As :func:`write_listening`.
-    DataError
-        If a probability differs by more than 1e-3.
+    ``distance`` [shape=(B,)] where there is a novelty. Parameters and errors are those of
+    :func:`write_listening`, but a probability may differ by 1e-3 from Ostinato's own, on noise;
+    returned is the largest difference.
     """
     info = replace(info, takes=TAKES_WAVEFORM)
     frames = listening_graph(model, novelty, replace(info, takes=TAKES_FRAMES))
@@ -147,7 +125,7 @@ def write_with_front_end(
 
 
 def _write(path: Path, content: bytes, difference: float, *, most: float, of: str) -> None:
-    """Write the file, unless ONNX Runtime is too far from what it should say."""
+    """Write the file, unless ONNX Runtime's figures are too far from the expected ones."""
     if not difference <= most:  # NaN is refused as well
         raise DataError(
             f"{path}: expected {of} within {most:g}, got a difference of {difference:.3g} between "
@@ -182,7 +160,7 @@ def _with_distance(graph: ModelProto, novelty: ModelProto) -> ModelProto:
 
 
 def _between(front: ModelProto, frames: bytes, info: ModelInfo) -> ModelProto:
-    """The front end before a graph of frames, and the average of an excerpt's windows behind it."""
+    """Join the front end, a graph of frames, and the mean over an excerpt's windows."""
     onnx = require("onnx", extra="train", needed_for="Export to ONNX")
     graph = onnx.load_from_string(frames)
     has_distance = len(graph.graph.output) > 1
@@ -232,7 +210,7 @@ def _between(front: ModelProto, frames: bytes, info: ModelInfo) -> ModelProto:
 
 
 def _noises(spec: FeatureSpec) -> list[NDArray[np.float32]]:
-    """Two excerpts of sound with something of every frequency, one of them with beats."""
+    """Two excerpts of noise with all frequencies, one of them with beats."""
     random = np.random.default_rng(0)
     n = spec.excerpt_samples
     hiss = random.normal(size=(2, n)) * 0.05

@@ -114,14 +114,8 @@ class ConvLSTM(nn.Module):
         layer is that of Keras's defaults, ``activation="tanh"`` and
         ``recurrent_activation="sigmoid"``.
 
-        Parameters
-        ----------
-        kernel : array [shape=(*sides, K_in, 4 K)]
-        recurrent_kernel : array [shape=(*sides, K, 4 K)]
-        bias : array [shape=(4 K,)], optional
-            Without it (``use_bias=False``), zeros.
-        padding : str
-            As given to Keras, whose default is ``"valid"``.
+        Shapes are (*sides, K_in, 4 K), (*sides, K, 4 K) and (4 K,); without a bias
+        (``use_bias=False``) it is 0. Keras's default of ``padding`` is ``"valid"``.
 
         Raises
         ------

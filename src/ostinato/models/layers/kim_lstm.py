@@ -100,17 +100,13 @@ class KimLSTM(nn.Module):
 
     Parameters
     ----------
-    n_in : int
-        K_in.
-    width : int
-        W, of the cell in each direction.
-    projection : int, optional
-        P, outputs in each direction; W unless given.
+    n_in, width, projection : int
+        K_in, and W and P in each direction; P is W unless given.
     peepholes : bool
         Whether gates see the cell.
     bidirectional : bool
-        Whether a second cell reads the sequence from its end. The shortcut then goes to both sides:
-        where it is the identity, each direction passes on its own half of the input.
+        Whether a second cell reads the sequence from its end. Where the shortcut is the identity,
+        each direction then passes on its own half of the input.
     shortcut : str
         ``"auto"``: the identity where input and output are equally wide, else a learned projection;
         ``"identity"`` insists on the one, ``"projection"`` on the other.
@@ -203,10 +199,7 @@ class KimLSTM(nn.Module):
 def is_identity(shortcut: str, n_in: int, n_out: int) -> bool:
     """Whether the shortcut from ``n_in`` to ``n_out`` features or channels is the identity.
 
-    Raises
-    ------
-    UsageError
-        If there is no such shortcut, or the identity is asked for between different widths.
+    Refuses an unknown shortcut, and the identity between different widths.
     """
     if shortcut not in get_args(Shortcut):
         raise UsageError(

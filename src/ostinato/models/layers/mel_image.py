@@ -1,8 +1,8 @@
 """Frames as an image of mel bands, for models whose convolutions need neighbours that are alike.
 
-MFCC are brought back to the bands they were made from by the inverse DCT (Davis and Mermelstein
-1980): a smoothed image, not the true one, for the coefficients that were left out are lost. Frames
-of mel bands are taken as they are. Several bands are then averaged into one.
+The inverse DCT turns MFCC back into the bands they were made from (Davis and Mermelstein 1980): a
+smoothed image, since some coefficients were left out. Frames of mel bands are used directly. Then
+several bands are averaged into one.
 
 Axes: B batch, T frames, F features of a frame, M bands of the image.
 """

@@ -28,7 +28,9 @@ POOLINGS: tuple[PoolKind, ...] = get_args(PoolKind)
 class Pool(nn.Module):
     """The base of every pooling: (B, S, H) -> (B, width)."""
 
-    width: int
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
 
 
 class LastPool(Pool):
@@ -38,8 +40,7 @@ class LastPool(Pool):
     """
 
     def __init__(self, width: int, *, bidirectional: bool = False) -> None:
-        super().__init__()
-        self.width = width
+        super().__init__(width)
         self.bidirectional = bidirectional
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,10 +54,6 @@ class LastPool(Pool):
 class MeanPool(Pool):
     """The mean over time: (B, S, H) -> (B, H)."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, S, H)."""
         return x.mean(dim=1)  # (B, H)
@@ -66,8 +63,7 @@ class MeanMaxPool(Pool):
     """The mean and the maximum over time: (B, S, H) -> (B, 2 H)."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = 2 * width
+        super().__init__(2 * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, S, H)."""
@@ -78,8 +74,7 @@ class AttentionPool(Pool):
     """The mean over time by learned weights: (B, S, H) -> (B, H)."""
 
     def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
+        super().__init__(width)
         self.hidden = nn.Linear(width, width)
         self.score = nn.Linear(width, 1, bias=False)
 
@@ -102,11 +97,6 @@ def make_pool(kind: str, width: int, *, bidirectional: bool = False) -> Pool:
     """A pooling by its name in :data:`POOLINGS`, of steps of a width H.
 
     ``bidirectional``: the second half of H runs backwards, which matters to ``last`` alone.
-
-    Raises
-    ------
-    UsageError
-        If there is no such pooling.
     """
     check_pooling(kind)
     if kind == "last":

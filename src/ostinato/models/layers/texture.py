@@ -27,7 +27,7 @@ class TextureWindows(nn.Module):
 
     def __init__(self, n_features: int, length: int) -> None:
         super().__init__()
-        if length < 3:
+        if length < 3:  # two frames have one change, which has no deviation
             raise UsageError(
                 f"Expected texture windows of at least 3 frames, or of 1 for none, got {length}."
             )
@@ -56,13 +56,7 @@ class SingleFrames(nn.Identity):
 
 
 def make_texture(n_features: int, length: int) -> TextureWindows | SingleFrames:
-    """Texture windows of ``length`` frames; for a length of 1, the frames themselves.
-
-    Raises
-    ------
-    UsageError
-        If ``length`` is less than 1, or 2, which has no deviation of a change.
-    """
+    """Texture windows of ``length`` frames; for a length of 1, the frames themselves."""
     return SingleFrames(n_features) if length == 1 else TextureWindows(n_features, length)
 
 
