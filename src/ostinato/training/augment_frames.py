@@ -1,10 +1,10 @@
 """Augmentation of windows of frames, on the batch.
 
-Each augmentation is a pure function of the windows and of what was drawn for them, one number a
-window; :class:`FrameAugmentation` draws. What moves mel bands does so on log-mel frames directly
-and on MFCC by way of their bands: the inverse DCT, the change, the DCT again. All of these are
-linear in the coefficients, so the way there and back is one small matrix a window, from a table,
-and not two transforms a frame.
+Each augmentation is a pure function of the windows (B, T, F) and of one drawn number a window;
+:class:`FrameAugmentation` draws. Mel bands are changed directly on log-mel frames, and on MFCC
+through their bands: the inverse DCT, the change, the DCT again. All of these are linear in the
+coefficients, so together they are one small matrix a window, from a table, not two transforms a
+frame.
 
 Axes: B batch, S frames of a longer window, T frames, F features, M mel bands.
 
@@ -40,12 +40,10 @@ _OF_BANDS = ("pitch", "tilt", "gain", "mask_bands")  # settings that change mel 
 
 @dataclass(frozen=True, eq=False)
 class MelBands:
-    """How the mel bands of a frame are read from its features, and changed in them.
+    """How the mel bands of a frame (M) are read from its features (F), and changed in them.
 
     Attributes
     ----------
-    n_mels : int
-        M.
     basis : float32 tensor [shape=(M, F)] or None
         ``basis @ features`` are the bands; its columns are orthonormal, so that ``basis.T @ bands``
         are the features. None where the features are the bands, as are those below.
@@ -63,7 +61,7 @@ class MelBands:
     @classmethod
     @lru_cache(maxsize=8)
     def of(cls, spec: FeatureSpec) -> MelBands:
-        """Those of frames of this spec: the inverse DCT of MFCC, or the frames themselves."""
+        """The mel bands of frames of a spec: the inverse DCT of MFCC, or the frames themselves."""
         M, F = spec.n_mels, spec.n_coefficients
         if spec.kind != "mfcc":
             return cls(M)
@@ -86,22 +84,8 @@ class MelBands:
 def stretch(x: Tensor, factors: Tensor, offsets: Tensor, *, length: int) -> Tensor:
     """Play windows faster or slower, by linear interpolation between frames.
 
-    Frame t of the result is read at frame ``offset + t * factor`` of the window; beyond its ends
-    the first and the last frame are repeated.
-
-    Parameters
-    ----------
-    x : tensor [shape=(B, S, F)]
-    factors : tensor [shape=(B,)]
-        Above 1 is faster. Positive.
-    offsets : tensor [shape=(B,)]
-        Where reading begins, in frames.
-    length : int
-        T, of the result.
-
-    Returns
-    -------
-    tensor [shape=(B, T, F)]
+    (B, S, F) -> (B, ``length``, F). Frame t of the result is read at frame ``offset + t * factor``
+    of the window [each shape=(B,)]; beyond its ends the first and the last frame are repeated.
     """
     B, S, F = x.shape
     steps = torch.arange(length, device=x.device)
@@ -113,19 +97,8 @@ def shift_bands(x: Tensor, shifts: Tensor, bands: MelBands) -> Tensor:
     """Shift windows along the mel bands, by linear interpolation: a change of pitch.
 
     A mel band is no fixed interval: of 128 Slaney bands to 11 kHz one is two semitones at 215 Hz, a
-    semitone at 430 Hz, and a little less than half a one from 1 kHz on. The outermost band is
-    repeated where nothing moves in.
-
-    Parameters
-    ----------
-    x : tensor [shape=(B, T, F)]
-    shifts : tensor [shape=(B,)]
-        In mel bands, upwards where positive; fractions are meant.
-    bands : MelBands
-
-    Returns
-    -------
-    tensor [shape=(B, T, F)]
+    semitone at 430 Hz, and a little less than half a semitone from 1 kHz on. ``shifts`` are in mel
+    bands, fractions too, upwards where positive; the outermost band is repeated at the free end.
     """
     B, T, F = x.shape
     M = bands.n_mels
@@ -133,7 +106,7 @@ def shift_bands(x: Tensor, shifts: Tensor, bands: MelBands) -> Tensor:
         columns = x.transpose(1, 2).reshape(B * M, T)
         where = (torch.arange(M, device=x.device) - shifts[:, None]).clamp(0, M - 1)  # (B, M)
         return _read(columns, where, M).view(B, M, T).transpose(1, 2)  # (B, T, F)
-    # Between two whole shifts every band is their mean, so the matrix of a fraction is it as well.
+    # A fraction's band is a mean of two whole shifts' bands, and so is its matrix.
     table = bands.shifts.to(x).view(2 * M - 1, F * F)
     where = shifts.clamp(1 - M, M - 1)[:, None]  # (B, 1)
     matrices = _read(table, where, 2 * M - 1, first=1 - M)  # (B, F * F)
@@ -143,12 +116,7 @@ def shift_bands(x: Tensor, shifts: Tensor, bands: MelBands) -> Tensor:
 def tilt(x: Tensor, slopes: Tensor, bands: MelBands) -> Tensor:
     """Add a line over the mel bands to every frame of a window: brighter, or duller.
 
-    Parameters
-    ----------
-    x : tensor [shape=(B, T, F)]
-    slopes : tensor [shape=(B,)]
-        What the highest band gains and the lowest one loses, in the units of log-mel frames.
-    bands : MelBands
+    The highest band gains the slope and the lowest loses it, in the units of log-mel frames.
     """
     line = torch.linspace(-1, 1, bands.n_mels, device=x.device, dtype=x.dtype)
     return x + slopes[:, None, None] * bands.features_of(line)
@@ -157,16 +125,9 @@ def tilt(x: Tensor, slopes: Tensor, bands: MelBands) -> Tensor:
 def gain(x: Tensor, levels: Tensor, bands: MelBands) -> Tensor:
     """Change the level of a window: all bands of all frames by the same.
 
-    With MFCC this is the zeroth coefficient. Frames are standardised over their excerpt, so that a
-    recording that was made louder has the same frames as before: what is learnt to be overlooked
-    is how loud a window is beside the rest of its excerpt.
-
-    Parameters
-    ----------
-    x : tensor [shape=(B, T, F)]
-    levels : tensor [shape=(B,)]
-        In the units of log-mel frames: deviations of the excerpt's cells, some 15 dB each.
-    bands : MelBands
+    With MFCC this is the zeroth coefficient. Frames are standardised over their excerpt, so the
+    model learns to ignore not how loud a recording is, but a window relative to its excerpt.
+    ``levels`` are in the units of log-mel frames, some 15 dB each.
     """
     ones = torch.ones(bands.n_mels, device=x.device, dtype=x.dtype)
     return x + levels[:, None, None] * bands.features_of(ones)
@@ -175,16 +136,9 @@ def gain(x: Tensor, levels: Tensor, bands: MelBands) -> Tensor:
 def mask_bands(
     x: Tensor, firsts: Tensor, widths: Tensor, *, fill: Tensor, bands: MelBands
 ) -> Tensor:
-    """Replace some neighbouring mel bands of every frame of a window (Park et al. 2019).
+    """Replace neighbouring mel bands of every frame of a window by those of ``fill``, a frame (F,).
 
-    Parameters
-    ----------
-    x : tensor [shape=(B, T, F)]
-    firsts, widths : int64 tensor [shape=(B,)]
-        The lowest masked band, and how many are masked; 0 masks none.
-    fill : tensor [shape=(F,)]
-        Features of the frame whose bands are put in their place.
-    bands : MelBands
+    ``firsts`` are the lowest masked bands, ``widths`` their numbers (Park et al. 2019).
     """
     if bands.below is None:
         masked = _run(firsts, widths, bands.n_mels)  # (B, M)
@@ -196,27 +150,14 @@ def mask_bands(
 
 
 def mask_time(x: Tensor, firsts: Tensor, widths: Tensor, *, fill: Tensor) -> Tensor:
-    """Replace some neighbouring frames of a window (Park et al. 2019).
-
-    Parameters
-    ----------
-    x : tensor [shape=(B, T, F)]
-    firsts, widths : int64 tensor [shape=(B,)]
-        The first masked frame, and how many are masked; 0 masks none.
-    fill : tensor [shape=(F,)]
-        The frame that is put in their place.
-    """
+    """Replace ``widths`` frames of a window, from ``firsts`` on, by ``fill`` (Park et al. 2019)."""
     return torch.where(_run(firsts, widths, x.shape[1])[:, :, None], fill, x)
 
 
 def add_noise(x: Tensor, deviation: Tensor) -> Tensor:
-    """Add Gaussian noise to every value (Bishop 1995: training with noise is regularisation).
+    """Add Gaussian noise of this deviation for each feature [shape=(F,)] to every value.
 
-    Parameters
-    ----------
-    x : tensor [shape=(B, T, F)]
-    deviation : tensor [shape=(F,) or (B, 1, F)]
-        The noise's, for each feature, in the units of the frames.
+    Training with noise is regularisation (Bishop 1995).
     """
     return x + deviation * torch.randn_like(x)
 
@@ -224,11 +165,7 @@ def add_noise(x: Tensor, deviation: Tensor) -> Tensor:
 def mixup(x: Tensor, *, alpha: float) -> tuple[Tensor, Tensor, Tensor]:
     """Blend every window with another one of the batch (Zhang et al. 2018).
 
-    Parameters
-    ----------
-    x : tensor [shape=(B, T, F)]
-    alpha : float
-        Both parameters of the Beta distribution of the shares; 0 leaves the windows alone.
+    ``alpha`` is both parameters of the Beta distribution of the shares; 0 blends nothing.
 
     Returns
     -------
@@ -253,23 +190,20 @@ class FrameAugmentation:
     """Draws the augmentations that settings turn on, and applies them to windows of frames.
 
     In this order: stretch, pitch, tilt, gain, the mask of bands, the mask of frames. An
-    augmentation of strength 0 draws no random number, and leaves windows as they are, bit by bit.
+    augmentation of strength 0 draws no random number, and leaves windows unchanged, bit by bit.
 
     Parameters
     ----------
-    settings : TrainingSettings
-    spec : FeatureSpec
-        The frames' spec.
     fill : tensor [shape=(F,)]
-        What masks put in: the mean of the training frames.
+        Masked cells become this: the mean of the training frames.
     largest_strength : float
-        Largest of the strengths that windows will be given.
+        Largest of the strengths of windows.
 
     Raises
     ------
     UsageError
-        If pitch is to be shifted by as many mel bands as there are, or mel bands are to be changed
-        of frames that have none.
+        If pitch shifts by as many mel bands as there are, or frames without mel bands would have
+        them changed.
     """
 
     def __init__(
@@ -295,17 +229,13 @@ class FrameAugmentation:
         self.bands = MelBands.of(spec)
         self.fill = fill
         fastest = 1 + min(settings.stretch * largest_strength, _LARGEST_SHARE)
-        #: Frames that a window must be cut with: more than it keeps where it may be played faster.
+        #: Frames to cut for a window: more than it keeps where it may be played faster.
         self.source_frames = math.ceil((settings.window_frames - 1) * fastest) + 1
 
     def __call__(self, x: Tensor, strengths: Tensor | None = None) -> Tensor:
         """Augment windows: (B, source_frames, F) -> (B, window_frames, F).
 
-        Parameters
-        ----------
-        x : tensor [shape=(B, source_frames, F)]
-        strengths : tensor [shape=(B,)] or None
-            What all strengths are multiplied with, window by window; None is 1.
+        ``strengths`` (B,) multiply all strengths, window by window; None is 1.
         """
         s, fill = self.settings, self.fill.to(x)
         by = x.new_ones(len(x)) if strengths is None else strengths.to(x)
@@ -355,18 +285,9 @@ def _some_run(shares: Tensor, n: int) -> tuple[Tensor, Tensor]:
 def _read(rows: Tensor, where: Tensor, n: int, *, first: int = 0) -> Tensor:
     """Rows at fractional places, by linear interpolation, in one pass over the memory.
 
-    Parameters
-    ----------
-    rows : tensor [shape=(B * n, K) or (n, K)]
-        A run of rows for each window, end to end, or one for all of them.
-    where : tensor [shape=(B, T)]
-        From ``first`` to ``first + n - 1``.
-    first : int
-        Place of the first row of a run.
-
-    Returns
-    -------
-    tensor [shape=(B * T, K)]
+    ``rows`` are a run of n rows for each window, end to end [shape=(B * n, K)], or one for all
+    [shape=(n, K)]; ``where`` [shape=(B, T)] goes from ``first`` to ``first + n - 1``; the result is
+    (B * T, K).
     """
     low = where.floor()
     share = (where - low).to(rows.dtype)  # before the offsets, which would cost it digits

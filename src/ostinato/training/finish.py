@@ -81,12 +81,8 @@ def fit_confidence(
 ) -> Confidence:
     """Temperature and threshold from verdicts on tracks that the model has not learned from.
 
-    Parameters
-    ----------
-    labels : int array [shape=(N,)]
-    probabilities : array [shape=(N, n_genres)]
-    precision : float
-        Target share of right verdicts, in (0, 1]. Where no threshold reaches it, there is none.
+    ``labels`` are (N,), ``probabilities`` (N, n_genres); ``precision`` is the target share of right
+    verdicts, in (0, 1]. Where no threshold reaches it, there is none.
     """
     temperature = calibration.fit_temperature(labels, probabilities)
     scaled = apply_temperature(probabilities, temperature)
@@ -110,16 +106,13 @@ def finish(
 
     Parameters
     ----------
-    model : GenreModel
     info : ModelInfo
         The model's, with its name and all else that is known.
-    corpus : Corpus
     train : tuple of str
         Ids of the tracks that the model learned from: the novelty is the distance from them.
     held_out : sequence of Fold
         The novelty threshold is the distance within which :data:`KNOWN` of their ``valid`` tracks
         lie, each from its fold's own ``train`` tracks.
-    confidence : Confidence
     novelty_window : pair of int or None
         Length and hop of the windows that the novelty is measured on, in frames; None is the
         model's own.
@@ -150,25 +143,10 @@ def finish(
 
 
 def write(finished: FinishedModel, path: Path, *, front_end: bool = False) -> float:
-    """Write the model file.
+    """Write the model file; the result is the largest difference of ONNX Runtime from PyTorch.
 
-    Parameters
-    ----------
-    finished : FinishedModel
-    path : Path
-        Holds what it held before, or all of the model.
-    front_end : bool
-        Take sound, not frames: for programs without Ostinato.
-
-    Returns
-    -------
-    float
-        The largest difference between PyTorch and ONNX Runtime.
-
-    Raises
-    ------
-    OstinatoError
-        As :func:`ostinato.models.export.model_file.write_listening`.
+    With ``front_end`` the file takes sound, not frames, for programs without Ostinato. Raises as
+    :func:`ostinato.models.export.model_file.write_listening` does.
     """
     model, novelty, info = finished.model, finished.novelty, finished.info
     if front_end:

@@ -1,19 +1,18 @@
-"""Training one model. The only module that imports Lightning.
+"""Training one model. Only this module and :mod:`ostinato.training.callbacks` import Lightning.
 
 The random numbers of a step depend on the seed, the epoch and the step alone. So a training that
 was killed and resumed from its last checkpoint, written after every epoch, gives the same weights
-as one that was left alone, bit by bit on the same machine.
+as one that was never interrupted, bit by bit on the same machine.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import pickle
 import signal
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +20,17 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from ostinato.models import GenreModel
 from ostinato.models.baseline import SolvedModel
-from ostinato.storage import replacing
 from ostinato.training.augment_frames import FrameAugmentation, add_noise, mixup
-from ostinato.training.curves import (
-    CURVE_COLUMNS,
-    CURVES,
-    Curves,
-    TrainingError,
-    gradient_columns,
-    judge,
-    write_curves,
-)
+from ostinato.training.callbacks import CurveKeeper, LastWeights, WholeCheckpoints
+from ostinato.training.curves import Curves, TrainingError
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.solve import solve_head
 from ostinato.training.tracks import Tracks, check_window, epoch_batches
@@ -75,7 +64,7 @@ class GenreTraining(lightning.LightningModule):
         self.batches: list[Tensor] = []
 
     def train_dataloader(self) -> DataLoader[int]:
-        """Numbers of the batches: what they hold is drawn where the epoch's seed is set."""
+        """Numbers of the batches; their tracks are drawn where the epoch's seed is set."""
         n_batches = len(epoch_batches(len(self.train_tracks), self.settings.batch_size))
         return DataLoader(range(n_batches), batch_size=None)  # type: ignore[arg-type]
 
@@ -95,7 +84,7 @@ class GenreTraining(lightning.LightningModule):
         x = self.train_tracks.random_crops(tracks, self.augment.source_frames)  # (B, S, F)
         strengths = None if self.weights is None else self.weights[tracks].to(self.device)  # (B,)
         x = self.augment(x.to(self.device), strengths)  # (B, T, F)
-        # Noise is alike for all genres: louder on the weak ones, it would be what tells them.
+        # The same noise for all genres: louder on the weak ones, it would give them away.
         x = add_noise(x, self.model.normalise.deviation * self.settings.noise)  # (B, T, F)
         x, partners, share = mixup(x, alpha=self.settings.mixup)
         logits = self.model(x)
@@ -110,7 +99,7 @@ class GenreTraining(lightning.LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Refuse an epoch that ends with weights that are no numbers, before it is kept."""
+        """Refuse an epoch that ends with weights that are not finite, before it is saved."""
         if batch_idx + 1 == len(self.batches):
             state = self.model.state_dict()
             if not all(v.isfinite().all() for v in state.values() if v.is_floating_point()):
@@ -145,83 +134,6 @@ class GenreTraining(lightning.LightningModule):
         }
 
 
-class CurveKeeper(Callback):
-    """Keeps the learning curves, in the checkpoint and in ``curves.csv``.
-
-    The objective is the loss that training minimises, on augmented windows; losses and accuracies
-    are those of the present weights in evaluation mode, on whole tracks, of train and valid alike.
-    Gradients are the norms of each recurrent layer's gradient, before it is clipped, mean of the
-    epoch's steps. Seconds add up over the epochs, those before an interruption included.
-    """
-
-    def __init__(
-        self,
-        parts: dict[str, Tracks],
-        settings: TrainingSettings,
-        folder: Path | None = None,
-        on_epoch: Callable[[int], None] | None = None,
-    ) -> None:
-        self.parts = parts
-        self.settings = settings
-        self.folder = folder
-        self.on_epoch = on_epoch
-        self.curves: Curves = {}
-        self.losses: list[float] = []
-        self.gradients: list[Tensor] = []
-        self.started = 0.0
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Start the epoch's clock."""
-        self.started = time.perf_counter()
-        names = (*CURVE_COLUMNS, *gradient_columns(pl_module.model))
-        self.curves = self.curves or {name: [] for name in names}
-
-    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
-        """Note the norm of every recurrent layer's gradient."""
-        layers = pl_module.model.recurrent_layers()
-        norms = [
-            get_total_norm([p.grad for p in layer.parameters() if p.grad is not None])
-            for layer in layers
-        ]
-        self.gradients.append(torch.stack(norms) if norms else torch.zeros(0))
-
-    def on_train_batch_end(
-        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Note the objective of a step."""
-        self.losses.append(outputs["loss"].item())
-
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Add a row; evaluate where a point of the curves is due."""
-        epoch = trainer.current_epoch + 1
-        row: dict[str, float | None] = dict.fromkeys(CURVE_COLUMNS)
-        row |= {"epoch": epoch, "objective": float(np.mean(self.losses))}
-        norms = torch.stack(self.gradients).mean(dim=0)
-        row |= dict(zip(gradient_columns(pl_module.model), norms.tolist(), strict=True))
-        self.losses.clear()
-        self.gradients.clear()
-        if epoch % self.settings.curve_every == 0 or epoch in (1, self.settings.epochs):
-            for part, tracks in self.parts.items():
-                loss, accuracy = judge(pl_module.model, tracks, self.settings)
-                row |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
-        before = self.curves["seconds"][-1] if self.curves["seconds"] else 0.0
-        row["seconds"] = (before or 0.0) + time.perf_counter() - self.started
-        for name, value in row.items():
-            self.curves[name].append(value)
-        if self.folder is not None:
-            write_curves(self.folder / CURVES, self.curves)
-        if self.on_epoch is not None:
-            self.on_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
-        return {"curves": self.curves}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From the checkpoint."""
-        self.curves = state_dict["curves"]
-
-
 def fit(
     model: GenreModel,
     *,
@@ -240,24 +152,23 @@ def fit(
     Parameters
     ----------
     model : GenreModel
-        Its ``normalise`` layer is fitted here, on the training frames alone, and its parts that
-        are solved for are. In the end it holds the averaged weights.
-    train, valid : Tracks
-        ``valid`` is judged for the curves only: nothing is chosen on it.
-    settings : TrainingSettings
+        Its ``normalise`` layer is fitted here, on the training frames alone, and so are its parts
+        that are solved for. In the end it holds the averaged weights.
+    valid : Tracks
+        Judged for the curves only: nothing is chosen on it.
     seed : int
         Decides the order, the crops, mixup and dropout.
     folder : Path or None
         For ``last.ckpt`` and ``curves.csv``; None writes nothing.
     weights : tensor [shape=(N,)] or None
-        How often each training track is drawn, and how strongly augmented (but for noise and
-        mixup), beside the others: mean 1 leaves the whole as it is. None is every track once.
+        How often each training track is drawn, and how strongly augmented (except noise and mixup),
+        relative to the others, with mean 1. None is every track once.
     accelerator : str
         Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
     on_epoch : callable or None
         Called with the number of finished epochs after each one.
     make_training : callable
-        Makes the :class:`GenreTraining`; one of your own may learn more than the genres.
+        Makes the :class:`GenreTraining`; a subclass may learn more than the genres.
 
     Returns
     -------
@@ -269,8 +180,8 @@ def fit(
     Raises
     ------
     TrainingError
-        If the loss or a weight is no number, or the checkpoint cannot be read. The checkpoint of
-        the last finished epoch is kept, and training can be resumed from it.
+        If the loss or a weight is not finite, or the checkpoint cannot be read. The last finished
+        epoch's checkpoint is kept, and training can be resumed from it.
     UsageError
         If a window is longer than every training track.
     """
@@ -282,7 +193,9 @@ def fit(
     training = make_training(model, train, settings, seed, weights)
     keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder, on_epoch)
     last = LastWeights()
-    callbacks: list[Callback] = [keeper, last, _averaging(settings.averaging)]
+    # All weights are averaged at once, several times faster than one by one.
+    average = get_ema_multi_avg_fn(settings.averaging)  # type: ignore[no-untyped-call]
+    callbacks: list[Callback] = [keeper, last, WeightAveraging(multi_avg_fn=average)]
     trainer = _trainer(settings, callbacks, folder, accelerator)
     checkpoint = None if folder is None else folder / CHECKPOINT
     if checkpoint is not None and not checkpoint.exists():
@@ -290,11 +203,7 @@ def fit(
     on_interrupt = signal.getsignal(signal.SIGINT)
     with _quiet():
         try:
-            trainer.fit(
-                training,
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
+            trainer.fit(training, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
             if not trainer.interrupted:
                 raise
@@ -309,34 +218,6 @@ def fit(
                 "and that run starts afresh."
             ) from error
     return keeper.curves, last.weights
-
-
-class LastWeights(Callback):
-    """Keeps a copy of the last step's weights, before the averaged ones take their place."""
-
-    def __init__(self) -> None:
-        self.weights: dict[str, Tensor] = {}
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Copy the weights."""
-        self.weights = {k: v.detach().clone() for k, v in pl_module.model.state_dict().items()}
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it, so that it is never half there.
-
-    Lightning's own writer goes by way of the system's temporary folder; where that is another disk,
-    a full one or a kill leaves the beginning of a checkpoint.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
-    ) -> None:
-        """Write a checkpoint whole or not at all."""
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        with replacing(Path(path)) as temporary:
-            temporary.write_bytes(content.getbuffer())
 
 
 def _trainer(
@@ -367,29 +248,21 @@ def _trainer(
         )
 
 
-def _averaging(decay: float) -> WeightAveraging:
-    """Exponential average of all weights at once, several times faster than one by one."""
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return WeightAveraging(multi_avg_fn=average)
-
-
 def _derived(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-class _quiet:  # noqa: N801
-    """Lightning's advice (more workers, a GPU that is not used) does not apply here."""
-
-    def __enter__(self) -> None:
-        self.loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
-        self.levels = [logger.level for logger in self.loggers]
-        for logger in self.loggers:
-            logger.setLevel(logging.ERROR)
-        self.catcher = warnings.catch_warnings()
-        self.catcher.__enter__()
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice (more workers, a GPU that is not used), which does not apply."""
+    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-
-    def __exit__(self, *details: object) -> None:
-        self.catcher.__exit__(None, None, None)
-        for logger, level in zip(self.loggers, self.levels, strict=True):
-            logger.setLevel(level)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,14 +1,14 @@
-"""How far a window lies from all that a model learned from: what is no music, or music of no kind.
+"""Distance of a window from all that a model learned from: high for noise, speech, tones.
 
-A network names a genre for a dial tone as surely as for a song. Two simple figures of a window tell
-them apart, both compared with those of the training windows:
+A network names a genre for a dial tone as confidently as for a song. Two simple figures of a window
+tell them apart, both compared with those of the training windows:
 
 - the Mahalanobis distance of its statistics, the means and log deviations of each feature and the
   log deviations of its change from frame to frame (as in Lee et al. 2018, "A simple unified
   framework for detecting out-of-distribution samples", but of the frames, so that any model of
   these frames has it), with a covariance shrunk as Ledoit and Wolf (2004) do;
-- its persistence, the mean over features of the correlation of a frame with the next: noise, which
-  has means and deviations as loud metal has them, has none.
+- its persistence, the mean over features of the correlation of a frame with the next: noise, whose
+  means and deviations are like those of loud metal, has none.
 
 Axes: B batch, T frames, F features, D statistics.
 """
@@ -25,18 +25,12 @@ from ostinato.models.layers.normalisation import FrameNormalisation
 _FLOOR = 1e-2  # of a deviation, before its logarithm; features have deviation 1
 _LEAST_PERSISTENCE = 1e-2  # of noise, which has 0 within sampling error
 
-#: Of training windows, by each figure alone, this share lies within a distance of 1.
+#: Share of training windows within a distance of 1, by each figure alone.
 INSIDE = 0.99
 
 
 class Novelty(GenreModel):
-    """Frames (B, T, F) -> distances (B,): 1 is where the last hundredth of training windows begins.
-
-    Parameters
-    ----------
-    n_features : int
-        F.
-    """
+    """Frames (B, T, F) -> distances (B,): a hundredth of the training windows lies beyond 1."""
 
     mean: Tensor
     whiten: Tensor
@@ -55,14 +49,7 @@ class Novelty(GenreModel):
 
     @torch.no_grad()
     def fit(self, frames: Tensor, windows: list[Tensor]) -> None:
-        """Take all figures from the training part.
-
-        Parameters
-        ----------
-        frames : tensor [shape=(n_frames, F)]
-        windows : list of tensor [shape=(B, T, F)]
-            Batches of all its windows.
-        """
+        """Fit on the training part's frames (n_frames, F) and batches of its windows (B, T, F)."""
         self.normalise.fit(frames)
         found = [self.statistics(x) for x in windows]
         statistics = torch.cat([s for s, _ in found]).double()  # (N, D)

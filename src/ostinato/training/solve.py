@@ -1,8 +1,8 @@
-"""Solving a model whose head is linear, in the place of training it.
+"""Solving a model whose head is linear, instead of training it.
 
-All windows of the training tracks are used once, unaugmented: there are no epochs, no random
-windows and no augmentation, so the settings of training that speak of them have no effect here, and
-the same data give the same weights whatever the seed.
+All windows of the training tracks are used once: there are no epochs, no random windows and no
+augmentation, so of the settings of training only the windows count, and the same data give the same
+weights whatever the seed.
 """
 
 from __future__ import annotations
@@ -42,23 +42,8 @@ def solve(
 ) -> tuple[Curves, dict[str, Tensor]]:
     """Solve for a model's head in place: logistic regression on the statistics of its windows.
 
-    Parameters
-    ----------
-    model : SolvedModel
-        Its normalisations are fitted here, on the training part alone.
-    train, valid : Tracks
-        ``valid`` is judged for the one point of the curves: nothing is chosen on it.
-    settings : TrainingSettings
-        Only its windows count.
-    folder : Path or None
-        For ``curves.csv``; None writes nothing.
-
-    Returns
-    -------
-    curves : dict of str to list
-        One point.
-    last : dict of str to tensor
-        The weights.
+    Parameters, results and ``curves.csv`` are those of :func:`ostinato.training.fit.fit`; the
+    curves have one point.
 
     Raises
     ------
@@ -83,20 +68,7 @@ def solve(
 
 @torch.no_grad()
 def solve_head(model: SolvedModel, train: Tracks, settings: TrainingSettings) -> None:
-    """Fit a model's normalisations and head in place; a genre without tracks gets no probability.
-
-    Parameters
-    ----------
-    model : SolvedModel
-    train : Tracks
-    settings : TrainingSettings
-        Only its windows count.
-
-    Raises
-    ------
-    TrainingError
-        If the solver does not converge.
-    """
+    """Fit a model's normalisations and head in place; see :func:`solve`."""
     model.eval()
     model.normalise.fit(train.frames)
     window = {"length": settings.window_frames, "hop": settings.window_hop}

@@ -1,4 +1,4 @@
-"""Tracks in memory as one tensor: crops to learn from, windows to be judged on.
+"""Tracks in memory as one tensor: crops for training, windows for evaluation.
 
 A collection of frames is small (GTZAN: 50 MB), so it is held whole and batches are gathered from
 it by index; worker processes would only copy it. Axes: N tracks, B batch, T frames, F features.
@@ -33,8 +33,6 @@ class Tracks:
     firsts, lengths : int64 tensor [shape=(N,)]
         Where each track begins, and how many frames it has.
     labels : int64 tensor [shape=(N,)]
-    spec : FeatureSpec
-        What the frames are.
     copies : tuple of Tracks
         Augmented copies of the same tracks: used by :meth:`random_crops` and by nothing else.
     """
@@ -70,13 +68,7 @@ class Tracks:
 
     @classmethod
     def with_copies(cls, corpus: Corpus, ids: tuple[str, ...]) -> Tracks:
-        """The tracks with these ids and all copies of them: to learn from, not to judge on.
-
-        Raises
-        ------
-        DataError
-            As :meth:`of`.
-        """
+        """The tracks with these ids and all copies of them: to learn from, not to judge on."""
         copies = (
             replace(corpus, frames=f, augmentation=NO_COPIES, copies=()) for f in corpus.copies
         )
@@ -97,21 +89,18 @@ class Tracks:
     def random_crops(self, tracks: Tensor, length: int) -> Tensor:
         """A window at a random place of each of these tracks [shape=(B, T, F)].
 
-        Where there are copies, of the track or of one of them, each equally likely.
+        Where there are copies, the crop is of the track or of one of them, each equally likely.
         """
         if self.copies:
-            return self._crops_of_any(tracks, length)
+            versions = (replace(self, copies=()), *self.copies)
+            which = torch.randint(len(versions), (len(tracks),))  # (B,)
+            crops = self.frames.new_empty(len(tracks), length, self.frames.shape[1])  # (B, T, F)
+            for i, version in enumerate(versions):
+                crops[which == i] = version.random_crops(tracks[which == i], length)
+            return crops
         room = (self.lengths[tracks] - length + 1).clamp_min(1)
         starts = (torch.rand(len(tracks)) * room).long()
         return self.gather(tracks, starts, length)
-
-    def _crops_of_any(self, tracks: Tensor, length: int) -> Tensor:
-        versions = (replace(self, copies=()), *self.copies)
-        which = torch.randint(len(versions), (len(tracks),))  # (B,)
-        crops = self.frames.new_empty(len(tracks), length, self.frames.shape[1])  # (B, T, F)
-        for i, version in enumerate(versions):
-            crops[which == i] = version.random_crops(tracks[which == i], length)
-        return crops
 
     def batches(self, *, length: int, hop: int, size: int = 256) -> Iterator[Tensor]:
         """All windows of all tracks in order, some at a time [each shape=(<= size, T, F)]."""
@@ -136,13 +125,9 @@ class Tracks:
 def epoch_batches(n_tracks: int, batch_size: int, weights: Tensor | None = None) -> list[Tensor]:
     """An epoch's tracks in a random order and in batches of nearly equal size.
 
-    Parameters
-    ----------
-    n_tracks, batch_size : int
-    weights : tensor [shape=(n_tracks,)] or None
-        None: every track once. Else as many tracks, each as often as its weight says: of a track
-        whose share of all weights is worth 1.4 tracks, one or two (systematic sampling, Madow and
-        Madow 1944).
+    Without weights every track comes once. With weights (n_tracks,) as many tracks are drawn, each
+    as often as its weight says: one or two of a track whose share of all weights is worth 1.4
+    tracks (systematic sampling, Madow and Madow 1944).
     """
     order = torch.randperm(n_tracks)
     if weights is not None:
@@ -154,18 +139,7 @@ def epoch_batches(n_tracks: int, batch_size: int, weights: Tensor | None = None)
 
 
 def check_finite(name: str, frames: Frames) -> None:
-    """Refuse frames of which a value is no finite number: one of them makes every weight NaN.
-
-    Parameters
-    ----------
-    name : str
-        The recording's, for the error.
-    frames : float32 array [shape=(n_frames, F)]
-
-    Raises
-    ------
-    DataError
-    """
+    """Refuse a recording's frames if a value is not finite: one of them makes every weight NaN."""
     if np.isfinite(frames).all():
         return
     bad = np.flatnonzero(~np.isfinite(frames).all(axis=1))
@@ -178,12 +152,7 @@ def check_finite(name: str, frames: Frames) -> None:
 
 
 def check_window(train: Tracks, settings: TrainingSettings) -> None:
-    """Refuse windows of which every one would be a track over and over.
-
-    Raises
-    ------
-    UsageError
-    """
+    """Refuse windows longer than every track: each would repeat its track."""
     longest = int(train.lengths.max())
     if settings.window_frames > longest:
         raise UsageError(
@@ -197,14 +166,8 @@ def check_window(train: Tracks, settings: TrainingSettings) -> None:
 def predict(model: GenreModel, tracks: Tracks, *, length: int, hop: int) -> NDArray[np.float64]:
     """One verdict a track: the mean of its windows' probabilities [shape=(N, n_genres)].
 
-    The model is in evaluation mode for the call, and sees the frames unaugmented.
-
-    Parameters
-    ----------
-    model : GenreModel
-    tracks : Tracks
-    length, hop : int
-        Of a window, in frames.
+    The model is in evaluation mode for the call; frames are not augmented. Windows are of
+    ``length`` frames, ``hop`` apart.
     """
     device = next(model.parameters()).device
     was_training = model.training

@@ -50,14 +50,9 @@ class GenreWeight:
 
 
 def genre_weights(recall: Mapping[str, float], strength: float) -> dict[str, float]:
-    """Weights of genres: ``max(1 - recall, 0.05) ** strength``, brought to mean 1.
+    """Weights of genres: ``max(1 - recall, 0.05) ** strength``, scaled to mean 1.
 
-    Parameters
-    ----------
-    recall : dict of str to float
-        By genre, in [0, 1].
-    strength : float
-        0 makes all weights 1; 1 makes them proportional to how often a genre is missed.
+    A strength of 0 makes all weights 1; 1 makes them proportional to how often a genre is missed.
     """
     missed = {genre: max(1 - value, LEAST_MISSED) ** strength for genre, value in recall.items()}
     mean = sum(missed.values()) / len(missed)
@@ -77,14 +72,13 @@ def recall_on_inner_folds(
 
     Parameters
     ----------
-    corpus : Corpus
     train : tuple of str
         Ids of the training part. No other recording is used.
     make_model : callable
-        Gives an untrained model, each time another.
+        Gives a new untrained model at each call.
     settings : TrainingSettings
-        The training's; ``weak_genre_folds`` and ``weak_genre_epochs`` concern the inner one. The
-        last step's weights are judged: their average would still remember the first ones.
+        The outer training's; ``weak_genre_folds`` and ``weak_genre_epochs`` set the inner one. The
+        last step's weights are judged: their average would still hold the first ones.
     seed : int
         Decides the folds and the trainings.
     accelerator : str
@@ -100,27 +94,27 @@ def recall_on_inner_folds(
     part, folds = _inner_folds(corpus, train, settings.weak_genre_folds, seed)
     n_epochs = settings.weak_genre_epochs
     short = replace(settings, epochs=n_epochs, curve_every=n_epochs, weak_genres=0.0)
-    heard = dict.fromkeys(part.genres, 0)
+    judged = dict.fromkeys(part.genres, 0)
     hits = dict.fromkeys(part.genres, 0)
     for k, fold in enumerate(folds):
         inner_seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
         torch.manual_seed(inner_seed)
         model = make_model()
-        learn, judge = Tracks.with_copies(part, fold.train), Tracks.of(part, fold.valid)
+        inner, held_out = Tracks.with_copies(part, fold.train), Tracks.of(part, fold.valid)
         _, last = fit(
             model,
-            train=learn,
-            valid=judge,
+            train=inner,
+            valid=held_out,
             settings=short,
             seed=inner_seed,
             accelerator=accelerator,
         )
         model.load_state_dict(last)
-        said = predict(model, judge, length=short.window_frames, hop=short.window_hop).argmax(1)
-        for truth, answer in zip(judge.labels.tolist(), said.tolist(), strict=True):
-            heard[part.genres[truth]] += 1
+        said = predict(model, held_out, length=short.window_frames, hop=short.window_hop).argmax(1)
+        for truth, answer in zip(held_out.labels.tolist(), said.tolist(), strict=True):
+            judged[part.genres[truth]] += 1
             hits[part.genres[truth]] += truth == answer
-    return {genre: hits[genre] / heard[genre] for genre in part.genres}
+    return {genre: hits[genre] / judged[genre] for genre in part.genres}
 
 
 def weigh_genres(
@@ -135,9 +129,8 @@ def weigh_genres(
 ) -> dict[str, GenreWeight]:
     """Recall and weight of every genre.
 
-    Parameters and errors are those of :func:`recall_on_inner_folds`. Where there is a ``folder``,
-    the weights are kept in its ``weak_genres.json``, so that a training that is resumed need not
-    find them again.
+    Parameters and errors are those of :func:`recall_on_inner_folds`. With a ``folder``, the weights
+    are kept in its ``weak_genres.json``, so that a resumed training need not find them again.
     """
     path = None if folder is None else folder / WEAK_GENRES
     if path is not None and path.exists():
@@ -160,15 +153,7 @@ def weigh_genres(
 def track_weights(
     genres: Mapping[str, GenreWeight], tracks: Tracks, names: tuple[str, ...]
 ) -> Tensor:
-    """Weight of each track, that of its genre [shape=(N,)].
-
-    Parameters
-    ----------
-    genres : dict of str to GenreWeight
-    tracks : Tracks
-    names : tuple of str
-        Genres in the order of the labels.
-    """
+    """Weight of each track, that of its genre [shape=(N,)]; ``names`` are in the labels' order."""
     by_label = torch.tensor([genres[name].weight for name in names], dtype=torch.float32)
     return by_label[tracks.labels]
 
@@ -204,7 +189,7 @@ def _inner_folds(
     except DataError as error:
         raise DataError(
             f"training.weak_genres: the artists of the training part cannot be dealt to {n} inner "
-            "folds so that every genre is learnt in each, because some stand in several genres; "
+            "folds so that every genre is learned in each, because some are in several genres; "
             f"{remedy}."
         ) from error
     return part, split.folds
