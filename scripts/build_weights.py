@@ -2,11 +2,11 @@
 
     python scripts/build_weights.py      (half an hour on two cores; resumed if interrupted)
 
-- ``default-filtered.onnx`` learned from the train part of the fault-filtered split. Whatever is
-  said of accuracy, calibration and abstaining is said of it.
-- ``default.onnx`` learned from all 999 tracks, by the same recipe. Nothing is left to judge it on.
+- ``default-filtered.onnx`` is trained on the train part of the fault-filtered split. All figures of
+  accuracy, calibration and abstaining are measured on it.
+- ``default.onnx`` is trained on all 999 tracks, by the same recipe. No track is left to judge it.
 - ``lstm.onnx``, ``residual-lstm.onnx`` and ``conv-lstm.onnx`` are the three that `make study`
-  compares, as it trains them: to learn from, not to tag with.
+  compares, as it trains them: for teaching, not for tagging.
 
 Temperature and threshold of the first two come from verdicts on held-out folds of artists
 (``artist-folds``, 639 tracks of train and valid), and so does the novelty threshold; those of the
@@ -14,7 +14,7 @@ three from the valid part. The test part is not looked at unless ``--test`` asks
 the recipe is chosen.
 
 Figures for the model card are written beside them, as ``figures.json``. Studies are kept below
-``--work``, and go on where they were interrupted.
+``--work``; interrupted ones are resumed.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ STUDIES = REPOSITORY / "studies"
 WEIGHTS = REPOSITORY / "src" / "ostinato" / "weights"
 MOST_BYTES = 5_000_000
 WINDOW_FRAMES = 387
-"""30 s, a track of GTZAN. The networks hear pieces of it, as a study cuts them, so that the file
-gives a study's verdicts."""
+"""30 s, a track of GTZAN. It is cut into a study's windows, so that the file gives a study's
+verdicts."""
 NOVELTY_WINDOW = (258, 129)
 """20 s: on 5.6 s alone speech passes for music; on 30 s there are too few windows to learn from."""
 
@@ -75,9 +75,9 @@ def main() -> None:
 
 
 def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[str, Any]:
-    """The two that name genres: one recipe, learned from a part and from everything.
+    """Build the two default models: one recipe, trained on a part and on everything.
 
-    Each is the mean of all seeds' trainings, and so are the figures that are said of it.
+    Each is the mean of all seeds' trainings, and so are its figures.
     """
     base = load_config(options.study)
     (family,) = base.models
@@ -129,7 +129,7 @@ def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[st
 
 
 def as_it_answers(plan: Plan, temperature: float, threshold: float | None) -> dict[str, Any]:
-    """Calibration and abstaining on the test part with what stands in the file."""
+    """Calibration and abstaining on the test part with the file's temperature and threshold."""
     said = [
         read_probabilities(t.folder / PROBABILITIES, t.parts, plan.corpus.genres)
         for t in plan.tasks
@@ -150,7 +150,7 @@ def as_it_answers(plan: Plan, temperature: float, threshold: float | None) -> di
 
 
 def build_teaching(options: argparse.Namespace, files: dict[str, Any]) -> None:
-    """The three that are compared, each the first training of its kind."""
+    """Build the three models that are compared, each from its first training."""
     config = load_config(STUDIES / "gtzan.toml")
     corpus = load_data(config)
     plan = plan_study(config, corpus, options.work / "gtzan")
@@ -246,7 +246,7 @@ def of_the_card(
     model: str,
     distances: NDArray[np.float64],
 ) -> dict[str, Any]:
-    """What the model card says, each under the split that it was measured on."""
+    """Figures of the model card, each under the split that it was measured on."""
     of_splits = {"artist-folds": chosen} | ({"fault-filtered": examined} if examined else {})
     quantiles = (0.5, 0.9, 0.95, 0.99, KNOWN, 1.0)
     return {

@@ -1,19 +1,19 @@
-"""Track d: a small network that learns from a larger one, musicnn, beside its genres.
+"""Train a small network on its genres and, at once, on the tags of a larger one, musicnn.
 
     ostinato fetch musicnn
     python scripts/train_student.py --tags FOLDER [--music FOLDER]
 
-The student is the model of a study (by default ``studies/accuracy/crnn.toml``), trained as it
-always is; and after every step on genres it hears as many windows once more and is to say what the
-teacher said of them: the square roots of the likelihoods of its 50 tags. A second head reads them
-from what the first one reads; it is thrown away in the end. ``--tags`` are tag sequences of GTZAN's
-training tracks (:mod:`ostinato.datasets.tag_npz`), of which each fold uses its own training part
-alone; ``--music`` is any other music, heard in excerpts by teacher and student. No track of the
-test part, and none that stands on no list, is used in any form.
+The student is the model of a study (by default ``studies/accuracy/crnn.toml``), trained as usual.
+Each step also takes as many windows with the teacher's outputs as targets: the square roots of the
+likelihoods of its 50 tags. A second head predicts them from the input of the first one; it is
+discarded in the end. ``--tags`` are tag sequences of GTZAN's training tracks
+(:mod:`ostinato.datasets.tag_npz`), of which each fold uses its own training part alone; ``--music``
+is any other music, cut into excerpts. No track of the test part, and none outside the lists, is
+used in any form.
 
-The teacher may have met any of these songs: the figure printed is "pretrained, overlap unknown".
-What is finished is kept below ``--work``; the same command goes on. The teacher is needed here, and
-never by those who use the student.
+The teacher may have been trained on any of these songs: the figure printed is "pretrained, overlap
+unknown". Finished trainings are kept below ``--work``; the same command resumes. The teacher is
+needed here, and never by those who use the student.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, bootstrap
 from ostinato.features import FeatureSpec
-from ostinato.inference import musicnn
-from ostinato.inference import musicnn_wheel as _musicnnwheel
+from ostinato.inference import musicnn, musicnn_wheel
 from ostinato.storage import replacing
 from ostinato.study.config import load_config
 from ostinato.study.plan import load_data, plan_study
@@ -51,10 +50,10 @@ from ostinato.training.tracks import Tracks, predict
 
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
 LONG_S = 60.0
-"""Shorter files of a folder of music are sound effects and jingles."""
+"""Shorter files in a folder of music are sound effects and jingles."""
 
 Lesson = tuple[features.Frames, NDArray[np.float32]]
-"""Frames as the student hears them (T, F), and mean tag roots as the teacher does (50,)."""
+"""The student's frames (T, F), and the teacher's mean tag roots (50,)."""
 
 
 def main() -> None:
@@ -103,7 +102,7 @@ def parsed() -> argparse.Namespace:
 
 
 def tagged_tracks(corpus: Corpus, tags: Path) -> dict[str, Lesson]:
-    """Of the train and valid parts' tracks, those of which tags are known."""
+    """Lessons by id: the train and valid parts' tracks whose tags are known."""
     lists = published_split("fault-filtered")
     mine = {*lists["train"], *lists["valid"]}
     sequences = load_tag_npz(tags)
@@ -118,7 +117,7 @@ def tagged_tracks(corpus: Corpus, tags: Path) -> dict[str, Lesson]:
 
 
 def tagged_music(options: argparse.Namespace, spec: FeatureSpec) -> list[Lesson]:
-    """Excerpts of a folder of music, heard by teacher and student; kept in ``music.npz``."""
+    """Lessons from the excerpts of a folder of music; kept in ``music.npz``."""
     kept = options.work / "music.npz"
     if not kept.exists():
         teacher = the_teacher(options)
@@ -136,8 +135,8 @@ def tagged_music(options: argparse.Namespace, spec: FeatureSpec) -> list[Lesson]
 
 def the_teacher(options: argparse.Namespace) -> onnxruntime.InferenceSession:
     wheel = options.wheel
-    content = _musicnnwheel.read_wheel(wheel) if wheel else _musicnnwheel.downloaded_wheel()
-    arrays = _musicnnwheel.weights(content, source=str(wheel))
+    content = musicnn_wheel.read_wheel(wheel) if wheel else musicnn_wheel.downloaded_wheel()
+    arrays = musicnn_wheel.weights(content, source=str(wheel))
     graph = musicnn.tagger_graph(arrays, window_frames=musicnn.WINDOW_FRAMES)
     return onnxruntime.InferenceSession(graph.SerializeToString())
 
@@ -145,16 +144,16 @@ def the_teacher(options: argparse.Namespace) -> onnxruntime.InferenceSession:
 def lessons_of(
     path: Path, teacher: onnxruntime.InferenceSession, spec: FeatureSpec
 ) -> list[Lesson]:
-    """Whole excerpts of one file; the teacher hears the first 20 s of each."""
-    heard = load_audio(path, sample_rate_hz=spec.sample_rate_hz)
-    if len(heard) < LONG_S * spec.sample_rate_hz:
+    """Whole excerpts of one file; the teacher gets the first 20 s of each."""
+    waveform = load_audio(path, sample_rate_hz=spec.sample_rate_hz)
+    if len(waveform) < LONG_S * spec.sample_rate_hz:
         return []
-    pieces = features.excerpts(heard, spec)
-    hers = features.excerpts(
+    pieces = features.excerpts(waveform, spec)
+    teachers = features.excerpts(
         load_audio(path, sample_rate_hz=musicnn.SPEC.sample_rate_hz), musicnn.SPEC
     )
     lessons = []
-    for ours, theirs in zip(pieces, hers, strict=False):
+    for ours, theirs in zip(pieces, teachers, strict=False):
         if len(ours) < spec.excerpt_samples or len(theirs) < musicnn.SPEC.excerpt_samples:
             continue
         try:
@@ -168,7 +167,7 @@ def lessons_of(
 
 
 class TaughtTraining(GenreTraining):
-    """Each step also brings what a second head says of some windows nearer to the teacher."""
+    """Adds to each step's loss that of a second head, which predicts the teacher's tags."""
 
     def __init__(self, *usual: Any, lessons: list[Lesson], weight: float) -> None:
         super().__init__(*usual)
@@ -184,7 +183,7 @@ class TaughtTraining(GenreTraining):
         self.weight = weight
         head = getattr(self.model, "network", self.model).head
         self.second_head = nn.Linear(head.in_features, tags.shape[1])
-        self.read: Tensor | None = None  # what the head of genres read last
+        self.read: Tensor | None = None  # the last input of the head of genres
         head.register_forward_pre_hook(self._keep)
 
     def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -218,11 +217,11 @@ def taught(
         task.recipe.family, spec=corpus.spec, n_genres=10, settings=task.recipe.settings
     )
     train, valid = Tracks.of(corpus, task.parts.train), Tracks.of(corpus, task.parts.valid)
-    heard = [lessons[i] for i in task.parts.train if i in lessons] + music
+    own = [lessons[i] for i in task.parts.train if i in lessons] + music
     folder.mkdir(parents=True, exist_ok=True)
     fit(
         model, train=train, valid=valid, settings=settings, seed=task.seed, folder=folder,
-        make_training=partial(TaughtTraining, lessons=heard, weight=options.weight),
+        make_training=partial(TaughtTraining, lessons=own, weight=options.weight),
     )  # fmt: skip
     said = predict(model, valid, length=settings.window_frames, hop=settings.window_hop)
     with replacing(kept) as temporary, temporary.open("wb") as file:
