@@ -174,7 +174,7 @@ def test_gradients_of_every_recurrent_layer_are_in_the_table(done) -> None:
         ("seeds = 2", "seedz = 2", "There is no setting 'variants.base.seedz'"),
         ('split = "holdout"', 'split = "x"', "expected one of"),
         ("allow_leak = true", "", "--allow-leak"),
-        ("epochs = 3", "epochs = ", "Cannot read the study"),
+        ("epochs = 3", "epochs = ", "is not valid TOML"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:

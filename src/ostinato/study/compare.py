@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,60 +20,40 @@ from ostinato.evaluation import paired
 from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap
 from ostinato.study.results import SCHEMA, StudyResults, read_results
 from ostinato.study.results.predictions import FACTS, PREDICTIONS
-from ostinato.study.results.tables import (
-    Compared,
-    ComparedModel,
-    ComparedPair,
-    RecallDifference,
-)
+from ostinato.study.results.tables import Compared, ComparedModel, ComparedPair, RecallDifference
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
-    """The verdicts of a finished study on the part that it examined.
-
-    Attributes
-    ----------
-    folder : Path
-    results : StudyResults
-    part : str
-        ``"test"``, or ``"valid"`` where the test part was left untouched or does not exist.
-    ids : tuple of str
-        Recordings, sorted; one occurs as often as the study judged it.
-    genres, artists : tuple of str
-        Genre and artist of each recording; an artist is ``""`` where unknown.
-    correct : dict of str to bool array [shape=(n_seeds, n)]
-        Which verdicts of each model were right.
-    """
+    """The verdicts of a finished study on the part that it examined."""
 
     folder: Path
     results: StudyResults
     part: str
-    ids: tuple[str, ...]
+    ids: tuple[str, ...]  # recordings, sorted; one occurs as often as the study judged it
     genres: tuple[str, ...]
-    artists: tuple[str, ...]
-    correct: dict[str, NDArray[np.bool_]]
+    artists: tuple[str, ...]  # "" where unknown
+    correct: dict[str, NDArray[np.bool_]]  # by model, which verdicts were right (n_seeds, n)
 
     @property
     def clusters(self) -> Clusters:
         """Artists of the recordings."""
-        index = {genre: i for i, genre in enumerate(sorted(set(self.genres)))}
-        labels = np.array([index[genre] for genre in self.genres], dtype=np.int64)
+        labels = np.unique(self.genres, return_inverse=True)[1]
         # The repeats of a recording of unknown artist are one cluster, not several.
         return Clusters.by_artist(
             labels, [a or f"\0{name}" for a, name in zip(self.artists, self.ids, strict=True)]
         )
 
+    @property
+    def examined(self) -> tuple[str, Counter[tuple[str, str]]]:
+        """The part, and how often each of its recordings was judged, by id and genre."""
+        return self.part, Counter(zip(self.ids, self.genres, strict=True))
+
 
 def read_judged(folder: Path) -> Judged:
     """Read the results and the verdicts of a finished study.
 
-    Raises
-    ------
-    UsageError
-        If the folder holds no finished study.
-    DataError
-        If its results are of another version, or its predictions cannot be read.
+    UsageError if the folder holds none; DataError if one of its files cannot be used.
     """
     results = read_results(folder)
     part, n_seeds = results.examined, results.n_seeds
@@ -121,16 +101,10 @@ def _rows(
 
 
 def check_same(first: Judged, other: Judged) -> None:
-    """Refuse to compare studies that did not examine the same recordings.
-
-    Raises
-    ------
-    DataError
-        Naming a recording that only one of them examined, or whose genre is not the same.
-    """
-    mine, theirs = (Counter(zip(s.ids, s.genres, strict=True)) for s in (first, other))
-    if first.part == other.part and mine == theirs:
+    """Refuse studies that did not examine the same recordings; the DataError names one of them."""
+    if first.examined == other.examined:
         return
+    (_, mine), (_, theirs) = first.examined, other.examined
     if first.part != other.part:
         why = f"the first examined its {first.part} part, the second its {other.part} part"
     else:
@@ -153,12 +127,7 @@ def check_same(first: Judged, other: Judged) -> None:
 def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> Compared:
     """Accuracies of the models of several studies, and tests of every pair.
 
-    Parameters
-    ----------
-    studies : sequence of Judged
-        Two models or more in all.
-    genres : sequence of str
-        Every pair's recall of these genres is compared as well.
+    Every pair's recall of ``genres`` is compared as well.
 
     Raises
     ------
@@ -175,7 +144,10 @@ def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> Compare
     first = studies[0]
     for other in studies[1:]:
         check_same(first, other)
-    _check_genres(genres, first)
+    known = sorted(set(first.genres))
+    for genre in genres:
+        if genre not in known:
+            raise UsageError(f"Expected genres of {', '.join(known)}; got '{genre}'.")
     clusters = first.clusters
     correct: dict[str, NDArray[np.bool_]] = {}
     models = []
@@ -185,7 +157,7 @@ def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> Compare
             correct[name] = right
             models.append(
                 ComparedModel(
-                    **asdict(accuracy(right, clusters)),
+                    **vars(accuracy(right, clusters)),
                     name=name,
                     study=str(study.folder),
                     model=model,
@@ -210,13 +182,6 @@ def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> Compare
     )
 
 
-def _check_genres(genres: Sequence[str], study: Judged) -> None:
-    known = sorted(set(study.genres))
-    for genre in genres:
-        if genre not in known:
-            raise UsageError(f"Expected genres of {', '.join(known)}; got '{genre}'.")
-
-
 def _recall(
     study: Judged, genre: str, a: NDArray[np.bool_], b: NDArray[np.bool_]
 ) -> RecallDifference:
@@ -227,7 +192,7 @@ def _recall(
     one, other = (Term(right[:, own], clusters, name) for name, right in (("a", a), ("b", b)))
     found = bootstrap([one, other.minus()])
     recall_a, recall_b = float(one.correct.mean()), float(other.correct.mean())
-    return RecallDifference(**asdict(found), a=recall_a, b=recall_b)
+    return RecallDifference(**vars(found), a=recall_a, b=recall_b)
 
 
 def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Interval:
@@ -238,6 +203,4 @@ def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Interval:
 def _names(studies: Sequence[Judged]) -> list[str]:
     """The folders' names, or their paths where two folders have one name."""
     short = [study.folder.resolve().name for study in studies]
-    if len(set(short)) == len(short):
-        return short
-    return [str(study.folder) for study in studies]
+    return short if len(set(short)) == len(short) else [str(study.folder) for study in studies]

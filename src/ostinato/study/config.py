@@ -38,74 +38,37 @@ DEFAULT_MODELS = ("lstm", "residual-lstm", "conv-lstm")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """All that decides a study's figures.
-
-    Attributes
-    ----------
-    title : str
-        The report's title.
-    data : str
-        ``"gtzan"``, the frames that ship with the package; a folder of audio; a table of it
-        (``.csv``, ``.tsv``; see :mod:`ostinato.datasets.table`); or a file of mel frames
-        (``.npz``).
-    frames : str
-        The models' input: ``"mfcc"``; ``"log-mel"``, mel bands; ``"log-mel-from-mfcc"``, mel bands
-        reconstructed from MFCC; ``"musicnn-tags"``, tags of musicnn, from a file of them (``.npz``,
-        or a folder of such files).
-    models : tuple of str
-        Families, in the order of the tables.
-    split : str
-        One of :data:`ostinato.datasets.splits.SPLITS`, or the path of a saved split (``.tsv``).
-    split_seed : int
-        The seed of splits that are drawn.
-    segments : int
-        Pieces that every recording is cut into, each trained on or judged alone; 1 leaves
-        recordings whole. For demonstrations of the split ``segment-random``.
-    train_size : int or None
-        Training recordings of every fold, drawn genre by genre from its training part; None takes
-        all. Splits can be compared only if their training parts have one size.
-    allow_leak : bool
-        Allow ``segment-random``, as a demonstration.
-    shares : dict of str to float
-        Shares of train, valid and test in ``holdout`` and ``song-holdout``, with sum 1.
-    repeats : int
-        How many times folds are drawn, with split seeds ``split_seed``, ``split_seed`` + 1, ...
-    seeds : int
-        Trainings per model, with seeds 0, 1, ...
-    test : bool
-        False does not use the test part: for choosing.
-    coefficients : int
-        MFCC per frame, also for ``"log-mel-from-mfcc"``. No effect on ``"log-mel"``.
-    training : TrainingSettings
-        Training settings, the same for every model.
-    waveform : AudioAugmentation
-        Augmented copies of the training recordings, for data with sound.
-    settings : dict of str to dict
-        A family's settings where they differ from its defaults.
-    claim : Claim or None
-        A claim about the models, which the report puts to the test.
-    """
+    """All that decides a study's figures."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    title: str = ""
+    title: str = ""  # the report's
+    # "gtzan", the frames that ship with the package; a folder of audio; a table of it (.csv, .tsv;
+    # see ostinato.datasets.table); or a file of mel frames (.npz).
     data: str = "gtzan"
+    # The models' input: "mfcc"; "log-mel", mel bands; "log-mel-from-mfcc", mel bands reconstructed
+    # from MFCC; "musicnn-tags", tags of musicnn, from a file of them (.npz) or a folder of such.
     frames: FrameKind = "mfcc"
-    models: tuple[str, ...] = DEFAULT_MODELS
-    split: str = "auto"
-    split_seed: int = 0
+    models: tuple[str, ...] = DEFAULT_MODELS  # families, in the order of the tables
+    split: str = "auto"  # one of ostinato.datasets.splits.SPLITS, or a saved split (.tsv)
+    split_seed: int = 0  # of splits that are drawn
+    # Pieces that every recording is cut into, each trained on or judged alone; 1 leaves recordings
+    # whole. For demonstrations of the split "segment-random".
     segments: int = 1
+    # Training recordings of every fold, drawn genre by genre from its training part; None takes
+    # all. Splits can be compared only if their training parts have one size.
     train_size: int | None = None
-    allow_leak: bool = False
+    allow_leak: bool = False  # allow "segment-random", as a demonstration
+    # Shares of train, valid and test in "holdout" and "song-holdout", with sum 1.
     shares: dict[str, float] = field(default_factory=lambda: dict(HOLDOUT_SHARES))
-    repeats: int = 1
-    seeds: int = 3
-    test: bool = True
-    coefficients: int = 40
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    waveform: AudioAugmentation = NO_COPIES
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    claim: Claim | None = None
+    repeats: int = 1  # how many times folds are drawn, with split seeds from split_seed on
+    seeds: int = 3  # trainings per model, with seeds 0, 1, ...
+    test: bool = True  # False does not use the test part: for choosing
+    coefficients: int = 40  # MFCC per frame, also for "log-mel-from-mfcc"
+    training: TrainingSettings = field(default_factory=TrainingSettings)  # for every model
+    waveform: AudioAugmentation = NO_COPIES  # copies of the training recordings, if with sound
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # of families, if not default
+    claim: Claim | None = None  # about the models; the report puts it to the test
 
     def __post_init__(self) -> None:
         if not self.models or len(set(self.models)) != len(self.models):
@@ -119,16 +82,12 @@ class StudyConfig:
         check_settings(self.split, shares=self.shares, repeats=self.repeats)
         if self.split == SEGMENT_RANDOM and not self.allow_leak:
             refuse_leak()
-        for name in ("segments", "train_size"):
+        for name in ("segments", "train_size", "seeds", "coefficients"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name}: expected 1 or more, got {value}.")
-        if self.seeds < 1:
-            raise UsageError(f"seeds: expected 1 or more, got {self.seeds}.")
         if self.frames not in FRAMES:
             raise UsageError(f"frames: expected one of {', '.join(FRAMES)}; got '{self.frames}'.")
-        if self.coefficients < 1:
-            raise UsageError(f"coefficients: expected 1 or more, got {self.coefficients}.")
         for name in (*self.models, *self.settings):
             self.model_settings(name)
 
@@ -142,13 +101,7 @@ class StudyConfig:
         return FeatureSpec(kind=self.frames, n_coefficients=self.coefficients)
 
     def model_settings(self, name: str) -> Any:
-        """The settings of a family: its defaults, with what this study changes.
-
-        Raises
-        ------
-        UsageError
-            If a setting has a wrong name, type or value.
-        """
+        """The settings of a family: its defaults, with what this study changes."""
         if name not in self._parsed:
             values = self.settings.get(name, {})
             self._parsed[name] = parse_settings(name, values, prefix=f"settings.{name}.")
@@ -171,13 +124,7 @@ class StudyConfig:
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """Shares of train, valid and test from percentages: ``"80/10/10"``.
-
-    Raises
-    ------
-    UsageError
-        If these are not three positive numbers with sum 100.
-    """
+    """Shares of train, valid and test from percentages with sum 100: ``"80/10/10"``."""
     try:
         percent = [float(number) for number in text.split("/")]
     except ValueError:
@@ -190,6 +137,16 @@ def parse_shares(text: str) -> dict[str, float]:
     return {part: n / 100 for part, n in zip(PARTS, percent, strict=True)}
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a study's TOML; UsageError if it cannot be read, or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"Cannot read the study {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The study {path} is not valid TOML: {error}.") from error
+
+
 def load_config(path: Path) -> StudyConfig:
     """Read a study's settings from TOML.
 
@@ -198,12 +155,7 @@ def load_config(path: Path) -> StudyConfig:
     UsageError
         If the file cannot be read, is not TOML, or a setting in it is wrong.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read the study {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The study {path} is not valid TOML: {error}.") from error
+    values = read_toml(path)
     try:
         return checked(StudyConfig, values)
     except UsageError as error:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ostinato.datasets.corpus import Corpus
+from ostinato.datasets import Corpus
+from ostinato.datasets.load import Progress
 from ostinato.errors import UsageError
 from ostinato.study.config import StudyConfig, load_config, overridden
-from ostinato.study.plan import Progress, load_data, plan_study
+from ostinato.study.plan import load_data, plan_study
 from ostinato.study.report import write_sweep
 from ostinato.study.results.tables import SweepTable
 from ostinato.study.study import StudyResult, run_study
@@ -19,25 +20,14 @@ from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
 
 Tell = Callable[[str], None]
 
-__all__ = ["StudyResult", "SweepResult", "run"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class SweepResult:
-    """The finished variants of a sweep.
-
-    Attributes
-    ----------
-    table : SweepTable
-        As in ``table.json``.
-    folder : Path
-    report : Path
-        The page.
-    """
+    """The finished variants of a sweep."""
 
     table: SweepTable
     folder: Path
-    report: Path
+    report: Path  # the page
 
 
 def run(
@@ -89,8 +79,8 @@ def run(
 
     def load(config: StudyConfig) -> Corpus:
         corpus = load_data(config, cache=cache, jobs=jobs, progress=progress)
-        if config.data != "gtzan":
-            _tell_what_is_left_out(corpus, tell)
+        for sentence in _left_out(corpus) if config.data != "gtzan" else ():
+            tell(sentence)
         return corpus
 
     source = Path(study) if isinstance(study, str) else study
@@ -110,13 +100,12 @@ def run(
         return run_study(plan, jobs=jobs, progress=progress, accelerator=accelerator)
 
 
-def _tell_what_is_left_out(corpus: Corpus, tell: Tell) -> None:
-    for note in corpus.notes:
-        tell(note)
+def _left_out(corpus: Corpus) -> Iterator[str]:
+    yield from corpus.notes
     for skipped in corpus.skipped:
-        tell(f"Passed over: {skipped.id}: {skipped.reason}")
+        yield f"Passed over: {skipped.id}: {skipped.reason}"
     for genre, n in corpus.left_out.items():
-        tell(
+        yield (
             f"Left out: genre '{genre}' has {n} usable recording{'s' if n != 1 else ''}; at least "
             "3 are needed (one each for training, validation and test)."
         )

@@ -7,23 +7,19 @@ accuracy; the study's data, which are loaded again, give the novelty. All of it 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ostinato import models
-from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
-from ostinato.evaluation.significance import Interval
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.ensemble import MeanOfModels
 from ostinato.study.config import load_config
-from ostinato.study.plan import load_data, plan_study
-from ostinato.study.results import StudyResults, read_results
-from ostinato.study.results.model_schema import Confidence as JudgedConfidence
-from ostinato.study.training_run import RECIPE, Task
+from ostinato.study.plan import Plan, load_data, plan_study
+from ostinato.study.results import RUN, StudyResults, read_results
+from ostinato.study.training_run import RECIPE, Task, recorded_digest
 from ostinato.training.finish import PRECISION, Confidence, finish, write
 
 
@@ -53,13 +49,12 @@ def export_run(
         The family; None where the study has only one.
     seed : int or None
         Which of its trainings; None is the mean of all seeds, an ensemble.
-    fold : int
     precision : float
         Target share of right verdicts; one of those in ``results.json``.
     front_end : bool
         Take sound, not frames: for programs without Ostinato.
     cache, jobs, progress
-        Passed on to load the study's data; see :func:`ostinato.study.plan.load_data`.
+        As in :func:`ostinato.study.plan.load_data`.
     **facts : str
         ``name``, ``version`` and ``licence`` of the model.
 
@@ -81,7 +76,9 @@ def export_run(
     results = read_results(run)
     name = _chosen(results, model)
     given: dict[str, Any] = {key: value for key, value in facts.items() if value}
-    corpus, tasks = _planned(run, name, seed, fold, cache, jobs, progress)
+    config = load_config(run / "config.toml")
+    plan = plan_study(config, load_data(config, cache=cache, jobs=jobs, progress=progress), run)
+    corpus, tasks = plan.corpus, _tasks(plan, name, seed, fold)
     trained, info = loaded(tasks)
     info = replace(
         info,
@@ -102,13 +99,7 @@ def export_run(
 
 
 def loaded(tasks: Sequence[Task]) -> tuple[models.GenreModel, ModelInfo]:
-    """A finished run's model; of several runs of one recipe, the mean of theirs.
-
-    Raises
-    ------
-    DataError
-        If one cannot be read.
-    """
+    """A finished run's model, or the mean of several runs of one recipe; DataError if damaged."""
     found = [models.load(task.folder) for task in tasks]
     model, info = found[0]
     if len(found) == 1:
@@ -121,55 +112,37 @@ def loaded(tasks: Sequence[Task]) -> tuple[models.GenreModel, ModelInfo]:
 def confidence_of(
     results: StudyResults, name: str, *, precision: float, ensemble: bool = False
 ) -> Confidence:
-    """Temperature and threshold that a study found.
+    """Temperature and threshold that a study found: of single trainings, or of their ensemble.
 
-    Parameters
-    ----------
-    results : StudyResults
-    name : str
-        The model's family.
-    precision : float
-        Target share of right verdicts; one of those that the study judged.
-    ensemble : bool
-        Take the figures of the mean of all seeds, not of a single training.
-
-    Raises
-    ------
-    UsageError
-        If the study chose no threshold for this precision.
+    The threshold is None where the target precision is out of reach, or nothing was judged.
+    UsageError if the study chose no threshold for this precision.
     """
-    found = results.models[name]
-    confidence = found.ensemble_confidence if ensemble else found.confidence
-    threshold = _threshold(confidence, precision)
-    return Confidence(
-        temperature=confidence.temperature if confidence else 1.0,
-        threshold=threshold,
-        precision=None if threshold is None else precision,
-    )
+    model = results.models[name]
+    found = model.ensemble_confidence if ensemble else model.confidence
+    if found is None:
+        return Confidence()
+    for row in found.abstaining:
+        if abs(row.wished - precision) < 1e-9:
+            reached = None if row.threshold is None else precision
+            return Confidence(
+                temperature=found.temperature, threshold=row.threshold, precision=reached
+            )
+    targets = ", ".join(f"{row.wished:g}" for row in found.abstaining)
+    raise UsageError(f"Expected a --precision of {targets}, got {precision:g}.")
 
 
 def _chosen(results: StudyResults, model: str | None) -> str:
     names = list(results.models)
     if model is None and len(names) == 1:
-        return str(names[0])
-    if model not in names:
+        return names[0]
+    if model is None or model not in names:
         got = "none" if model is None else f"'{model}'"
         raise UsageError(f"Expected a --model of this study, {', '.join(names)}; got {got}.")
-    return str(model)
+    return model
 
 
-def _planned(
-    run: Path,
-    name: str,
-    seed: int | None,
-    fold: int,
-    cache: Path | None,
-    jobs: int | None,
-    progress: Callable[[int, int, str], None] | None,
-) -> tuple[Corpus, list[Task]]:
-    """The data of a study, loaded again, and the runs asked for, checked to be trained on them."""
-    config = load_config(run / "config.toml")
-    plan = plan_study(config, load_data(config, cache=cache, jobs=jobs, progress=progress), run)
+def _tasks(plan: Plan, name: str, seed: int | None, fold: int) -> list[Task]:
+    """The runs asked for, checked to be finished, and trained on the data as they are now."""
     found = [
         t
         for t in plan.tasks
@@ -178,35 +151,18 @@ def _planned(
     if not found:
         folds = len(plan.split.folds)
         raise UsageError(
-            f"Expected a --seed below {config.seeds} and a --fold below {folds}, which the study "
-            f"has, got seed {seed} and fold {fold}."
+            f"Expected a --seed below {plan.config.seeds} and a --fold below {folds}, which the "
+            f"study has, got seed {seed} and fold {fold}."
         )
     for task in found:
-        _check_finished(task, run)
-    return plan.corpus, found
-
-
-def _check_finished(task: Task, run: Path) -> None:
-    try:
-        digest = json.loads((task.folder / RECIPE).read_text(encoding="utf-8"))["digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{task.folder}: expected a finished run, got none ({error}).") from error
-    if digest != task.recipe.digest():
-        raise DataError(
-            f"{task.folder}: expected a run on the data of {run / 'config.toml'} as they are now, "
-            "got one on others; the data or the settings have changed since."
-        )
-
-
-def _threshold(confidence: JudgedConfidence | None, precision: float) -> float | None:
-    """The threshold for a target precision, or None: unreachable, or nothing was judged."""
-    if confidence is None:
-        return None
-    for row in confidence.abstaining:
-        if abs(row.wished - precision) < 1e-9:
-            return row.threshold
-    targets = ", ".join(f"{row.wished:g}" for row in confidence.abstaining)
-    raise UsageError(f"Expected a --precision of {targets}, got {precision:g}.")
+        if not (task.folder / RUN).exists():
+            raise DataError(f"{task.folder}: expected a finished run, got none.")
+        if recorded_digest(task.folder / RECIPE) != task.recipe.digest():
+            raise DataError(
+                f"{task.folder}: expected a run on the data of {plan.folder / 'config.toml'} as "
+                "they are now, got one on others; the data or the settings have changed since."
+            )
+    return found
 
 
 def measured_accuracy(
@@ -216,11 +172,9 @@ def measured_accuracy(
     model, split, part = results.models[name], results.split, results.examined
     seeds, n_folds = results.n_seeds, len(split.folds)
     folds = "" if n_folds == 1 else f", {n_folds} folds"
-    found: Interval = model.accuracy(part)
-    of = f"mean of {seeds} training{'s' if seeds > 1 else ''}"
-    if ensemble:
-        found = model.ensemble[part].interval
-        of = f"ensemble of {seeds} trainings"
+    found = model.ensemble[part].interval if ensemble else model.accuracy(part)
+    trainings = f"{seeds} training{'s' if seeds > 1 or ensemble else ''}"
+    of = f"{'ensemble' if ensemble else 'mean'} of {trainings}"
     return {
         "mean": found.mean,
         "low": found.low,

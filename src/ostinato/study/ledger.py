@@ -26,33 +26,16 @@ LEDGER = "test-ledger.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """One model of one study, examined on a test part.
+    """One model of one study, examined on a test part: mean accuracy with its 95 % interval."""
 
-    Attributes
-    ----------
-    when : str
-        ISO time.
-    test_part : str
-        Digest of the recordings and their genres.
-    recordings : int
-        How many those are.
-    data, split, study, model : str
-        Names; ``study`` is that of its folder.
-    recipe : str
-        Digest of all that decides the figure but the seeds.
-    seeds : int
-    accuracy, low, high : float
-        Mean over the seeds with its 95 % interval.
-    """
-
-    when: str
-    test_part: str
+    when: str  # ISO time
+    test_part: str  # digest of the recordings and their genres
     recordings: int
     data: str
     split: str
-    study: str
+    study: str  # name of the folder
     model: str
-    recipe: str
+    recipe: str  # digest of all that decides the figure but the seeds
     seeds: int
     accuracy: float
     low: float
@@ -63,13 +46,7 @@ COLUMNS = tuple(field.name for field in fields(Examination))
 
 
 def read_ledger(path: Path) -> list[dict[str, str]]:
-    """The rows of a ledger, in order; none where there is no file.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or is no ledger.
-    """
+    """The rows of a ledger, in order; none where there is no file. DataError if it is damaged."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -106,19 +83,7 @@ def earlier_recipes(rows: Sequence[Mapping[str, str]], test_part: str, own: Coll
 def examinations(
     results: StudyResults, *, test_part: str, recipes: Mapping[str, str], study: str
 ) -> list[Examination]:
-    """A study's examination of its test part, a row a model.
-
-    Parameters
-    ----------
-    results : StudyResults
-        With a test part.
-    test_part : str
-        Digest of the part.
-    recipes : mapping of str to str
-        Digest of each model's recipe.
-    study : str
-        Name of its folder.
-    """
+    """A study's examination of its test part, a row a model; ``recipes`` are digests by model."""
     return [
         Examination(
             when=max(run.finished for run in model.runs),
@@ -130,11 +95,12 @@ def examinations(
             model=name,
             recipe=recipes[name],
             seeds=results.n_seeds,
-            accuracy=model.accuracy("test").mean,
-            low=model.accuracy("test").low,
-            high=model.accuracy("test").high,
+            accuracy=found.mean,
+            low=found.low,
+            high=found.high,
         )
         for name, model in results.models.items()
+        for found in [model.accuracy("test")]
     ]
 
 
@@ -147,13 +113,7 @@ def append(path: Path, examinations: Sequence[Examination]) -> None:
     """Add the examinations that the ledger does not hold yet (by part, recipe and seeds).
 
     Rows are written in one call at the end of the file, so two studies that end together lose none.
-
-    Raises
-    ------
-    DataError
-        As :func:`read_ledger`.
-    WriteError
-        If the file cannot be written.
+    DataError as :func:`read_ledger`; WriteError if the file cannot be written.
     """
     known = {_key(row) for row in read_ledger(path)}
     new = [e for e in examinations if _key(_as_text(e)) not in known]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ostinato.datasets import Corpus, FrameCache, load_corpus
+from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import (
     N_SEGMENTS,
     SEGMENT_RANDOM,
@@ -21,33 +21,17 @@ from ostinato.datasets.splits import (
     thinned,
 )
 from ostinato.study.config import StudyConfig
-from ostinato.study.training_run import (
-    Recipe,
-    Task,
-    corpus_digest,
-)  # fmt: skip
-
-Progress = Callable[[int, int, str], None]
+from ostinato.study.training_run import Recipe, Task, corpus_digest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A study, ready to run.
-
-    Attributes
-    ----------
-    config : StudyConfig
-    corpus : Corpus
-    split : Split
-    tasks : tuple of Task
-        By model, then seed, then fold.
-    folder : Path
-    """
+    """A study, ready to run."""
 
     config: StudyConfig
     corpus: Corpus
     split: Split
-    tasks: tuple[Task, ...]
+    tasks: tuple[Task, ...]  # by model, then seed, then fold
     folder: Path
 
 
@@ -58,7 +42,7 @@ def load_data(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Load the corpus of a study: :func:`ostinato.datasets.load.load_corpus` with its settings."""
+    """Load a study's corpus: :func:`ostinato.datasets.load.load_corpus` with its settings."""
     return load_corpus(
         config.data,
         spec=config.spec,
@@ -72,20 +56,15 @@ def load_data(
 def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) -> Plan:
     """Split the corpus and lay out the runs, without training anything.
 
-    Parameters
-    ----------
-    config : StudyConfig
-    corpus : Corpus
-    folder : Path or None
-        Of the study; None makes a name from data, split and recipe below ``runs/``, so that other
-        settings never meet in one folder.
+    Without a folder the study gets one below ``runs/``, named for data, split and recipe, so that
+    other settings never meet in one folder.
 
     Raises
     ------
     UsageError
         If the corpus has not the copies that the settings ask for.
     DataError
-        If the corpus cannot be split so, or the folder holds runs of another recipe.
+        If the corpus cannot be split so.
     """
     config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
     data = corpus_digest(corpus)
@@ -118,7 +97,7 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
 
 
 def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, Split]:
-    """The split of a study, and the corpus it is of: whole recordings, or their pieces."""
+    """The split, and its corpus: whole recordings, or their pieces with windows that fit."""
     n = config.segments
     if config.split == SEGMENT_RANDOM:
         n = n if n > 1 else N_SEGMENTS

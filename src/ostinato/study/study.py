@@ -10,15 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from ostinato import parallel
-from ostinato.datasets import Corpus
-from ostinato.datasets.splits import (
-    save_split,
-)
+from ostinato.datasets.load import Progress
+from ostinato.datasets.splits import save_split
 from ostinato.storage import write_text
-from ostinato.study.config import StudyConfig
 from ostinato.study.ledger import (
     LEDGER,
     append,
@@ -27,7 +24,7 @@ from ostinato.study.ledger import (
     part_digest,
     read_ledger,
 )
-from ostinato.study.plan import Plan, Progress
+from ostinato.study.plan import Plan
 from ostinato.study.results import StudyResults, read_run, write_results
 from ostinato.study.results.collect import collect
 from ostinato.study.results.predictions import PREDICTIONS, predictions_csv
@@ -42,22 +39,16 @@ from ostinato.study.training_run import (
 
 SPLIT = "split.tsv"
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What a study left behind.
-
-    Attributes
-    ----------
-    results : StudyResults
-    folder : Path
-    report : Path or None
-        The page; None where it was not asked for.
-    """
+    """What a study left behind."""
 
     results: StudyResults
     folder: Path
-    report: Path | None
+    report: Path | None  # the page; None where it was not asked for
 
 
 def run_study(
@@ -73,22 +64,20 @@ def run_study(
 
     Parameters
     ----------
-    plan : Plan
-    jobs : int or None
-        Runs side by side, one process and one thread each; None is one a core. Figures do not
-        depend on it.
+    jobs, accelerator
+        As in :func:`ostinato.study.run`.
     progress : callable or None
         Called after each epoch with (epochs done, epochs in all, names of the runs at work).
     report : bool
         Whether to draw figures and the page (needs the extra ``plot``).
-    accelerator : str
-        Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
     backend : str
         Where runs are trained, as in :func:`ostinato.parallel.run`: in processes, or on the Dask
         cluster of a scheduler's address, whose workers see the study's folder.
 
     Raises
     ------
+    DataError
+        If the folder holds runs of another recipe.
     OstinatoError
         If a run cannot be done; those that were finished are kept.
     """
@@ -98,10 +87,9 @@ def run_study(
     save_split(split, folder / SPLIT)
     looked = read_ledger(folder.absolute().parent / LEDGER)  # a damaged one is told before training
     _train(plan, waiting, progress, n_jobs=jobs, accelerator=accelerator, backend=backend)
-    records = _by_model(config, plan.tasks, lambda task: read_run(task.folder))
+    records = _by_model(plan, lambda task: read_run(task.folder))
     verdicts = _by_model(
-        config,
-        plan.tasks,
+        plan,
         lambda task: read_probabilities(task.folder / PROBABILITIES, task.parts, corpus.genres),
     )
     results = collect(config, corpus, split, records, verdicts)
@@ -149,9 +137,8 @@ def _train(
             progress(finished + sum(done), len(plan.tasks) * epochs, ", ".join(at_work))
 
     show()
-    run = partial(_execute, execute, corpus=plan.corpus, accelerator=accelerator)
     with parallel.run(
-        run,
+        partial(execute, corpus=plan.corpus, accelerator=accelerator),
         [(task,) for task in waiting],
         doing="trained a model",
         n_jobs=n_jobs,
@@ -163,38 +150,19 @@ def _train(
     show()
 
 
-def _execute(
-    run: Callable[..., None],
-    task: Task,
-    *,
-    corpus: Corpus,
-    accelerator: str,
-    report: Callable[[int], None],
-) -> None:
-    run(task, corpus, accelerator=accelerator, on_epoch=report)
-
-
 def write_report(results: StudyResults, folder: Path) -> Path:
-    """Draw the figures of a study and write its page.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib or Jinja is not installed.
-    """
+    """Draw the figures of a study and write its page; both need the extra ``plot``."""
     from ostinato.study.report import draw_all, write_page
 
     figures = draw_all(results, folder / "figures")
     return write_page(results, figures, folder / "report.html")
 
 
-def _by_model(
-    config: StudyConfig, tasks: Sequence[Task], read: Callable[[Task], Any]
-) -> dict[str, list[list[Any]]]:
+def _by_model(plan: Plan, read: Callable[[Task], T]) -> dict[str, list[list[T]]]:
     """What ``read`` gives for every task: by model, seed and fold."""
-    table: dict[str, list[list[Any]]] = {
-        m: [[] for _ in range(config.seeds)] for m in config.models
+    table: dict[str, list[list[T]]] = {
+        m: [[] for _ in range(plan.config.seeds)] for m in plan.config.models
     }
-    for task in tasks:
+    for task in plan.tasks:
         table[task.recipe.family][task.seed].append(read(task))
     return table

@@ -22,118 +22,80 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ostinato.datasets import Corpus
+from ostinato.datasets.load import Progress
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
 from ostinato.evaluation.significance import Interval
 from ostinato.models.settings import checked
 from ostinato.storage import write_text
-from ostinato.study.compare import Judged, accuracy, check_same, read_judged
-from ostinato.study.config import StudyConfig, overridden
-from ostinato.study.plan import Plan, Progress, plan_study
+from ostinato.study.compare import Judged, accuracy, read_judged
+from ostinato.study.config import StudyConfig, overridden, read_toml
+from ostinato.study.plan import Plan, plan_study
+from ostinato.study.report.reading import turned
 from ostinato.study.results import RESULTS, SCHEMA, to_json
 from ostinato.study.results.tables import BaseDifference, SweepRow, SweepTable
 from ostinato.study.study import run_study
 
 TABLE = "table.json"
-_OWN = ("variants", "base", "axis")
+#: Settings that decide which corpus is loaded.
+_DATA = ("data", "coefficients", "frames", "waveform")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One study of a sweep.
+    """One study of a sweep."""
 
-    Attributes
-    ----------
-    name : str
-        The name of its folder and its rows.
-    config : StudyConfig
-    at : float or None
-        Its place on the sweep's axis.
-    """
-
-    name: str
+    name: str  # names its folder and its rows
     config: StudyConfig
-    at: float | None = None
+    at: float | None = None  # its place on the sweep's axis
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """Studies that differ in named settings.
-
-    Attributes
-    ----------
-    title : str
-    variants : tuple of Variant
-    base : str or None
-        Name of the variant that the others are compared with.
-    axis : str or None
-        What the variants' ``at`` counts, for a figure: ``"depth"``.
-    """
+    """Studies that differ in named settings."""
 
     title: str
     variants: tuple[Variant, ...]
-    base: str | None = None
-    axis: str | None = None
+    base: str | None = None  # name of the variant that the others are compared with
+    axis: str | None = None  # what the variants' ``at`` counts, for a figure: ``"depth"``
 
     def only(self, names: Sequence[str]) -> Sweep:
-        """The sweep with these variants to be run.
-
-        Raises
-        ------
-        UsageError
-            If it has no variant of a name.
-        """
+        """The sweep with these variants alone; UsageError if it has no variant of a name."""
         known = [v.name for v in self.variants]
         for name in names:
             if name not in known:
                 raise UsageError(f"Expected variants of {', '.join(known)}; got '{name}'.")
-        chosen = tuple(v for v in self.variants if v.name in names)
-        return Sweep(title=self.title, variants=chosen, base=self.base, axis=self.axis)
+        return replace(self, variants=tuple(v for v in self.variants if v.name in names))
 
 
 def is_sweep(path: Path) -> bool:
     """Whether a study's TOML has variants; False where it cannot be read, which others report."""
     try:
-        return "variants" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return "variants" in read_toml(path)
+    except UsageError:
         return False
 
 
 def load_sweep(path: Path, **changes: Any) -> Sweep:
-    """Read a sweep from TOML.
+    """Read a sweep from TOML, and change settings in every variant; None leaves them.
 
-    Parameters
-    ----------
-    path : Path
-    **changes
-        Settings that are changed in every variant, as on the command line; None leaves them.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, is not TOML, or a setting in it is wrong.
+    UsageError if the file cannot be read, is not TOML, or a setting in it is wrong.
     """
+    values = read_toml(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read the study {path}: {error}.") from error
-    tables, base, axis = (values.pop(key, None) for key in _OWN)
-    try:
-        return _sweep(values, tables, base, axis, changes)
+        return _sweep(values, changes)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _sweep(
-    common: dict[str, Any], tables: Any, base: Any, axis: Any, changes: dict[str, Any]
-) -> Sweep:
+def _sweep(common: dict[str, Any], changes: dict[str, Any]) -> Sweep:
+    tables, base, axis = (common.pop(key, None) for key in ("variants", "base", "axis"))
     if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables) or not tables:
         raise UsageError("variants: expected one table [[variants]] or more.")
     for key, value in (("base", base), ("axis", axis)):
@@ -185,20 +147,8 @@ def run_sweep(
 ) -> None:
     """Run every variant that is not finished; all are planned before the first is trained.
 
-    Parameters
-    ----------
-    sweep : Sweep
-    folder : Path
-        A variant's study is kept in a folder of its name below it.
-    load : callable
-        Gives the corpus of a variant.
-    jobs, progress, accelerator
-        As in :func:`ostinato.study.study.run_study`.
-
-    Raises
-    ------
-    OstinatoError
-        If a variant cannot be planned or run; those that were finished are kept.
+    ``load`` gives the corpus of a variant, whose study is kept in a folder of its name. The rest,
+    and the errors, are as in :func:`ostinato.study.plan.plan_study` and ``run_study``.
     """
     corpora: dict[str, Corpus] = {}
     plans: list[tuple[str, Plan]] = []
@@ -212,10 +162,6 @@ def run_sweep(
         run_study(plan, jobs=jobs, progress=step, accelerator=accelerator)
 
 
-#: Settings that decide which corpus is loaded.
-_DATA = ("data", "coefficients", "frames", "waveform")
-
-
 def _counted(progress: Progress | None, where: str) -> Progress | None:
     if progress is None:
         return None
@@ -227,12 +173,7 @@ def tabulate(sweep: Sweep, folder: Path) -> SweepTable:
 
     Every variant and model is a row, with its accuracy, gap and, where the base examined the same
     recordings, its difference from the base: the same model of it, or its only one. Holm's
-    correction is over all differences shown.
-
-    Raises
-    ------
-    DataError
-        If no variant is finished.
+    correction is over all differences shown. DataError if no variant is finished.
     """
     finished = {
         v.name: read_judged(folder / v.name)
@@ -294,37 +235,20 @@ def _with_differences(
 ) -> list[SweepRow]:
     """The rows, with the difference from the base where both examined the same recordings."""
     base = finished[name]
-    found: dict[int, tuple[Interval, float]] = {}
+    found: dict[int, tuple[Interval, float]] = {}  # by number of the row
     for number, row in enumerate(rows):
         judged = finished[row.variant]
-        reference = row.model if row.model in base.correct else None
+        reference = base.correct.get(row.model)
         if reference is None and len(base.correct) == 1:
-            (reference,) = base.correct
-        if row.variant == name or reference is None or not _same(base, judged):
+            (reference,) = base.correct.values()
+        if row.variant == name or reference is None or judged.examined != base.examined:
             continue
-        pair = {"it": judged.correct[row.model], "base": base.correct[reference]}
+        pair = {"it": judged.correct[row.model], "base": reference}
         (test,) = paired.evaluate(pair, base.clusters)
-        difference = test.difference
-        if test.a == "base":
-            difference = Interval(-difference.mean, -difference.high, -difference.low)
-        found[number] = difference, test.sign_flip.p
-    adjusted = dict(zip(found, paired.holm([p for _, p in found.values()]), strict=True))
-    return [
-        replace(
-            row,
-            difference=BaseDifference(
-                **asdict(found[number][0]), p=found[number][1], p_holm=adjusted[number]
-            ),
-        )
-        if number in found
-        else row
-        for number, row in enumerate(rows)
-    ]
-
-
-def _same(base: Judged, judged: Judged) -> bool:
-    try:
-        check_same(base, judged)
-    except DataError:
-        return False
-    return True
+        found[number] = turned(test.difference, test.a == "base"), test.sign_flip.p
+    adjusted = paired.holm([p for _, p in found.values()])
+    compared = list(rows)
+    for (number, (difference, p)), p_holm in zip(found.items(), adjusted, strict=True):
+        own = BaseDifference(**vars(difference), p=p, p_holm=p_holm)
+        compared[number] = replace(rows[number], difference=own)
+    return compared

@@ -41,29 +41,14 @@ Probabilities = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that decides a run's figures except the seed and the fold.
-
-    Attributes
-    ----------
-    family : str
-        The model's.
-    settings : dataclass
-        The family's.
-    training : TrainingSettings
-    data : str
-        Digest of the frames and labels.
-    split : str
-        Digest of the split.
-    test : bool
-        Whether the test part is examined.
-    """
+    """All that decides a run's figures except the seed and the fold."""
 
     family: str
-    settings: Any
+    settings: Any  # the family's dataclass
     training: TrainingSettings
-    data: str
-    split: str
-    test: bool
+    data: str  # digest of the frames and labels
+    split: str  # digest of the split
+    test: bool  # whether the test part is examined
 
     def digest(self) -> str:
         """Short SHA-256 of the recipe."""
@@ -72,23 +57,13 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One run of a study.
-
-    Attributes
-    ----------
-    recipe : Recipe
-    seed, fold : int
-    parts : Fold
-        The ids of the fold's parts.
-    folder : Path
-        Where the run is kept.
-    """
+    """One run of a study."""
 
     recipe: Recipe
     seed: int
     fold: int
     parts: Fold
-    folder: Path
+    folder: Path  # where the run is kept
 
     @property
     def name(self) -> str:
@@ -115,14 +90,11 @@ def corpus_digest(corpus: Corpus) -> str:
 def is_finished(task: Task) -> bool:
     """Whether the folder holds this run, finished.
 
-    Raises
-    ------
-    DataError
-        If its folder holds a run of another recipe, finished or not, or a damaged one.
+    DataError if it holds a run of another recipe, finished or not, or a damaged one.
     """
     if not (task.folder / RECIPE).exists():
         return False
-    if _read_json(task.folder / RECIPE).get("digest") != task.recipe.digest():
+    if recorded_digest(task.folder / RECIPE) != task.recipe.digest():
         raise DataError(
             f"{task.folder} holds a run of another recipe (other settings, data or split): choose "
             "another folder with --out, or delete that one."
@@ -130,14 +102,12 @@ def is_finished(task: Task) -> bool:
     return (task.folder / RUN).exists()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def recorded_digest(path: Path) -> str:
+    """The digest in a run's ``recipe.json``; DataError where it has none."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"The run record {path} cannot be read: {error}; delete it.") from error
-    if not isinstance(record, dict):
-        raise DataError(f"The run record {path} is damaged: delete it.")
-    return record
 
 
 def execute(
@@ -145,17 +115,9 @@ def execute(
     corpus: Corpus,
     *,
     accelerator: str = "cpu",
-    on_epoch: Callable[[int], None] | None = None,
+    report: Callable[[int], None] | None = None,
 ) -> None:
-    """Train and judge one run, and write its folder.
-
-    Parameters
-    ----------
-    task : Task
-    corpus : Corpus
-    accelerator, on_epoch
-        As in :func:`ostinato.training.learn.train`, which also gives the errors.
-    """
+    """Train and judge one run with :func:`ostinato.training.learn.train`, and write its folder."""
     recipe = task.recipe
     # Kept from the start: a checkpoint must never be resumed with another recipe than its own.
     kept = {"digest": recipe.digest(), **asdict(recipe)}
@@ -171,7 +133,7 @@ def execute(
         seed=int(np.random.SeedSequence([task.seed, task.fold]).generate_state(1)[0]),
         folder=task.folder,
         accelerator=accelerator,
-        on_epoch=on_epoch,
+        on_epoch=report,
     )
     own = {"recipe": recipe.digest(), "seed": task.seed, "fold": task.fold}
     info = replace(trained.info, provenance=trained.info.provenance | own)
@@ -183,7 +145,6 @@ def execute(
 
 
 def _record(task: Task, trained: TrainedModel) -> RunRecord:
-    """What ``run.json`` says of a finished run."""
     metrics, last, weak = trained.metrics, trained.last_accuracy, trained.weak_genres
     return RunRecord(
         recipe=task.recipe.digest(),
@@ -203,7 +164,7 @@ def _record(task: Task, trained: TrainedModel) -> RunRecord:
             valid_accuracy=last["valid"],
             gap=last["train"] - last["valid"],
         ),
-        weak_genres={genre: WeakGenre(**asdict(w)) for genre, w in weak.items()} or None,
+        weak_genres={genre: WeakGenre(**vars(w)) for genre, w in weak.items()} or None,
     )
 
 
@@ -223,10 +184,7 @@ def write_probabilities(
 def read_probabilities(path: Path, parts: Fold, genres: tuple[str, ...]) -> Probabilities:
     """Read what :func:`write_probabilities` wrote, in the order of the fold's ids.
 
-    Raises
-    ------
-    DataError
-        If the file is damaged, or is about other recordings or genres.
+    DataError if the file is damaged, or is about other recordings or genres.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:

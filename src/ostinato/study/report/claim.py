@@ -46,15 +46,9 @@ def claim_findings(results: StudyResults) -> list[Finding]:
         return []
     label = results.models[claim.model].label
     ahead = {rival: difference(results, claim.model, rival) for rival in claim.better_than}
-    parts = [
-        _margin(
-            results,
-            claim,
-            f"{label} beats {_rivals(results, claim)}.",
-            f"Points of {NOUNS[results.examined]} accuracy ahead",
-            ahead,
-        )
-    ]
+    statement = f"{label} beats {_rivals(results, claim)}."
+    what = f"Points of {NOUNS[results.examined]} accuracy ahead"
+    parts = [_margin(results, claim, statement, what, ahead)]
     if claim.over_fits_least:
         smaller = {rival: gap_difference(results, rival, claim.model) for rival in ahead}
         what = "Points by which its gap is smaller"
@@ -72,36 +66,30 @@ def _rivals(results: StudyResults, claim: Claim) -> str:
 
 
 def _margin(
-    results: StudyResults,
-    claim: Claim,
-    statement: str,
-    what: str,
-    margins: dict[str, Difference],
+    results: StudyResults, claim: Claim, statement: str, what: str, margins: dict[str, Difference]
 ) -> Finding:
     label = {name: model.label for name, model in results.models.items()}
     against = joined(
         [f"{points(m.mean)} against {label[rival]} ({_span(m)})" for rival, m in margins.items()]
     )
-    verdict: Verdict = "undecided"
-    remark: tuple[str, ...] = ()
+    verdict: Verdict = "yes"
+    sentences = [f"{what}: {against}."]
+    level = [label[rival] for rival, margin in margins.items() if not margin.apart]
     if any(margin.mean <= 0 for margin in margins.values()):
         verdict = "no"
         if not any(margin.apart and margin.mean < 0 for margin in margins.values()):
-            remark = ("An estimate does not favour it; these data do not rule it out.",)
-    elif all(margin.apart for margin in margins.values()):
-        verdict = "yes"
-    else:
-        level = joined([label[rival] for rival, margin in margins.items() if not margin.apart])
-        remark = (
+            sentences.append("An estimate does not favour it; these data do not rule it out.")
+    elif level:
+        verdict = "undecided"
+        sentences.append(
             "The estimates favour it, but these data do not tell "
-            f"{label[claim.model]} apart from {level}.",
+            f"{label[claim.model]} apart from {joined(level)}."
         )
-    return Finding(
-        topic="claim",
-        question=statement,
-        sentences=(f"{what}: {against}.", *remark),
-        verdict=verdict,
-    )
+    return _tested(statement, *sentences, verdict=verdict)
+
+
+def _tested(statement: str, *sentences: str, verdict: Verdict) -> Finding:
+    return Finding(topic="claim", question=statement, sentences=sentences, verdict=verdict)
 
 
 def _span(margin: Difference) -> str:
@@ -132,16 +120,13 @@ def _hardest(results: StudyResults, hardest: tuple[str, ...]) -> list[Finding]:
     n = count(results.n_recordings(part), f"{NOUNS[part]} recording")
     few = (f"{n} are too few to show it.",) if small else ()
     return [
-        Finding(
-            topic="claim",
-            question=f"{these} are hardest.".capitalize(),
-            sentences=(
-                f"Lowest F1 of {len(scores)} genres: {lowest}; from below, {places}.",
-                f"For {agreeing} of {count(len(own), 'model')} {these} are the lowest "
-                f"{_NUMBERS.get(len(hardest), len(hardest))}; an order of estimates, without "
-                "intervals.",
-                *few,
-            ),
+        _tested(
+            f"{these} are hardest.".capitalize(),
+            f"Lowest F1 of {len(scores)} genres: {lowest}; from below, {places}.",
+            f"For {agreeing} of {count(len(own), 'model')} {these} are the lowest "
+            f"{_NUMBERS.get(len(hardest), len(hardest))}; an order of estimates, without "
+            "intervals.",
+            *few,
             verdict=verdict,
         )
     ]

@@ -40,26 +40,9 @@ N_PAIRS = 12
 
 
 def draw_all(results: StudyResults, folder: Path) -> dict[str, Path]:
-    """Draw every figure of a study.
+    """Draw every figure of :data:`FIGURES` as PNG; the folder is made if it is not there.
 
-    Parameters
-    ----------
-    results : StudyResults
-    folder : Path
-        Made if it is not there.
-
-    Returns
-    -------
-    dict of str to Path
-        ``learning_curves``, ``overfitting``, ``confusion``, ``genre_f1``, ``confusions``,
-        ``trust``: the PNG of each.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    WriteError
-        If a file cannot be written.
+    MissingExtraError if matplotlib is not installed; WriteError if a file cannot be written.
     """
     with style("The report"):
         return {name: save(draw(results), folder / f"{name}.png") for name, draw in FIGURES.items()}

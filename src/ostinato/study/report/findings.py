@@ -25,6 +25,7 @@ from ostinato.study.report.reading import (
 from ostinato.study.report.words import (
     NOUNS,
     Finding,
+    Verdict,
     amount,
     count,
     over_seeds,
@@ -58,20 +59,21 @@ def findings(results: StudyResults) -> list[Finding]:
     return [*answers, *claim_findings(results), *caveats(results)]
 
 
+def _answer(question: str, *sentences: str, verdict: Verdict | None = None) -> Finding:
+    return Finding(topic="answer", question=question, sentences=sentences, verdict=verdict)
+
+
 def headline(results: StudyResults) -> str:
     """The main result in one sentence."""
     part = results.examined
     first, *others = ranked(results)
-
-    def scored(name: str, form: str) -> str:
-        model = results.models[name]
-        return form.format(model.label, percent(model.accuracy(part).mean))
-
-    best = scored(first, f"{{}} gets {{}} of the {NOUNS[part]} recordings right")
+    label = {name: model.label for name, model in results.models.items()}
+    score = {name: percent(m.accuracy(part).mean) for name, m in results.models.items()}
+    best = f"{label[first]} gets {score[first]} of the {NOUNS[part]} recordings right"
     if not others:
         return f"{best}."
     level = [name for name in others if not difference(results, first, name).apart]
-    named = joined([scored(name, "{} ({})") for name in level or others])
+    named = joined([f"{label[name]} ({score[name]})" for name in level or others])
     if level:
         return f"{best}, but these data do not tell it apart from {named}."
     return f"{best}, more than {named}."
@@ -104,14 +106,10 @@ def _best(results: StudyResults) -> Finding:
     unproven = [m.label for m in models.values() if m.accuracy(part).low <= majority]
     if unproven:
         floor += f", which the interval of {joined(unproven)} does not exclude"
-    return Finding(
-        topic="answer",
-        question="Which model is best?" if len(models) > 1 else "How good is it?",
-        sentences=(
-            f"Named correctly, of {n}{pooled}, {over_seeds(results.n_seeds)} (95% interval): "
-            f"{scores}.",
-            f"{floor}.",
-        ),
+    return _answer(
+        "Which model is best?" if len(models) > 1 else "How good is it?",
+        f"Named correctly, of {n}{pooled}, {over_seeds(results.n_seeds)} (95% interval): {scores}.",
+        f"{floor}.",
     )
 
 
@@ -127,19 +125,18 @@ def _larger_than_chance(results: StudyResults) -> Finding:
         f"{points_span(found)} {how}{_p(found)}; {conclusion(found.apart)}."
     ]
     for name in others:
-        further = difference(results, first, name)
+        more = difference(results, first, name)
         sentences.append(
-            f"{best.label} against {results.models[name].label}: {points(further.mean)} "
-            f"points ({points_span(further)}){_p(further)}; {conclusion(further.apart)}."
+            f"{best.label} against {results.models[name].label}: {points(more.mean)} points "
+            f"({points_span(more)}){_p(more)}; {conclusion(more.apart)}."
         )
     adjusted = ", adjusted for all pairs (Holm)" if others else ""
     sentences.append(f"p: sign-flip test by {'artist' if known else 'recording'}{adjusted}.")
-    resampled = corrected_t(results, first, second)
-    if resampled:
+    if test := corrected_t(results, first, second):
         sentences.append(
-            f"Over {resampled.folds} folds of {resampled.repeats} drawings, corrected for what "
-            f"they share: {points(resampled.mean)} points, 95% interval {points_span(resampled)}, "
-            f"{p_value(resampled.p)} (corrected resampled t)."
+            f"Over {test.folds} folds of {test.repeats} drawings, corrected for what they share: "
+            f"{points(test.difference.mean)} points, 95% interval {points_span(test.difference)}, "
+            f"{p_value(test.p)} (corrected resampled t)."
         )
     if results.n_seeds == 1:
         sentences.append(
@@ -148,10 +145,9 @@ def _larger_than_chance(results: StudyResults) -> Finding:
         )
     if found.apart and few_artists(results):
         sentences.append("Some genres have so few artists that such an interval is too narrow.")
-    return Finding(
-        topic="answer",
-        question="Is the difference between the best two larger than chance?",
-        sentences=tuple(sentences),
+    return _answer(
+        "Is the difference between the best two larger than chance?",
+        *sentences,
         verdict="yes" if found.apart else "undecided",
     )
 
@@ -167,11 +163,8 @@ def _p(found: Difference) -> str:
 
 def _over_fitting_alone(results: StudyResults) -> Finding:
     (model,) = results.models.values()
-    return Finding(
-        topic="answer",
-        question=OVER_FITTING_ALONE,
-        sentences=(f"{model.label} is right on {_learned(model)}: a gap of {_gap(model)}.",),
-    )
+    sentence = f"{model.label} is right on {_learned(model)}: a gap of {_gap(model)}."
+    return _answer(OVER_FITTING_ALONE, sentence)
 
 
 def _over_fitting(results: StudyResults) -> Finding:
@@ -190,11 +183,7 @@ def _over_fitting(results: StudyResults) -> Finding:
     if is_small(results, "valid"):
         n = count(results.n_recordings("valid"), "validation recording")
         sentences.append(f"With {n} no interval of a gap can be trusted.")
-    return Finding(
-        topic="answer",
-        question=OVER_FITTING,
-        sentences=(*sentences, *_merit(results, models[least])),
-    )
+    return _answer(OVER_FITTING, *sentences, *_merit(results, models[least]))
 
 
 def _merit(results: StudyResults, least: ModelResults) -> tuple[str, ...]:
@@ -231,18 +220,15 @@ def _weakest_genres(results: StudyResults) -> Finding:
     ]
     if pairs:
         sentences.append(f"Confused most: {joined(pairs)}.")
-    low, high = min(sizes.values()), max(sizes.values())
-    each = str(low) if low == high else f"{low} to {high}"
+    fewest, most = min(sizes.values()), max(sizes.values())
+    each = str(fewest) if fewest == most else f"{fewest} to {most}"
     first = results.models[ranked(results)[0]]
-    spans = [
-        f"{genre} {found.low:.2f} to {found.high:.2f}"
-        for genre in weak
-        for found in [first.per_genre[part][genre].interval("f1")]
-    ]
+    bounds = {genre: first.per_genre[part][genre].intervals["f1"] for genre in weak}
+    spans = [f"{genre} {low:.2f} to {high:.2f}" for genre, (low, high) in bounds.items()]
     sentences.append(
         f"95% intervals of F1 for {first.label}: {joined(spans)}, on {each} recordings a genre."
     )
-    return Finding(topic="answer", question=WEAKEST, sentences=tuple(sentences))
+    return _answer(WEAKEST, *sentences)
 
 
 def _probabilities(results: StudyResults) -> list[Finding]:
@@ -268,14 +254,9 @@ def _probabilities(results: StudyResults) -> list[Finding]:
             f"{percent(entry.wished)}: it answers {percent(entry.coverage)} and is right on "
             f"{percent(entry.precision)} of them."
         )
-    return [
-        Finding(
-            topic="answer",
-            question="Can its probabilities be believed?",
-            sentences=tuple(sentences),
-            verdict=None if inside else "no",  # miscalibration that does not show may be there
-        )
-    ]
+    # Miscalibration that does not show may be there.
+    verdict: Verdict | None = None if inside else "no"
+    return [_answer("Can its probabilities be believed?", *sentences, verdict=verdict)]
 
 
 def _always_wrong(results: StudyResults) -> Finding:
@@ -290,13 +271,10 @@ def _always_wrong(results: StudyResults) -> Finding:
             f"with a mean probability of {percent(surest.probability)}; the list is below. Wrong "
             "labels surface here, and recordings that no model of this kind can place.",
         ]
-    return Finding(
-        topic="answer",
-        question="Which recordings does every model get wrong?"
-        if len(results.models) > 1
-        else "Which recordings does it get wrong with every seed?",
-        sentences=tuple(sentences),
-    )
+    question = "Which recordings does it get wrong with every seed?"
+    if len(results.models) > 1:
+        question = "Which recordings does every model get wrong?"
+    return _answer(question, *sentences)
 
 
 def _named(entry: MissedRecording) -> str:

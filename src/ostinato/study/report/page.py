@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,34 +56,8 @@ BADGES = {
 }
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An embedded figure."""
-
-    name: str
-    heading: str
-    caption: str
-    alternative: str
-    source: str
-    width: int
-    height: int
-
-
 def write_page(results: StudyResults, figures: dict[str, Path], out: Path) -> Path:
-    """Write the report of a study.
-
-    Parameters
-    ----------
-    results : StudyResults
-    figures : dict of str to Path
-        What :func:`ostinato.study.report.figures.draw_all` returned.
-    out : Path
-        The file to write, for example ``report.html``; it is written whole or not at all.
-
-    Returns
-    -------
-    Path
-        ``out``.
+    """Write the report of a study, whole or not at all, with the figures of ``draw_all``.
 
     Raises
     ------
@@ -107,13 +80,7 @@ def write_page(results: StudyResults, figures: dict[str, Path], out: Path) -> Pa
 
 
 def environment() -> Any:
-    """Jinja with the templates beside this module; every value is escaped.
-
-    Raises
-    ------
-    MissingExtraError
-        If jinja2 is not installed.
-    """
+    """Jinja with the templates beside this module; every value is escaped."""
     jinja2 = require("jinja2", extra="plot", needed_for="The report")
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("ostinato.study.report", ""),
@@ -193,50 +160,45 @@ def _answered(finding: Finding) -> dict[str, Any]:
 
 def _pairs(results: StudyResults) -> list[dict[str, Any]]:
     """Every pair of models: the difference of accuracies, and of gaps."""
-    part = results.examined
-    accuracies = [(c.a, c.b) for c in results.comparisons if c.part == part]
-    gaps = [(c.a, c.b) for c in results.gap_comparisons]
-    found = [
-        *((f"{NOUNS[part]} accuracy", a, b, difference(results, a, b)) for a, b in accuracies),
-        *(("over-fitting gap", a, b, gap_difference(results, a, b)) for a, b in gaps),
-    ]
+    figures = (
+        (f"{NOUNS[results.examined]} accuracy", results.comparisons, difference),
+        ("over-fitting gap", results.gap_comparisons, gap_difference),
+    )
     return [
         {
             "kind": kind,
-            "a": results.models[a].label,
-            "b": results.models[b].label,
-            "difference": pair,
-            "span": points_span(pair),
-            "p": "no test" if pair.p_holm is None else bare_p(pair.p_holm),
+            "a": results.models[pair.a].label,
+            "b": results.models[pair.b].label,
+            "difference": found,
+            "span": points_span(found),
+            "p": "no test" if found.p_holm is None else bare_p(found.p_holm),
         }
-        for kind, a, b, pair in found
+        for kind, pairs, read in figures
+        for pair in pairs
+        for found in [read(results, pair.a, pair.b)]
     ]
 
 
 def _census(results: StudyResults) -> list[dict[str, Any]]:
     """Recordings and artists of each genre in each part; ranges where folds differ."""
     parts = [[fold.parts[part] for fold in results.split.folds] for part in results.parts]
-    rows = [
-        {
-            "genre": genre,
-            "cells": [
-                {
-                    "n": _span([fold.per_genre.get(genre, 0) for fold in folds]),
-                    "artists": _span([fold.artists_per_genre.get(genre, 0) for fold in folds]),
-                }
-                for folds in parts
-            ],
-        }
-        for genre in results.data.genres
-    ]
-    total = [
-        {
-            "n": _span([fold.n for fold in folds]),
-            "artists": _span([sum(fold.artists_per_genre.values()) for fold in folds]),
-        }
-        for folds in parts
-    ]
-    return [*rows, {"genre": "all", "cells": total}]
+
+    def row(name: str, genres: Sequence[str]) -> dict[str, Any]:
+        cells = [
+            {
+                "n": _span([_total(fold.per_genre, genres) for fold in folds]),
+                "artists": _span([_total(fold.artists_per_genre, genres) for fold in folds]),
+            }
+            for folds in parts
+        ]
+        return {"genre": name, "cells": cells}
+
+    genres = results.data.genres
+    return [*(row(genre, [genre]) for genre in genres), row("all", genres)]
+
+
+def _total(counts: Mapping[str, int], genres: Sequence[str]) -> int:
+    return sum(counts.get(genre, 0) for genre in genres)
 
 
 def _span(values: list[int]) -> str:
@@ -251,20 +213,27 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
         elif isinstance(value, list | tuple):
-            rows.append((f"{prefix}{key}", ", ".join(str(item) for item in value)))
+            rows.append((f"{prefix}{key}", ", ".join(map(str, value))))
         else:
             text = str(value).lower() if isinstance(value, bool | None) else str(value)
             rows.append((f"{prefix}{key}", text))
     return rows
 
 
-def _pictures(results: StudyResults, figures: dict[str, Path]) -> dict[str, Picture]:
+def _pictures(results: StudyResults, figures: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """Every figure with its heading and texts, embedded."""
     alternative = alternatives(results)
     pictures = {}
     for name, (heading, caption) in CAPTIONS.items():
-        png = figures[name].read_bytes()
-        size = struct.unpack(">II", png[16:24])  # of the PNG's first chunk
+        size = struct.unpack(">II", figures[name].read_bytes()[16:24])  # of the PNG's first chunk
         width, height = (round(pixels * PIXELS_PER_INCH / DPI) for pixels in size)
-        source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-        pictures[name] = Picture(name, heading, caption, alternative[name], source, width, height)
+        pictures[name] = {
+            "name": name, "heading": heading, "caption": caption, "alternative": alternative[name],
+            "source": embedded(figures[name]), "width": width, "height": height,
+        }  # fmt: skip
     return pictures
+
+
+def embedded(png: Path) -> str:
+    """A PNG as a URL that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png.read_bytes()).decode('ascii')}"

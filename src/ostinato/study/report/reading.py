@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from ostinato.errors import DataError
 from ostinato.evaluation.metrics import genre_metrics
 from ostinato.evaluation.significance import Interval
 from ostinato.study.results.model_schema import Confidence
-from ostinato.study.results.schema import Comparison, GapComparison, StudyResults
+from ostinato.study.results.schema import Comparison, CorrectedT, GapComparison, StudyResults
 
 #: Below this number of artists in a genre, bootstrap intervals are too narrow.
 FEW_ARTISTS = 10
@@ -32,27 +33,13 @@ Pair = TypeVar("Pair", Comparison, GapComparison)
 class Difference(Interval):
     """A difference of two models: its interval, its test, and what they say together.
 
-    Attributes
-    ----------
-    p_holm : float or None
-        p value of the sign-flip test by artist, adjusted over all pairs; None for over-fitting
-        gaps, which have no test.
-    apart : bool
-        Whether the data tell the two models apart. Every sentence, mark and table asks this, and
-        nothing else, so that none says more than another.
+    ``p_holm`` is of the sign-flip test by artist, adjusted over all pairs; over-fitting gaps have
+    none. ``apart`` says whether the data tell the two models apart: every sentence, mark and table
+    asks this, and nothing else, so that none says more than another.
     """
 
     p_holm: float | None
     apart: bool
-
-
-@dataclass(frozen=True)
-class Resampled(Interval):
-    """A difference over repeated folds, with its corrected resampled t test."""
-
-    p: float
-    folds: int
-    repeats: int
 
 
 def ranked(results: StudyResults) -> list[str]:
@@ -66,30 +53,17 @@ def difference(results: StudyResults, a: str, b: str) -> Difference:
 
     The two are told apart where the interval leaves out 0 and the test agrees: where a genre has
     one artist nothing varies, and an interval alone would call a difference of two tracks certain.
-
-    Raises
-    ------
-    DataError
-        If the study did not compare them.
     """
-    entry = _compared(results, a, b)
-    found = _turned(entry.difference, entry.a != a)
-    return _difference(found, entry.p_holm, apart=is_apart(found, entry.p_holm))
+    entry = _entry(results.comparisons, a, b)
+    found = turned(entry.difference, entry.a != a)
+    return Difference(**vars(found), p_holm=entry.p_holm, apart=is_apart(found, entry.p_holm))
 
 
-def corrected_t(results: StudyResults, a: str, b: str) -> Resampled | None:
-    """Accuracy of ``a`` minus that of ``b`` over repeated folds; None where they were drawn once.
-
-    Raises
-    ------
-    DataError
-        If the study did not compare them.
-    """
-    entry = _compared(results, a, b)
-    if (test := entry.corrected_t) is None:
-        return None
-    found = _turned(test.difference, entry.a != a)
-    return Resampled(found.mean, found.low, found.high, test.p, test.folds, test.repeats)
+def corrected_t(results: StudyResults, a: str, b: str) -> CorrectedT | None:
+    """Accuracy of ``a`` minus that of ``b`` over repeated folds; None of folds drawn once."""
+    entry = _entry(results.comparisons, a, b)
+    found = entry.corrected_t
+    return found and replace(found, difference=turned(found.difference, entry.a != a))
 
 
 def gap_difference(results: StudyResults, a: str, b: str) -> Difference:
@@ -97,15 +71,11 @@ def gap_difference(results: StudyResults, a: str, b: str) -> Difference:
 
     Gaps have no test: the two are told apart where the interval leaves out 0 and the validation
     part is large enough for an interval to be believed.
-
-    Raises
-    ------
-    DataError
-        If the study did not compare them.
     """
     entry = _entry(results.gap_comparisons, a, b)
-    found = _turned(entry.difference, entry.a != a)
-    return _difference(found, None, apart=_leaves_out_0(found) and not is_small(results, "valid"))
+    found = turned(entry.difference, entry.a != a)
+    apart = _leaves_out_0(found) and not is_small(results, "valid")
+    return Difference(**vars(found), p_holm=None, apart=apart)
 
 
 def is_apart(difference: Interval, p_holm: float) -> bool:
@@ -187,21 +157,13 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
 
 
-def _difference(found: Interval, p_holm: float | None, *, apart: bool) -> Difference:
-    return Difference(found.mean, found.low, found.high, p_holm, apart)
-
-
-def _turned(found: Interval, turn: bool) -> Interval:
+def turned(found: Interval, turn: bool) -> Interval:
     """The same difference, the other model first."""
     return Interval(-found.mean, -found.high, -found.low) if turn else found
 
 
 def _leaves_out_0(interval: Interval) -> bool:
     return interval.low > 0 or interval.high < 0
-
-
-def _compared(results: StudyResults, a: str, b: str) -> Comparison:
-    return _entry([c for c in results.comparisons if c.part == results.examined], a, b)
 
 
 def _entry(comparisons: list[Pair], a: str, b: str) -> Pair:
@@ -212,6 +174,5 @@ def _entry(comparisons: list[Pair], a: str, b: str) -> Pair:
 
 
 def _pooled(results: StudyResults, folds: Iterable[dict[str, int]]) -> dict[str, int]:
-    counts = list(folds)
-    totals = {g: sum(fold.get(g, 0) for fold in counts) for g in results.data.genres}
-    return {genre: n for genre, n in totals.items() if n > 0}
+    total = sum((Counter(fold) for fold in folds), Counter())
+    return {genre: total[genre] for genre in results.data.genres if total[genre] > 0}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ostinato.plotting import SOFT, keys, place, save, style, titled
 from ostinato.storage import write_text
-from ostinato.study.report.page import environment
+from ostinato.study.report.page import embedded, environment
 from ostinato.study.report.reading import colours
 from ostinato.study.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
 from ostinato.study.report.words import NOUNS
@@ -22,51 +21,32 @@ WIDTH = 7.5
 
 
 def write_sweep(table: SweepTable, folder: Path) -> Path:
-    """Write ``table.md``, ``figures/accuracy.png`` and ``report.html`` of a sweep.
+    """Write ``table.md``, ``figures/`` and the page, ``report.html``, of a sweep; give the page.
 
-    Parameters
-    ----------
-    table : SweepTable
-    folder : Path
-
-    Returns
-    -------
-    Path
-        The page.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib or Jinja is not installed.
-    WriteError
-        If a file cannot be written.
+    MissingExtraError if matplotlib or Jinja is not installed.
     """
+    write_text(folder / "table.md", sweep_markdown(table))
     figures = {"accuracy": "The accuracies of the table, with their intervals."}
     with style("The report"):
-        write_text(folder / "table.md", sweep_markdown(table))
         drawn = along_axis(table) if table.axis else rows_of(table)
         save(drawn, folder / "figures" / "accuracy.png")
         if table.axis and any(row.gradient_norms for row in table.rows):
             figures["gradients"] = "The gradient's norm in every layer, a panel a model."
             save(gradients(table), folder / "figures" / "gradients.png")
-    page = (
-        environment()
-        .get_template("sweep.html.j2")
-        .render(
-            table=table,
-            columns=sweep_columns(table),
-            rows=[(row, sweep_cells(table, row)) for row in table.rows],
-            notes=sweep_notes(table),
-            leaks=any(row.leaks for row in table.rows),
-            figures=[(_source(folder / "figures" / f"{k}.png"), alt) for k, alt in figures.items()],
-        )
+    template = environment().get_template("sweep.html.j2")
+    page = template.render(
+        table=table,
+        columns=sweep_columns(table),
+        rows=[(row, sweep_cells(table, row)) for row in table.rows],
+        notes=sweep_notes(table),
+        leaks=any(row.leaks for row in table.rows),
+        figures=[
+            (embedded(folder / "figures" / f"{name}.png"), alternative)
+            for name, alternative in figures.items()
+        ],
     )
     write_text(folder / "report.html", page)
     return folder / "report.html"
-
-
-def _source(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def rows_of(table: SweepTable) -> Figure:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -21,11 +24,28 @@ from ostinato.study.report.words import (
     points_span,
     points_with_span,
 )
-from ostinato.study.results.tables import Compared, ComparedPair, SweepRow, SweepTable
+from ostinato.study.results.tables import Compared, SweepRow, SweepTable
 
 #: From this share of held-out recordings on, a split is said to share artists.
 _ANY = 0.0005
 ACCURACY = "Accuracy (95%)"
+
+
+def grid(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    n_left: int = 1,
+    bold: int | None = None,
+    **options: Any,
+) -> Table:
+    """A table for the terminal: its first ``n_left`` columns are flush left, one row is bold."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, **options)
+    for k, head in enumerate(heads):
+        table.add_column(head, justify="left" if k < n_left else "right")
+    for number, cells in enumerate(rows):
+        table.add_row(*map(Text, cells), style="bold" if number == bold else "")
+    return table
 
 
 def sweep_columns(table: SweepTable) -> list[str]:
@@ -61,7 +81,7 @@ def sweep_cells(table: SweepTable, row: SweepRow) -> list[str]:
 
 
 def sweep_notes(table: SweepTable) -> list[str]:
-    """What a reader of the table must know, a sentence each."""
+    """What a reader of the table must know."""
     rows = table.rows
     seeds = "one seed" if rows[0].seeds == 1 else over_seeds(rows[0].seeds)
     interval = f"{seeds}, with a 95% interval by artist within genre and seed"
@@ -83,24 +103,20 @@ def sweep_notes(table: SweepTable) -> list[str]:
             f"LEAKING, a demonstration: {joined(leaking)}. Its figures say nothing about new music."
         )
     if any(row.difference for row in rows):
+        apart = [
+            f"{row.variant} ({row.label}, {points(row.difference.mean)})"
+            for row in rows
+            if row.difference and is_apart(row.difference, row.difference.p_holm)
+        ]
         notes.append(
             f"Differences from {table.base} in points with their paired 95% interval; p: "
             "sign-flip test by artist, adjusted for all rows (Holm). "
             f"Told apart, where the interval excludes 0 and p is below {ALPHA}: "
-            f"{_told_apart(rows)}."
+            f"{joined(apart) or 'none'}."
         )
     if table.waiting:
         notes.append(f"Not run yet: {', '.join(table.waiting)}.")
     return notes
-
-
-def _told_apart(rows: list[SweepRow]) -> str:
-    found = [
-        f"{row.variant} ({row.label}, {points(row.difference.mean)})"
-        for row in rows
-        if row.difference and is_apart(row.difference, row.difference.p_holm)
-    ]
-    return joined(found) or "none"
 
 
 def print_sweep(table: SweepTable, console: Console) -> None:
@@ -126,7 +142,7 @@ def print_sweep(table: SweepTable, console: Console) -> None:
         elif cells[0] == last:
             cells[0] = ""
         last = row.variant
-        shown.add_row(*(Text(cell) for cell in cells))
+        shown.add_row(*map(Text, cells))
     console.print(shown)
     for note in sweep_notes(table):
         console.print(Text(note))
@@ -142,15 +158,12 @@ def sweep_markdown(table: SweepTable) -> str:
 
 def print_comparison(found: Compared, console: Console) -> None:
     """Print what :func:`ostinato.study.compare.compare` found: the models, then every pair."""
-    models = Table(box=SIMPLE_HEAD, pad_edge=False)
-    models.add_column("Model")
-    models.add_column("Split")
-    for head in ("Parameters", "Seeds", "Accuracy (95% interval)"):
-        models.add_column(head, justify="right")
-    for m in found.models:
-        cells = (m.name, m.split, f"{m.parameters:,}", str(m.seeds), percent_with_span(m))
-        models.add_row(*(Text(cell) for cell in cells))
-    console.print(models)
+    models = [
+        (m.name, m.split, f"{m.parameters:,}", str(m.seeds), percent_with_span(m))
+        for m in found.models
+    ]
+    heads = ("Model", "Split", "Parameters", "Seeds", "Accuracy (95% interval)")
+    console.print(grid(heads, models, n_left=2))
     console.print(Text(f"{found.n:,} {NOUNS[found.part]} recordings, the same for all."))
     means = {m.name: percent(m.mean) for m in found.models}
     for pair in found.comparisons:
@@ -163,28 +176,22 @@ def print_comparison(found: Compared, console: Console) -> None:
         )
         console.print(Text(sentence))
         if pair.recall:
-            console.print(_recalls(pair))
-    console.print(
-        Text("p: sign-flip test by artist, adjusted for all pairs (Holm). McNemar's test assumes "
-             "independent tracks.")
-    )  # fmt: skip
+            recalls = [
+                (genre, percent(own.a), percent(own.b), points_with_span(own))
+                for genre, own in pair.recall.items()
+            ]
+            console.print(grid(("Recall", pair.a, pair.b, "Difference (95%)"), recalls))
+    notes = [
+        "p: sign-flip test by artist, adjusted for all pairs (Holm). McNemar's test assumes "
+        "independent tracks."
+    ]
     if any(pair.recall for pair in found.comparisons):
-        console.print(
-            Text("Recall: intervals by artist and seed, not adjusted for the number of genres: one "
-                 "of several may exclude 0 by chance.")
-        )  # fmt: skip
-
-
-def _recalls(pair: ComparedPair) -> Table:
-    """Recall of the genres asked for, by the two models of a pair."""
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("Recall")
-    for head in (pair.a, pair.b, "Difference (95%)"):
-        shown.add_column(head, justify="right")
-    for genre, own in pair.recall.items():
-        cells = (genre, percent(own.a), percent(own.b), points_with_span(own))
-        shown.add_row(*(Text(cell) for cell in cells))
-    return shown
+        notes.append(
+            "Recall: intervals by artist and seed, not adjusted for the number of genres: one of "
+            "several may exclude 0 by chance."
+        )
+    for note in notes:
+        console.print(Text(note))
 
 
 def _share(value: float) -> str:

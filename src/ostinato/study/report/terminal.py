@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,41 +16,41 @@ from ostinato.study.report.findings import (
     together,
 )
 from ostinato.study.report.reading import winner
+from ostinato.study.report.table import grid
 from ostinato.study.report.words import NOUNS, over_seeds, percent, percent_with_span, points
 from ostinato.study.results.schema import StudyResults
 
 
 def summary_table(results: StudyResults) -> Table:
     """One row a model; fits 80 columns."""
-    part, judged = results.examined, results.parts[1:]
-    table = Table(
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        title=Text(results.title),
-        caption=Text(
-            f"{over_seeds(results.n_seeds).capitalize()}; {results.n_recordings(part):,} "
-            f"{NOUNS[part]} recordings. In brackets: 95% interval. Gap: training minus validation "
-            "accuracy, in points.",
-        ),
-        title_justify="left",
-        caption_justify="left",
-    )
-    table.add_column("Model")
-    for head in ("Parameters", *(p.capitalize() for p in judged), "Macro-F1", "Gap", "s/run"):
-        table.add_column(head, justify="right")
-    best = winner(results)
-    for name, model in results.models.items():
+    part, judged, best = results.examined, results.parts[1:], winner(results)
+    rows = []
+    for model in results.models.values():
         scores = {p: model.accuracy(p) for p in judged}
-        cells = [
-            model.label,
-            f"{model.parameters:,}",
-            *(percent_with_span(s) if p == part else percent(s.mean) for p, s in scores.items()),
-            f"{model.macro_f1(part).mean:.3f}",
-            points(model.gap.mean),
-            f"{model.seconds:.1f}",
-        ]
-        table.add_row(*(Text(cell) for cell in cells), style="bold" if name == best else "")
-    return table
+        rows.append(
+            [
+                model.label,
+                f"{model.parameters:,}",
+                *(
+                    percent_with_span(s) if p == part else percent(s.mean)
+                    for p, s in scores.items()
+                ),
+                f"{model.macro_f1(part).mean:.3f}",
+                points(model.gap.mean),
+                f"{model.seconds:.1f}",
+            ]
+        )
+    heads = ("Model", "Parameters", *(p.capitalize() for p in judged), "Macro-F1", "Gap", "s/run")
+    caption = (
+        f"{over_seeds(results.n_seeds).capitalize()}; {results.n_recordings(part):,} "
+        f"{NOUNS[part]} recordings. In brackets: 95% interval. Gap: training minus validation "
+        "accuracy, in points."
+    )
+    return grid(
+        heads, rows, bold=list(results.models).index(best) if best else None,
+        title=Text(results.title), title_justify="left",
+        caption=Text(caption), caption_justify="left",
+    )  # fmt: skip
 
 
 def print_summary(results: StudyResults, console: Console) -> None:

@@ -18,23 +18,12 @@ NOUNS = {"train": "training", "valid": "validation", "test": "test"}
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One question and its answer.
-
-    Attributes
-    ----------
-    topic : str
-        ``"answer"``, ``"claim"`` (a part of the claim under test) or ``"caveat"``.
-    question : str
-    sentences : tuple of str
-        The answer; the first sentence stands alone.
-    verdict : str or None
-        ``"yes"``, ``"no"``, ``"undecided"``; None where the question is not one of yes or no.
-    """
+    """One question, or part of the claim under test, and its answer."""
 
     topic: Literal["answer", "claim", "caveat"]
     question: str
-    sentences: tuple[str, ...]
-    verdict: Verdict | None = None
+    sentences: tuple[str, ...]  # the answer; the first sentence stands alone
+    verdict: Verdict | None = None  # None where the question is not one of yes or no
 
     @property
     def answer(self) -> str:

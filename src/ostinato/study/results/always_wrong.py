@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +13,14 @@ from ostinato.study.results.schema import Missed, MissedRecording
 
 
 def always_wrong(corpus: Corpus, pool: Pool, verdicts: Verdicts) -> Missed:
-    """Recordings that no model named rightly with any seed, the most confident errors first.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    pool : Pool
-        The examined part.
-    verdicts : by model, seed and fold
-        Probabilities of each part.
-    """
+    """Recordings that no model named rightly with any seed, the most confident errors first."""
     probabilities = np.stack(
         [pool.probabilities(folds) for seeds in verdicts.values() for folds in seeds]
     )  # (training, row, genre)
     wrong = (probabilities.argmax(axis=2) != pool.labels).all(axis=0)  # (row,)
-    rows_of = _rows(pool.positions)
+    rows_of: dict[int, list[int]] = {}  # of a recording: several where folds are repeated
+    for row, position in enumerate(pool.positions.tolist()):
+        rows_of.setdefault(position, []).append(row)
     entries = [
         _entry(corpus, position, probabilities[:, rows].mean(axis=1))
         for position, rows in rows_of.items()
@@ -36,14 +28,6 @@ def always_wrong(corpus: Corpus, pool: Pool, verdicts: Verdicts) -> Missed:
     ]
     entries.sort(key=lambda entry: -entry.probability)
     return Missed(part=pool.part, n=len(rows_of), trainings=len(probabilities), recordings=entries)
-
-
-def _rows(positions: NDArray[np.int64]) -> Mapping[int, list[int]]:
-    """Rows of each recording: several where folds are repeated."""
-    rows: dict[int, list[int]] = {}
-    for row, position in enumerate(positions.tolist()):
-        rows.setdefault(position, []).append(row)
-    return rows
 
 
 def _entry(corpus: Corpus, position: int, probabilities: NDArray[np.float64]) -> MissedRecording:

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -64,41 +64,34 @@ from ostinato.study.training_run import Probabilities
 def collect(
     config: StudyConfig, corpus: Corpus, split: Split, records: Records, verdicts: Verdicts
 ) -> StudyResults:
-    """All figures of a study.
-
-    Parameters
-    ----------
-    config : StudyConfig
-    corpus : Corpus
-    split : Split
-    records : by model, seed and fold
-        What each run's ``run.json`` holds.
-    verdicts : by model, seed and fold
-        Probabilities of each part.
-    """
+    """All figures of a study, from the records and probabilities of its runs."""
     parts = [p for p in PARTS if split.folds[0].part(p) and (p != "test" or config.test)]
     pools = {part: Pool(corpus, split, part) for part in parts}
-    judged = [part for part in parts if part != "train"]
+    examined = pools[parts[-1]]
     terms = {
         name: {part: pools[part].term(name, verdicts[name]) for part in parts}
         for name in config.models
     }
+    written = json.loads(json.dumps(config.to_dict()))  # lists for tuples, as they are read back
     return StudyResults(
         schema=SCHEMA,
         ostinato=__version__,
         title=_title(config, split),
-        config=json.loads(json.dumps(config.to_dict())),  # lists for tuples, as they are read back
+        config=written,
         data=_data(corpus),
-        split=_split(corpus, split, pools, judged),
+        split=_split(corpus, split, pools),
         fairness=_fairness(config, records),
         models={
-            name: _model(
-                name, config, corpus, split, pools, records[name], verdicts[name], terms[name]
+            name: ModelResults(
+                label=family(name).label,
+                settings=written["settings"][name],
+                **_judged(corpus, split, pools, verdicts[name], terms[name]),
+                **_trained(records[name]),
             )
             for name in config.models
         },
-        missed=always_wrong(corpus, pools[judged[-1]], verdicts),
-        comparisons=_comparisons(terms, pools[judged[-1]], split),
+        missed=always_wrong(corpus, examined, verdicts),
+        comparisons=_comparisons(terms, examined, split),
         gap_comparisons=_gap_comparisons(terms),
     )
 
@@ -123,9 +116,7 @@ def _data(corpus: Corpus) -> DataFacts:
     )
 
 
-def _split(
-    corpus: Corpus, split: Split, pools: Mapping[str, Pool], judged: Sequence[str]
-) -> SplitFacts:
+def _split(corpus: Corpus, split: Split, pools: Mapping[str, Pool]) -> SplitFacts:
     # Only the parts that were examined: an untouched test part is not described either.
     def shown(by_part: Mapping[str, int]) -> dict[str, int]:
         return {part: n for part, n in by_part.items() if part in pools}
@@ -144,8 +135,9 @@ def _split(
             for fold in split.folds
         ],
         majority={
-            part: float(np.bincount(pools[part].labels).max()) / len(pools[part].labels)
-            for part in judged
+            part: float(np.bincount(pool.labels).max()) / len(pool.labels)
+            for part, pool in pools.items()
+            if part != "train"
         },
     )
 
@@ -205,69 +197,64 @@ def _fairness(config: StudyConfig, records: Records) -> Fairness:
     )
 
 
-def _model(
-    name: str,
-    config: StudyConfig,
+def _trained(records: Sequence[Sequence[RunRecord]]) -> dict[str, Any]:
+    """Fields of ModelResults that the records of a model's runs give."""
+    runs = [run for folds in records for run in folds]
+    gaps = [float(np.mean([run.last_epoch.gap for run in folds])) for folds in records]
+    return {
+        "gap_last_epoch": _over_seeds(gaps),
+        "parameters": runs[0].parameters,
+        "seconds": float(np.mean([run.seconds for run in runs])),
+        "gradient_norms": _gradient_norms([run.curves for run in runs]) or None,
+        "runs": [Run(**{f.name: getattr(run, f.name) for f in fields(Run)}) for run in runs],
+    }
+
+
+def _judged(
     corpus: Corpus,
     split: Split,
     pools: Mapping[str, Pool],
-    records: Sequence[Sequence[RunRecord]],
     verdicts: Sequence[Sequence[Probabilities]],
     terms: Mapping[str, Term],
-) -> ModelResults:
-    runs = [run for folds in records for run in folds]
-    judged = [part for part in pools if part != "train"]
+) -> dict[str, Any]:
+    """Fields of ModelResults that the probabilities of a model's runs give."""
     metrics = {
         part: [evaluate(pool.labels, pool.probabilities(f), corpus.genres) for f in verdicts]
         for part, pool in pools.items()
     }
-    spans = {
-        part: intervals.evaluate(
-            pools[part].labels, pools[part].said(verdicts), pools[part].clusters, corpus.genres
+    accuracies = {part: [m.accuracy for m in metrics[part]] for part in pools}
+    gaps = [t - v for t, v in zip(accuracies["train"], accuracies["valid"], strict=True)]
+    gap = bootstrap([terms["train"], terms["valid"].minus()])
+    together = [_mean_of_seeds(verdicts)]
+    found: dict[str, Any] = {
+        "gap": SeedInterval(**vars(gap), seeds=gaps),
+        "ensemble": {}, "per_genre": {}, "confusion": {},
+    }  # fmt: skip
+    for part, pool in pools.items():
+        seeds = accuracies[part]
+        found[f"{part}_accuracy"] = _accuracy(terms[part], pool, seeds)
+        macro = vars(_over_seeds([m.macro_f1 for m in metrics[part]]))
+        if part == "train":
+            found[f"{part}_macro_f1"] = MacroF1(**macro)
+            continue
+        spans = intervals.evaluate(pool.labels, pool.said(verdicts), pool.clusters, corpus.genres)
+        found[f"{part}_macro_f1"] = MacroF1(**(vars(spans.macro_f1) | macro))
+        ensemble = bootstrap([pool.term("ensemble", together)])
+        found["ensemble"][part] = Ensemble(
+            accuracy=ensemble.mean, low=ensemble.low, high=ensemble.high
         )
-        for part in judged
-    }
-    by_part: dict[str, Any] = {}
-    for part in pools:
-        accuracies = [m.accuracy for m in metrics[part]]
-        by_part[f"{part}_accuracy"] = _accuracy(terms[part], pools[part], accuracies)
-        macro = _over_seeds([m.macro_f1 for m in metrics[part]])
-        span = asdict(spans[part].macro_f1) if part in spans else {}
-        by_part[f"{part}_macro_f1"] = MacroF1(**(span | asdict(macro)))
-    gaps = [
-        t.accuracy - v.accuracy for t, v in zip(metrics["train"], metrics["valid"], strict=True)
-    ]
-    return ModelResults(
-        label=family(name).label,
-        settings=json.loads(json.dumps(config.to_dict()["settings"][name])),
-        parameters=runs[0].parameters,
-        seconds=float(np.mean([run.seconds for run in runs])),
-        **by_part,
-        test_accuracy_artist_free=(
-            _artist_free(corpus, split, pools["test"], terms["test"]) if "test" in pools else None
-        ),
-        gap=SeedInterval(**asdict(bootstrap([terms["train"], terms["valid"].minus()])), seeds=gaps),
-        gap_last_epoch=_over_seeds(
-            [float(np.mean([run.last_epoch.gap for run in folds])) for folds in records]
-        ),
-        ensemble={part: _ensemble(pools[part], verdicts) for part in judged},
-        per_genre={
-            part: {
-                genre: _genre([m.per_genre[genre] for m in metrics[part]], own)
-                for genre, own in spans[part].per_genre.items()
-            }
-            for part in judged
-        },
-        confusion={
-            part: np.mean([m.confusion for m in metrics[part]], axis=0).tolist() for part in judged
-        },
-        confidence=confidence(pools["valid"], pools[judged[-1]], verdicts),
-        ensemble_confidence=confidence(
-            pools["valid"], pools[judged[-1]], [_mean_of_seeds(verdicts)]
-        ),
-        gradient_norms=_gradient_norms([run.curves for run in runs]) or None,
-        runs=[Run(**{f.name: getattr(run, f.name) for f in fields(Run)}) for run in runs],
-    )
+        found["per_genre"][part] = {
+            genre: _genre([m.per_genre[genre] for m in metrics[part]], own)
+            for genre, own in spans.per_genre.items()
+        }
+        found["confusion"][part] = np.mean([m.confusion for m in metrics[part]], axis=0).tolist()
+    if "test" in pools:
+        free = _artist_free(corpus, split, pools["test"], terms["test"])
+        found["test_accuracy_artist_free"] = free
+    sides = pools["valid"], pools.get("test", pools["valid"])
+    found["confidence"] = confidence(*sides, verdicts)
+    found["ensemble_confidence"] = confidence(*sides, together)
+    return found
 
 
 def _over_seeds(values: Sequence[float]) -> SeedMean:
@@ -278,7 +265,7 @@ def _accuracy(term: Term, pool: Pool, seeds: list[float]) -> Accuracy:
     """With its interval by artist, and beside it the one that takes tracks for independent."""
     found = bootstrap([term])
     beside = wilson(found.mean, np.unique(pool.positions).size)
-    return Accuracy(**asdict(found), seeds=seeds, wilson=Bounds(low=beside.low, high=beside.high))
+    return Accuracy(**vars(found), seeds=seeds, wilson=Bounds(low=beside.low, high=beside.high))
 
 
 def _gradient_norms(curves: Sequence[Mapping[str, list[float | None]]]) -> list[GradientNorm]:
@@ -307,15 +294,7 @@ def _artist_free(corpus: Corpus, split: Split, pool: Pool, term: Term) -> Artist
     correct = term.correct[:, free]
     found = bootstrap([Term(correct, clusters, term.model)])
     seeds = correct.mean(axis=1).tolist()
-    return ArtistFreeAccuracy(**asdict(found), seeds=seeds, n=int(free.sum()))
-
-
-def _ensemble(pool: Pool, seeds: Sequence[Sequence[Probabilities]]) -> Ensemble:
-    """Verdicts by the mean of the seeds' probabilities: another system than any one seed."""
-    mean = pool.probabilities(_mean_of_seeds(seeds))
-    term = Term((mean.argmax(axis=1) == pool.labels)[None], pool.clusters, "ensemble")
-    found = bootstrap([term])
-    return Ensemble(accuracy=found.mean, low=found.low, high=found.high)
+    return ArtistFreeAccuracy(**vars(found), seeds=seeds, n=int(free.sum()))
 
 
 def _mean_of_seeds(seeds: Sequence[Sequence[Probabilities]]) -> list[Probabilities]:

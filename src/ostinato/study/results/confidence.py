@@ -8,7 +8,6 @@ of these recordings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,50 +31,32 @@ TARGETS = (0.7, 0.8, 0.9)
 N_POINTS = 101
 
 
-class Side(NamedTuple):
-    """Rows of one pool that something is fitted on, and rows of another that it is judged on."""
-
-    fitted: NDArray[np.int64]
-    judged: NDArray[np.int64]
-
-
 def confidence(
     fitted: Pool, judged: Pool, seeds: Sequence[Sequence[Probabilities]]
 ) -> Confidence | None:
-    """Calibration and abstaining of one model: means over its seeds.
+    """Calibration and abstaining of one model, means over its seeds, from its probabilities.
 
-    Parameters
-    ----------
-    fitted : Pool
-        The validation part.
-    judged : Pool
-        The examined part; the same object where that is the validation part of several folds.
-    seeds : by seed and fold
-        Probabilities of each part.
-
-    Returns
-    -------
-    Confidence or None
-        None for a single fold without a test part: every recording there would choose and be
-        judged at once.
+    ``fitted`` is the validation part, and ``judged`` the examined part: the same object where that
+    is the validation part of several folds. A single fold without a test part gives None: every
+    recording there would choose and be judged at once.
     """
     pairs = _sides(fitted, judged)
     if not pairs:
         return None
-    rows = np.concatenate([side.judged for side in pairs])
+    rows = np.concatenate([to_judge for _, to_judge in pairs])
     labels = judged.labels[rows]
     before, after, temperatures, thresholds = [], [], [], []
     for folds in seeds:
         chosen_on, plain = fitted.probabilities(folds), judged.probabilities(folds)
         scaled, limits = [], {target: np.full(rows.size, np.inf) for target in TARGETS}
         at = 0
-        for side in pairs:
-            truth, said = fitted.labels[side.fitted], chosen_on[side.fitted]
+        for to_fit, to_judge in pairs:
+            truth, said = fitted.labels[to_fit], chosen_on[to_fit]
             temperature = calibration.fit_temperature(truth, said)
             temperatures.append(temperature)
-            scaled.append(apply_temperature(plain[side.judged], temperature))
+            scaled.append(apply_temperature(plain[to_judge], temperature))
             verdicts = calibration.verdicts(truth, apply_temperature(said, temperature))
-            here = slice(at, at + side.judged.size)
+            here = slice(at, at + to_judge.size)
             for target in TARGETS:
                 found = selective.threshold_for(*verdicts, precision=target)
                 limits[target][here] = np.inf if found is None else found.threshold
@@ -98,7 +79,7 @@ def confidence(
     )
 
 
-def _sides(fitted: Pool, judged: Pool) -> list[Side]:
+def _sides(fitted: Pool, judged: Pool) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Rows to fit on and to judge, fold by fold; none where a fold has no other recordings."""
     sides = []
     for fold in np.unique(judged.folds):
@@ -110,18 +91,16 @@ def _sides(fitted: Pool, judged: Pool) -> list[Side]:
         else:
             others = np.flatnonzero(fitted.folds == fold)
         if others.size:
-            sides.append(Side(others, rows))
+            sides.append((others, rows))
     return sides
 
 
 def _scores(found: Sequence[Calibration]) -> CalibrationScores:
-    return CalibrationScores(
-        nll=float(np.mean([c.nll for c in found])),
-        brier=float(np.mean([c.brier for c in found])),
-        ece=float(np.mean([c.ece for c in found])),
-        ece_low=float(np.mean([c.ece_if_calibrated.low for c in found])),
-        ece_high=float(np.mean([c.ece_if_calibrated.high for c in found])),
-    )
+    scores = [
+        (c.nll, c.brier, c.ece, c.ece_if_calibrated.low, c.ece_if_calibrated.high) for c in found
+    ]
+    nll, brier, ece, low, high = (float(np.mean(values)) for values in zip(*scores, strict=True))
+    return CalibrationScores(nll=nll, brier=brier, ece=ece, ece_low=low, ece_high=high)
 
 
 def _reliability(
@@ -136,13 +115,10 @@ def _reliability(
         interval = wilson(point.accuracy.mean, n)
         points.append(
             ReliabilityPoint(
-                confidence=point.confidence,
-                accuracy=interval.mean,
-                low=interval.low,
-                high=interval.high,
-                n=point.n / len(seeds),
+                confidence=point.confidence, accuracy=interval.mean, low=interval.low,
+                high=interval.high, n=point.n / len(seeds),
             )
-        )
+        )  # fmt: skip
     return points
 
 

@@ -1,4 +1,7 @@
-"""Reading and writing ``results.json`` of a study and ``run.json`` of a run."""
+"""Reading and writing ``results.json`` of a study and ``run.json`` of a run.
+
+The writers raise :class:`ostinato.storage.WriteError` where a file cannot be written.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +39,13 @@ def to_json(value: Any) -> str:
 
 
 def write_results(results: StudyResults, folder: Path) -> None:
-    """Write ``results.json`` of a study.
-
-    Raises
-    ------
-    WriteError
-        If it cannot be written.
-    """
+    """Write ``results.json`` of a study."""
     write_text(folder / RESULTS, to_json(results))
+
+
+def write_run(record: RunRecord, folder: Path) -> None:
+    """Write ``run.json`` of a run, which marks it as finished."""
+    write_text(folder / RUN, to_json(record))
 
 
 def read_results(folder: Path) -> StudyResults:
@@ -67,13 +69,7 @@ def read_results(folder: Path) -> StudyResults:
 
 
 def parse_results(text: str | bytes, source: str = RESULTS) -> StudyResults:
-    """Results from the text of ``results.json``; ``source`` names it in errors.
-
-    Raises
-    ------
-    DataError
-        As :func:`read_results`.
-    """
+    """Results from the text of ``results.json``; ``source`` names it in a DataError."""
     try:
         values = json.loads(text)
     except ValueError as error:
@@ -88,25 +84,8 @@ def parse_results(text: str | bytes, source: str = RESULTS) -> StudyResults:
     return _checked(StudyResults, text, source, f"{again}, which trains nothing that is finished")
 
 
-def write_run(record: RunRecord, folder: Path) -> None:
-    """Write ``run.json`` of a run, which marks it as finished.
-
-    Raises
-    ------
-    WriteError
-        If it cannot be written.
-    """
-    write_text(folder / RUN, to_json(record))
-
-
 def read_run(folder: Path) -> RunRecord:
-    """Read ``run.json`` of a finished run.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read, or is damaged.
-    """
+    """Read ``run.json`` of a finished run; DataError if it cannot be read or is damaged."""
     path = folder / RUN
     try:
         text = path.read_bytes()

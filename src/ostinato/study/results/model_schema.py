@@ -6,15 +6,13 @@ The conventions are those of :mod:`ostinato.study.results.schema`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from ostinato.evaluation.metrics import GenreMetrics, Metrics
 from ostinato.evaluation.significance import Interval
 
 #: Settings, as nested tables of plain values.
 Table = dict[str, object]
-
-
-# ---------------- one run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +56,6 @@ class RunRecord(Run):
     ostinato: str
     family: str
     parameters: int
-
-
-# ---------------- one model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +123,6 @@ class GenreScores(GenreMetrics):
 
     artists: int
     intervals: dict[str, tuple[float, float]]
-
-    def interval(self, score: str) -> Interval:
-        """``"precision"``, ``"recall"`` or ``"f1"`` with its interval."""
-        return Interval(getattr(self, score), *self.intervals[score])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,10 +217,8 @@ class ModelResults:
 
     def accuracy(self, part: str) -> Accuracy:
         """Mean accuracy over seeds on a part that has figures."""
-        found: Accuracy = getattr(self, f"{part}_accuracy")
-        return found
+        return cast("Accuracy", getattr(self, f"{part}_accuracy"))
 
     def macro_f1(self, part: str) -> MacroF1:
         """Macro-F1 on a part that has figures."""
-        found: MacroF1 = getattr(self, f"{part}_macro_f1")
-        return found
+        return cast("MacroF1", getattr(self, f"{part}_macro_f1"))

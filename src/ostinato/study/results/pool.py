@@ -20,18 +20,9 @@ Verdicts = Mapping[str, Sequence[Sequence[Probabilities]]]
 
 
 class Pool:
-    """One part of a split, its folds end to end.
+    """One part of a split, its folds end to end: positions in the corpus, folds, labels, artists.
 
-    Attributes
-    ----------
-    part : str
-    positions : int array [shape=(n,)]
-        Rows of the corpus. A recording occurs more than once where it is in the part of several
-        folds (train).
-    folds : int array [shape=(n,)]
-        The fold of each row.
-    labels : int array [shape=(n,)]
-    clusters : Clusters
+    A recording occurs more than once where it is in the part of several folds (train).
     """
 
     def __init__(self, corpus: Corpus, split: Split, part: str) -> None:
@@ -43,10 +34,9 @@ class Pool:
         # Held out once a drawing, a recording of unknown artist is one cluster all the same.
         unknown = corpus.ids if split.repeats > 1 else (None,) * len(corpus)
         artists = [
-            known if known is not None else other
-            for known, other in zip(corpus.artists, unknown, strict=True)
+            unknown[i] if corpus.artists[i] is None else corpus.artists[i] for i in self.positions
         ]
-        self.clusters = Clusters.by_artist(self.labels, [artists[i] for i in self.positions])
+        self.clusters = Clusters.by_artist(self.labels, artists)
 
     def probabilities(self, folds: Sequence[Probabilities]) -> NDArray[np.float64]:
         """Probabilities of one seed, folds end to end [shape=(n, n_genres)]."""

@@ -28,19 +28,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim that a study puts to the test: one model is better than others.
-
-    Attributes
-    ----------
-    model : str
-        The family that is claimed to be best.
-    better_than : tuple of str
-        The families that it is claimed to beat.
-    over_fits_least : bool
-        Whether it is claimed to over-fit less than they do.
-    hardest_genres : tuple of str
-        The genres that are claimed to be misclassified most.
-    """
+    """A claim that a study puts to the test: one model is better than others."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -55,9 +43,6 @@ class Claim:
                 "claim.better_than: expected one or more models other than claim.model, "
                 f"'{self.model}'; got {', '.join(self.better_than) or 'none'}."
             )
-
-
-# ---------------- data and split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +101,19 @@ class Fairness:
     differ: list[str]
 
 
-# ---------------- several models
-
-
 @dataclass(frozen=True, kw_only=True)
-class PairTest:
-    """Two models on the same recordings: ``a`` minus ``b``, and tests of it."""
+class GapComparison:
+    """Over-fitting gap of ``a`` minus that of ``b``."""
 
     a: str
     b: str
     difference: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairTest(GapComparison):
+    """Two models on the same recordings: accuracy of ``a`` minus that of ``b``, and its tests."""
+
     p: float
     p_holm: float
     mcnemar: McNemar | None
@@ -153,15 +141,6 @@ class Comparison(PairTest):
 
     part: str
     corrected_t: CorrectedT | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class GapComparison:
-    """Over-fitting gap of ``a`` minus that of ``b``."""
-
-    a: str
-    b: str
-    difference: Interval
 
 
 @dataclass(frozen=True, kw_only=True)

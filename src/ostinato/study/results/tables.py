@@ -19,38 +19,19 @@ class BaseDifference(Interval):
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRow:
-    """One model of one variant.
-
-    Attributes
-    ----------
-    variant, model, label, split, part : str
-    at : float or None
-        The variant's place on the sweep's axis.
-    parameters, seeds : int
-    leaks : bool
-        Whether the split leaks on purpose.
-    n, n_train : int
-        Recordings that are judged, and that a fold is trained on.
-    shared_artists, shared_recordings : float
-        Share of the judged rows whose artist, or own recording, is in an earlier part.
-    accuracy, gap : Interval
-    train_accuracy, seconds : float
-    gradient_norms : list of GradientNorm or None
-    recall : dict of str to float
-        By genre.
-    difference : BaseDifference or None
-    """
+    """One model of one variant."""
 
     variant: str
-    at: float | None
+    at: float | None  # place on the sweep's axis
     model: str
     label: str
     parameters: int
     split: str
     leaks: bool
     part: str
-    n: int
-    n_train: int
+    n: int  # recordings that are judged
+    n_train: int  # recordings that a fold is trained on
+    # Shares of the judged recordings whose artist, or own recording, is in an earlier part.
     shared_artists: float
     shared_recordings: float
     seeds: int
@@ -105,18 +86,7 @@ class ComparedPair(PairTest):
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """Models of several studies side by side, the best first, and every pair of them.
-
-    Attributes
-    ----------
-    schema : int
-    part : str
-        The part that all studies examined.
-    n : int
-        How many recordings it has.
-    models : list of ComparedModel
-    comparisons : list of ComparedPair
-    """
+    """Models of several studies on the part that all examined, the best first, and all pairs."""
 
     schema: int
     part: str
