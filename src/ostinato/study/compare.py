@@ -127,14 +127,9 @@ def check_same(first: Judged, other: Judged) -> None:
 def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> Compared:
     """Accuracies of the models of several studies, and tests of every pair.
 
-    Every pair's recall of ``genres`` is compared as well.
-
-    Raises
-    ------
-    UsageError
-        If there are fewer than two models, a study is given twice, or there is no such genre.
-    DataError
-        If the studies did not examine the same recordings.
+    Every pair's recall of ``genres`` is compared as well. UsageError if there are fewer than two
+    models, a study is given twice, or there is no such genre; DataError if the studies did not
+    examine the same recordings.
     """
     folders = [study.folder.resolve() for study in studies]
     if len(set(folders)) < len(folders):

@@ -148,13 +148,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def load_config(path: Path) -> StudyConfig:
-    """Read a study's settings from TOML.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, is not TOML, or a setting in it is wrong.
-    """
+    """Read a study's settings from TOML; UsageError if the file or a setting in it is wrong."""
     values = read_toml(path)
     try:
         return checked(StudyConfig, values)

@@ -37,14 +37,14 @@ def export_run(
     progress: Callable[[int, int, str], None] | None = None,
     **facts: str,
 ) -> float:
-    """Write one model of a finished study as an ONNX file.
+    """Write one model of a finished study as an ONNX file; give its difference from PyTorch.
 
     Parameters
     ----------
     run : Path
         The study's folder.
     to : Path
-        The file. It holds what it held before, or all of the model.
+        The file; written whole or not at all.
     model : str or None
         The family; None where the study has only one.
     seed : int or None
@@ -57,11 +57,6 @@ def export_run(
         As in :func:`ostinato.study.plan.load_data`.
     **facts : str
         ``name``, ``version`` and ``licence`` of the model.
-
-    Returns
-    -------
-    float
-        The largest difference between PyTorch and ONNX Runtime.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from typing import Any
 from ostinato.errors import DataError
 from ostinato.storage import WriteError
 from ostinato.study.results import StudyResults
+from ostinato.study.results.schema import LedgerEntry
 
 LEDGER = "test-ledger.csv"
 
@@ -80,11 +81,15 @@ def earlier_recipes(rows: Sequence[Mapping[str, str]], test_part: str, own: Coll
     return len(others)
 
 
-def examinations(
-    results: StudyResults, *, test_part: str, recipes: Mapping[str, str], study: str
-) -> list[Examination]:
-    """A study's examination of its test part, a row a model; ``recipes`` are digests by model."""
-    return [
+def enter(
+    path: Path, results: StudyResults, *, test_part: str, recipes: Mapping[str, str], study: str
+) -> LedgerEntry:
+    """Enter a study's examination of its test part, a row a model, and count those before it.
+
+    ``recipes`` are digests by model, and ``study`` is the name of its folder.
+    """
+    n_earlier = earlier_recipes(read_ledger(path), test_part, set(recipes.values()))
+    own = [
         Examination(
             when=max(run.finished for run in model.runs),
             test_part=test_part,
@@ -102,6 +107,8 @@ def examinations(
         for name, model in results.models.items()
         for found in [model.accuracy("test")]
     ]
+    append(path, own)
+    return LedgerEntry(file=path.name, test_part=test_part, earlier_recipes=n_earlier)
 
 
 def part_digest(genre_of: Mapping[str, str]) -> str:

@@ -57,14 +57,8 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
     """Split the corpus and lay out the runs, without training anything.
 
     Without a folder the study gets one below ``runs/``, named for data, split and recipe, so that
-    other settings never meet in one folder.
-
-    Raises
-    ------
-    UsageError
-        If the corpus has not the copies that the settings ask for.
-    DataError
-        If the corpus cannot be split so.
+    other settings never meet in one folder. UsageError if the corpus has not the copies that the
+    settings ask for; DataError if it cannot be split so.
     """
     config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
     data = corpus_digest(corpus)

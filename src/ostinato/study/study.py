@@ -16,19 +16,11 @@ from ostinato import parallel
 from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import save_split
 from ostinato.storage import write_text
-from ostinato.study.ledger import (
-    LEDGER,
-    append,
-    earlier_recipes,
-    examinations,
-    part_digest,
-    read_ledger,
-)
+from ostinato.study.ledger import LEDGER, enter, part_digest, read_ledger
 from ostinato.study.plan import Plan
 from ostinato.study.results import StudyResults, read_run, write_results
 from ostinato.study.results.collect import collect
 from ostinato.study.results.predictions import PREDICTIONS, predictions_csv
-from ostinato.study.results.schema import LedgerEntry
 from ostinato.study.training_run import (
     PROBABILITIES,
     Task,
@@ -85,7 +77,8 @@ def run_study(
     waiting = [task for task in plan.tasks if not is_finished(task)]
     write_text(folder / "config.toml", config.to_toml())
     save_split(split, folder / SPLIT)
-    looked = read_ledger(folder.absolute().parent / LEDGER)  # a damaged one is told before training
+    ledger = folder.absolute().parent / LEDGER
+    read_ledger(ledger)  # a damaged one is told before training
     _train(plan, waiting, progress, n_jobs=jobs, accelerator=accelerator, backend=backend)
     records = _by_model(plan, lambda task: read_run(task.folder))
     verdicts = _by_model(
@@ -94,23 +87,23 @@ def run_study(
     )
     results = collect(config, corpus, split, records, verdicts)
     if results.examined == "test":
-        results = replace(results, ledger=_enter(plan, results, looked))
+        genre = {r.id: r.genre for r in corpus.recordings}
+        entry = enter(
+            ledger,
+            results,
+            test_part=part_digest({i: genre[i] for fold in split.folds for i in fold.test}),
+            recipes={task.recipe.family: task.recipe.digest() for task in plan.tasks},
+            study=folder.absolute().name,
+        )
+        results = replace(results, ledger=entry)
     write_results(results, folder)
     write_text(folder / PREDICTIONS, predictions_csv(corpus, split, verdicts))
-    page = write_report(results, folder) if report else None
+    page = None
+    if report:
+        from ostinato.study.report import draw_all, write_page  # need the extra "plot"
+
+        page = write_page(results, draw_all(results, folder / "figures"), folder / "report.html")
     return StudyResult(results=results, folder=folder, report=page)
-
-
-def _enter(plan: Plan, results: StudyResults, looked: list[dict[str, str]]) -> LedgerEntry:
-    """Enter the examination of a test part into the ledger beside the study's folder."""
-    recipes = {task.recipe.family: task.recipe.digest() for task in plan.tasks}
-    genre = {r.id: r.genre for r in plan.corpus.recordings}
-    part = part_digest({name: genre[name] for fold in plan.split.folds for name in fold.test})
-    folder = plan.folder.absolute()
-    entries = examinations(results, test_part=part, recipes=recipes, study=folder.name)
-    append(folder.parent / LEDGER, entries)
-    n_earlier = earlier_recipes(looked, part, set(recipes.values()))
-    return LedgerEntry(file=LEDGER, test_part=part, earlier_recipes=n_earlier)
 
 
 def _train(
@@ -148,14 +141,6 @@ def _train(
         for position, _ in results:
             done[position] = epochs  # a run that is solved for, or was judged only, has no epochs
     show()
-
-
-def write_report(results: StudyResults, folder: Path) -> Path:
-    """Draw the figures of a study and write its page; both need the extra ``plot``."""
-    from ostinato.study.report import draw_all, write_page
-
-    figures = draw_all(results, folder / "figures")
-    return write_page(results, figures, folder / "report.html")
 
 
 def _by_model(plan: Plan, read: Callable[[Task], T]) -> dict[str, list[list[T]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ from ostinato.study.report.reading import (
 )
 from ostinato.study.report.words import (
     NOUNS,
-    Finding,
     bare_p,
     count,
     over_seeds,
@@ -50,23 +49,14 @@ PIXELS_PER_INCH = 110
 LISTED = 60
 #: Caveats that stand above everything else.
 WARNINGS = (LEAKING, NO_TEST)
-BADGES = {
-    "answer": {"yes": "yes", "no": "no", "undecided": "undecided"},
-    "claim": {"yes": "holds here", "no": "does not hold here", "undecided": "undecided"},
-}
+#: What a verdict on a part of the claim is called; an answer's is called by its name.
+BADGES = {"yes": "holds here", "no": "does not hold here", "undecided": "undecided"}
 
 
 def write_page(results: StudyResults, figures: dict[str, Path], out: Path) -> Path:
     """Write the report of a study, whole or not at all, with the figures of ``draw_all``.
 
-    Raises
-    ------
-    UsageError
-        If a figure is missing.
-    MissingExtraError
-        If jinja2 is not installed.
-    WriteError
-        If the file cannot be written.
+    UsageError if a figure is missing; MissingExtraError if jinja2 is not installed.
     """
     template = environment().get_template("report.html.j2")
     missing = [n for n in CAPTIONS if n not in figures or not figures[n].is_file()]
@@ -118,9 +108,10 @@ def _context(results: StudyResults) -> dict[str, Any]:
         "majority": results.split.majority[part],
         "colours": colours(results.models),
         "best": winner(results),
-        "answers": [_answered(f) for f in found if f.topic == "answer"],
+        "answers": [f for f in found if f.topic == "answer"],
         "claim": claim_sentence(results),
-        "claims": [_answered(f) for f in found if f.topic == "claim"],
+        "claims": [f for f in found if f.topic == "claim"],
+        "badges": BADGES,
         "warnings": [f for f in found if f.question in WARNINGS],
         "caveats": [f for f in found if f.topic == "caveat" and f.question not in WARNINGS],
         "pairs": _pairs(results),
@@ -153,11 +144,6 @@ def _facts(results: StudyResults) -> list[str]:
     ]
 
 
-def _answered(finding: Finding) -> dict[str, Any]:
-    badge = BADGES[finding.topic][finding.verdict] if finding.verdict else ""
-    return {"finding": finding, "badge": badge}
-
-
 def _pairs(results: StudyResults) -> list[dict[str, Any]]:
     """Every pair of models: the difference of accuracies, and of gaps."""
     figures = (
@@ -182,23 +168,27 @@ def _pairs(results: StudyResults) -> list[dict[str, Any]]:
 def _census(results: StudyResults) -> list[dict[str, Any]]:
     """Recordings and artists of each genre in each part; ranges where folds differ."""
     parts = [[fold.parts[part] for fold in results.split.folds] for part in results.parts]
-
-    def row(name: str, genres: Sequence[str]) -> dict[str, Any]:
-        cells = [
-            {
-                "n": _span([_total(fold.per_genre, genres) for fold in folds]),
-                "artists": _span([_total(fold.artists_per_genre, genres) for fold in folds]),
-            }
-            for folds in parts
-        ]
-        return {"genre": name, "cells": cells}
-
-    genres = results.data.genres
-    return [*(row(genre, [genre]) for genre in genres), row("all", genres)]
-
-
-def _total(counts: Mapping[str, int], genres: Sequence[str]) -> int:
-    return sum(counts.get(genre, 0) for genre in genres)
+    rows = [
+        {
+            "genre": genre,
+            "cells": [
+                {
+                    "n": _span([fold.per_genre.get(genre, 0) for fold in folds]),
+                    "artists": _span([fold.artists_per_genre.get(genre, 0) for fold in folds]),
+                }
+                for folds in parts
+            ],
+        }
+        for genre in results.data.genres
+    ]
+    total = [
+        {
+            "n": _span([fold.n for fold in folds]),
+            "artists": _span([sum(fold.artists_per_genre.values()) for fold in folds]),
+        }
+        for folds in parts
+    ]
+    return [*rows, {"genre": "all", "cells": total}]
 
 
 def _span(values: list[int]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ostinato.plotting import SOFT, keys, place, save, style, titled
 from ostinato.storage import write_text
@@ -150,10 +152,11 @@ def gradients(table: SweepTable) -> Figure:
 
 
 def _draw_gradients(axes: Axes, rows: list[SweepRow], when: str, all_rows: list[SweepRow]) -> None:
+    from matplotlib import colormaps
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     places = _places(all_rows)
-    shades = _shades(len(places))
+    shades = colormaps["viridis_r"](np.linspace(0.15, 1, len(places)))  # light to dark
     for row in rows:
         at = row.at or 0.0
         shade = shades[places.index(at)]
@@ -169,13 +172,6 @@ def _draw_gradients(axes: Axes, rows: list[SweepRow], when: str, all_rows: list[
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.grid(visible=True, axis="y")
-
-
-def _shades(n: int) -> list[Any]:
-    """Light to dark, one for every place on an axis that is ordered."""
-    from matplotlib import colormaps
-
-    return [colormaps["viridis_r"](0.15 + 0.85 * k / max(n - 1, 1)) for k in range(n)]
 
 
 def _per_cent(axes: Axes, which: str) -> None:

@@ -122,27 +122,25 @@ def sweep_notes(table: SweepTable) -> list[str]:
 def print_sweep(table: SweepTable, console: Console) -> None:
     """Print a sweep's table and its notes; with differences a row takes two lines, to fit 80."""
     heads = sweep_columns(table)
+    rows = [sweep_cells(table, row) for row in table.rows]
     two_lines = any(row.difference for row in table.rows)
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, title=Text(table.title), title_justify="left")
-    for k, head in enumerate(heads):
-        if two_lines and head == "Model":
-            continue
-        left = k < 2
-        shown.add_column(
-            head.replace(" (", "\n(") if two_lines else head,
-            justify="left" if left else "right",
-            no_wrap=left or head == ACCURACY,
-        )
-    last = None
-    for row in table.rows:
-        cells = sweep_cells(table, row)
-        if two_lines:
-            variant, model, *rest = cells
-            cells = [f"{variant}\n{model}", *(cell.replace(" (", "\n(") for cell in rest)]
-        elif cells[0] == last:
-            cells[0] = ""
-        last = row.variant
-        shown.add_row(*map(Text, cells))
+    if two_lines:
+        heads = [heads[0], *(head.replace(" (", "\n(") for head in heads[2:])]
+        rows = [
+            [f"{variant}\n{model}", *(cell.replace(" (", "\n(") for cell in rest)]
+            for variant, model, *rest in rows
+        ]
+    else:
+        names = [None, *(row.variant for row in table.rows)]
+        rows = [
+            ["" if variant == before else variant, *rest]
+            for (variant, *rest), before in zip(rows, names, strict=False)
+        ]
+    shown = grid(
+        heads, rows, n_left=1 if two_lines else 2, title=Text(table.title), title_justify="left"
+    )
+    for head, column in zip(heads, shown.columns, strict=True):
+        column.no_wrap = column.justify == "left" or head.startswith("Accuracy")
     console.print(shown)
     for note in sweep_notes(table):
         console.print(Text(note))

@@ -45,10 +45,11 @@ def confidence(
         return None
     rows = np.concatenate([to_judge for _, to_judge in pairs])
     labels = judged.labels[rows]
-    before, after, temperatures, thresholds = [], [], [], []
-    for folds in seeds:
+    before, after, temperatures = [], [], []
+    limits = np.full((len(TARGETS), len(seeds), rows.size), np.inf)  # thresholds; inf: none reaches
+    for seed, folds in enumerate(seeds):
         chosen_on, plain = fitted.probabilities(folds), judged.probabilities(folds)
-        scaled, limits = [], {target: np.full(rows.size, np.inf) for target in TARGETS}
+        scaled = []
         at = 0
         for to_fit, to_judge in pairs:
             truth, said = fitted.labels[to_fit], chosen_on[to_fit]
@@ -57,13 +58,12 @@ def confidence(
             scaled.append(apply_temperature(plain[to_judge], temperature))
             verdicts = calibration.verdicts(truth, apply_temperature(said, temperature))
             here = slice(at, at + to_judge.size)
-            for target in TARGETS:
-                found = selective.threshold_for(*verdicts, precision=target)
-                limits[target][here] = np.inf if found is None else found.threshold
+            for number, target in enumerate(TARGETS):
+                if found := selective.threshold_for(*verdicts, precision=target):
+                    limits[number, seed, here] = found.threshold
             at = here.stop
         before.append(plain[rows])
         after.append(np.concatenate(scaled))
-        thresholds.append(limits)
     return Confidence(
         part=judged.part,
         fitted_on="other folds" if fitted is judged else "valid",
@@ -73,8 +73,8 @@ def confidence(
         reliability=_reliability(labels, after),
         risk_coverage=_risk_coverage(labels, after),
         abstaining=[
-            _abstaining(labels, after, [limits[target] for limits in thresholds], target)
-            for target in TARGETS
+            _abstaining(labels, after, own, target)
+            for own, target in zip(limits, TARGETS, strict=True)
         ],
     )
 
@@ -137,18 +137,15 @@ def _risk_coverage(labels: NDArray[np.int64], seeds: Sequence[NDArray[np.float64
 def _abstaining(
     labels: NDArray[np.int64],
     seeds: Sequence[NDArray[np.float64]],
-    limits: Sequence[NDArray[np.float64]],
+    limits: NDArray[np.float64],
     target: float,
 ) -> Abstaining:
-    """What thresholds that were chosen elsewhere do here: share answered, share of it right.
-
-    Where no threshold reached the target, nothing is answered.
-    """
+    """What thresholds (seed, row) chosen elsewhere do here: share answered, share of it right."""
     found = [calibration.verdicts(labels, p) for p in seeds]
     answered = [sure >= limit for (_, sure), limit in zip(found, limits, strict=True)]
     right = [correct & given for (correct, _), given in zip(found, answered, strict=True)]
     n_answered, n_right = (float(np.mean([x.sum() for x in xs])) for xs in (answered, right))
-    usable = np.concatenate([limit[np.isfinite(limit)] for limit in limits])
+    usable = limits[np.isfinite(limits)]
     share = wilson(n_right / n_answered, max(1, round(n_answered))) if n_answered else None
     return Abstaining(
         wished=target,

@@ -21,9 +21,7 @@ def predictions_csv(corpus: Corpus, split: Split, verdicts: Verdicts) -> str:
     for name, seeds in verdicts.items():
         for seed, folds in enumerate(seeds):
             for k, (fold, probabilities) in enumerate(zip(split.folds, folds, strict=True)):
-                for part in ("valid", "test"):
-                    if part not in probabilities:
-                        continue
+                for part in (p for p in ("valid", "test") if p in probabilities):
                     where = corpus.positions(fold.part(part))
                     for i, row in zip(where, probabilities[part], strict=True):
                         r = corpus.recordings[i]
