@@ -27,9 +27,9 @@ def write_sweep(table: SweepTable, folder: Path) -> Path:
 
     MissingExtraError if matplotlib or Jinja is not installed.
     """
-    write_text(folder / "table.md", sweep_markdown(table))
     figures = {"accuracy": "The accuracies of the table, with their intervals."}
     with style("The report"):
+        write_text(folder / "table.md", sweep_markdown(table))
         drawn = along_axis(table) if table.axis else rows_of(table)
         save(drawn, folder / "figures" / "accuracy.png")
         if table.axis and any(row.gradient_norms for row in table.rows):
