@@ -223,19 +223,19 @@ def test_an_interrupted_study_goes_on_and_gives_the_same_figures(
     assert stable(run(tmp_path).results) == stable(done.results)
 
 
-def test_without_test_the_test_part_is_neither_heard_nor_named(tmp_path, monkeypatch) -> None:
-    heard = []
+def test_without_test_the_test_part_is_neither_read_nor_named(tmp_path, monkeypatch) -> None:
+    read = []
     real = Tracks.of.__func__
 
     def listening(cls, corpus, ids):
-        heard.extend(ids)
+        read.extend(ids)
         return real(cls, corpus, ids)
 
     monkeypatch.setattr(Tracks, "of", classmethod(listening))
     result = run(tmp_path, replace(CONFIG, test=False, seeds=1), report=True)
     held_back = set(plan_study(CONFIG, CORPUS, tmp_path / "x").split.folds[0].test)
     assert len(held_back) == 6
-    assert held_back.isdisjoint(heard)
+    assert held_back.isdisjoint(read)
     everything = "".join(
         p.read_text(encoding="utf-8") for p in tmp_path.rglob("*") if p.suffix in (".json", ".csv")
     )

@@ -171,7 +171,7 @@ def test_a_model_at_chance_is_said_to_be_so(results: Results) -> None:
     assert "right on 10.7%, which the interval of LSTM does not exclude." in answer
 
 
-def test_a_small_gap_is_no_merit_where_less_was_learnt(results: Results) -> None:
+def test_a_small_gap_is_no_merit_where_less_was_learned(results: Results) -> None:
     for model, train, valid in (
         ("lstm", 0.95, 0.53),
         ("residual-lstm", 0.98, 0.57),

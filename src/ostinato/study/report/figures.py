@@ -48,9 +48,6 @@ def draw_all(results: StudyResults, folder: Path) -> dict[str, Path]:
         return {name: save(draw(results), folder / f"{name}.png") for name, draw in FIGURES.items()}
 
 
-# ---------------------------------------------------------------- over-fitting
-
-
 def overfitting(results: StudyResults) -> Figure:
     """Accuracy on each part with its interval, a block a model; the gap between the first two."""
     models, shown = list(results.models.values()), results.parts
@@ -114,9 +111,6 @@ def _label_gap(axes: Axes, ends: Sequence[Interval], distance: Interval, start: 
     axes.text(at, start + 0.5, text, ha=side, va="center", size=10)
 
 
-# ---------------------------------------------------------------- confusion
-
-
 def confusion_matrices(results: StudyResults) -> Figure:
     """One matrix a model, two in a row; the mean of all fills the last place of an odd number."""
     part, models, tint = results.examined, results.models, colours(results.models)
@@ -178,9 +172,6 @@ def _matrix(
     axes.set_yticks(np.arange(len(genres) - 1) + 0.5, minor=True)
     axes.grid(visible=True, which="minor", color="#f0f0f0", lw=0.6)
     axes.tick_params(which="minor", length=0)
-
-
-# ---------------------------------------------------------------- genres
 
 
 def genre_scores(results: StudyResults) -> Figure:
