@@ -27,11 +27,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato import models
+from ostinato import models, parallel
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration
@@ -214,9 +213,9 @@ def trained_on_all(
         for task in tasks
     ]
     waiting = [task for task in everything if not is_finished(task)]
-    joblib.Parallel(jobs or joblib.cpu_count())(
-        joblib.delayed(execute)(task, corpus) for task in waiting
-    )
+    calls = [(task, corpus) for task in waiting]
+    with parallel.run(execute, calls, doing="trained a model", n_jobs=jobs) as results:
+        list(results)
     return everything
 
 

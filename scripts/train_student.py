@@ -24,7 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import onnxruntime
 import torch
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ostinato import features, models
+from ostinato import features, models, parallel
 from ostinato.audio import find_audio, load_audio
 from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
@@ -64,8 +63,11 @@ def main() -> None:
     lessons = tagged_tracks(corpus, options.tags)
     music = tagged_music(options, corpus.spec) if options.music else []
     print(f"Tags of {len(lessons)} training tracks and {len(music)} excerpts of other music.")
-    jobs = [joblib.delayed(taught)(t, corpus, lessons, music, options) for t in plan.tasks]
-    found = joblib.Parallel(n_jobs=options.jobs)(jobs)
+    calls = [(task, corpus, lessons, music, options) for task in plan.tasks]
+    with parallel.run(
+        taught, calls, doing="trained a student", n_jobs=options.jobs, ordered=True
+    ) as results:
+        found = [probabilities for _, probabilities in results]
     where = np.concatenate([corpus.positions(t.parts.valid) for t in plan.tasks if not t.seed])
     labels = corpus.labels[where]
     said = np.stack(
@@ -97,7 +99,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--weight", type=float, default=0.5, help="of the teacher's loss")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--work", type=Path, default=Path("runs") / "student")
-    parser.add_argument("--jobs", type=int, default=joblib.cpu_count())
+    parser.add_argument("--jobs", type=int, default=parallel.cpu_count())
     return parser.parse_args()
 
 
