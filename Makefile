@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Test processes: one per core. Each has one thread (OMP_NUM_THREADS).
+# Test processes: one per core, of one thread each. A file's tests share a process: what one has made, the next uses.
 WORKERS ?= auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 # Files that import neither PyTorch nor librosa: importing them alone takes longer than these tests.
 FAST := tests/test_*.py tests/audio tests/cli/test_fetch.py tests/cli/test_models.py \
 	tests/datasets/splits/test_asked.py tests/datasets/splits/test_drawn.py tests/datasets/test_corpus.py \
@@ -19,10 +20,10 @@ study: $(VENV)/train.done
 	$(BIN)/ostinato study studies/gtzan.toml --out runs/gtzan
 
 test: $(VENV)/dev.done
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(FAST)
+	$(PYTEST) -m "not slow" $(FAST)
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff format --check .
