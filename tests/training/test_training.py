@@ -224,6 +224,16 @@ def test_an_augmentation_that_is_on_reaches_the_weights(tmp_path, augmentation) 
     assert last["head.weight"].isfinite().all()
 
 
+def test_a_training_that_was_killed_after_its_last_epoch_gives_the_same_weights(tmp_path) -> None:
+    """Its checkpoint is there and nothing is left to train: it ends as the other one did."""
+    whole, _, last = train(tmp_path)
+    again, _, last_again = train(tmp_path)
+    assert not torch.equal(whole.head.weight, last["head.weight"])  # averaged, and not
+    for wanted, got in ((whole.state_dict(), again.state_dict()), (last, last_again)):
+        assert wanted.keys() == got.keys()
+        assert all(torch.equal(value, got[key]) for key, value in wanted.items())
+
+
 def test_normalisation_is_fitted_on_the_training_part_alone(tmp_path) -> None:
     model, _, _ = train(tmp_path)
     torch.testing.assert_close(model.normalise.mean, TRAIN.frames.mean(0), rtol=1e-4, atol=1e-4)

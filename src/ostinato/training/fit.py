@@ -204,6 +204,9 @@ def fit(
     with _quiet():
         try:
             trainer.fit(training, ckpt_path=checkpoint, weights_only=True)
+            if not last.weights:  # killed after its last epoch: Lightning had nothing left to do
+                for callback in callbacks:
+                    callback.on_train_end(trainer, training)
         except SystemExit:
             if not trainer.interrupted:
                 raise
