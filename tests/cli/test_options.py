@@ -1,0 +1,172 @@
+"""Every option of every verb arrives where it acts; what it prints is looked at beside its verb."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+
+from ostinato.cli.main import app
+from ostinato.errors import OstinatoError
+from ostinato.study import study
+from ostinato.study.config import StudyConfig
+from ostinato.study.plan import plan_study
+from ostinato.study.sweep import load_sweep, run_sweep
+from ostinato.study.training_run import execute
+from tests.helpers.toy import QUICK, toy_corpus
+
+CORPUS = toy_corpus()
+VARIANTS = '[[variants]]\nname = "a"\n[[variants]]\nname = "b"\n'
+
+#: The options of a study, and what is seen of them where data are loaded and runs are trained.
+STUDY: list[tuple[list[str], Any]] = [
+    (["--data", "music"], lambda seen: seen.data == "music"),
+    (["--frames", "log-mel-from-mfcc"], lambda seen: seen.load["spec"].kind == "log-mel-from-mfcc"),
+    (["--models", "cnn,crnn"], lambda seen: seen.plan.config.models == ("cnn", "crnn")),
+    (["--split", "artist-folds"], lambda seen: seen.plan.split.name == "artist-folds"),
+    (["--shares", "40/20/40"], lambda seen: len(seen.plan.split.folds[0].test) == 12),
+    (["--split", "song-folds", "--repeats", "2"], lambda seen: seen.plan.split.repeats == 2),
+    (["--seeds", "5"], lambda seen: {task.seed for task in seen.plan.tasks} == {0, 1, 2, 3, 4}),
+    (["--no-test"], lambda seen: not any(task.recipe.test for task in seen.plan.tasks)),
+    (["--test"], lambda seen: all(task.recipe.test for task in seen.plan.tasks)),
+    (["--out", "here"], lambda seen: seen.plan.folder == Path("here")),
+    (["--cache", "kept"], lambda seen: seen.load["cache"].folder == Path("kept")),
+    (["--jobs", "3"], lambda seen: (seen.load["n_jobs"], seen.run["jobs"]) == (3, 3)),
+    (["--accelerator", "gpu"], lambda seen: seen.run["accelerator"] == "gpu"),
+    (["variants.toml", "--only", "b"], lambda seen: seen.plan.folder.name == "b"),
+    (["variants.toml", "--seeds", "5"], lambda seen: len(seen.plan.tasks) == 15),
+    (["--split", "segment-random", "--allow-leak"], lambda seen: seen.plan.split.leaks),
+]  # fmt: skip
+
+#: Verb, arguments, the function that they must reach, and with what.
+CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
+    ("audit", ["gtzan", "--threshold", "0.7"], "datasets.audit.audit_corpus", {"threshold": 0.7}),
+    ("audit", ["gtzan", "--split", "holdout"], "datasets.audit.audit_corpus", {"split": "holdout"}),
+    ("audit", ["d", "--threshold", "0.7"], "datasets.audit.audit_folder", {"threshold": 0.7}),
+    ("audit", ["d", "--split", "strict"], "datasets.audit.audit_folder", {"split": "strict"}),
+    ("audit", ["d", "--cache", "c"], "datasets.audit.audit_folder", {"cache": "c"}),
+    ("audit", ["d", "--jobs", "3"], "datasets.audit.audit_folder", {"n_jobs": 3}),
+    ("compare", ["a", "b", "--genres", "x, y"], "study.compare.compare", {"genres": ("x", "y")}),
+    ("export", ["r", "--to", "f.onnx"], "study.export.export_run", {"seed": 0, "fold": 0}),
+    ("export", ["r", "--model", "cnn"], "study.export.export_run", {"model": "cnn"}),
+    ("export", ["r", "--seed", "2"], "study.export.export_run", {"seed": 2}),
+    ("export", ["r", "--ensemble"], "study.export.export_run", {"seed": None}),
+    ("export", ["r", "--fold", "2"], "study.export.export_run", {"fold": 2}),
+    ("export", ["r", "--precision", "0.9"], "study.export.export_run", {"precision": 0.9}),
+    ("export", ["r", "--with-front-end"], "study.export.export_run", {"front_end": True}),
+    ("export", ["r", "--licence", "MIT"], "study.export.export_run", {"licence": "MIT"}),
+    ("export", ["r", "--cache", "c"], "study.export.export_run", {"cache": "c"}),
+    ("export", ["r", "--jobs", "3"], "study.export.export_run", {"jobs": 3}),
+    ("fetch", ["gtzan", "--to", "d"], "datasets.download.fetch_gtzan", {"to": "d"}),
+    ("fetch", ["gtzan", "--url", "u"], "datasets.download.fetch_gtzan", {"url": "u"}),
+    ("fetch", ["musicnn", "--to", "d"], "inference.musicnn_wheel.fetch_musicnn", {"to": "d"}),
+    ("fetch", ["musicnn", "--wheel", "w"], "inference.musicnn_wheel.fetch_musicnn", {"wheel": "w"}),
+    ("classify", ["a.wav", "--model", "m"], "inference.classifier.Classifier.load", {0: "m"}),
+    ("classify", ["a.wav", "--jobs", "3"], "inference.classifier.Classifier.classify_many",
+     {"jobs": 3, "thorough": False}),
+    *(("classify", ["a.wav", *flag], "inference.classifier.Classifier.classify_many",
+       {"thorough": True}) for flag in (["--thorough"], ["--timeline"], ["--plot", "x.png"])),
+    ("listen", ["--model", "m"], "inference.classifier.Classifier.load", {0: "m"}),
+    ("listen", ["--every", "2.5"], "inference.live.LiveClassifier.__init__", {"every_s": 2.5}),
+    ("listen", ["--rate", "8000"], "audio.RawFormat.__init__", {"rate_hz": 8000}),
+    ("listen", ["--channels", "1"], "audio.RawFormat.__init__", {"n_channels": 1}),
+    ("listen", ["--encoding", "f32le"], "audio.RawFormat.__init__", {"encoding": "f32le"}),
+]  # fmt: skip
+
+#: Options that change what is printed and nothing else.
+PRINTED = {("audit", "--format"), ("compare", "--format"), ("classify", "--format"),
+           ("classify", "--top"), ("listen", "--format"), ("models", "--format")}  # fmt: skip
+
+
+class SeenError(OstinatoError):
+    """Ends a call where its options are seen."""
+
+
+def test_no_option_is_left_out() -> None:
+    tried = {("study", a) for arguments, _ in STUDY for a in arguments}
+    tried |= {(verb, a) for verb, arguments, *_ in CALLS for a in arguments}
+    for verb, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            for option in (o for o in parameter.opts + parameter.secondary_opts if o[0] == "-"):
+                assert (verb, option) in tried | PRINTED | {(verb, "--help")}
+
+
+@pytest.mark.parametrize(("arguments", "is_seen"), STUDY, ids=[" ".join(a) for a, _ in STUDY])
+def test_an_option_of_a_study_reaches_its_data_or_its_runs(
+    call, tmp_path, monkeypatch, arguments, is_seen
+) -> None:
+    seen = SimpleNamespace()
+
+    def load(data: str, **options: Any) -> Any:
+        seen.data, seen.load = data, options
+        return CORPUS
+
+    def run(plan: Any, **options: Any) -> None:
+        seen.plan, seen.run = plan, options
+        raise SeenError("seen")
+
+    (tmp_path / "variants.toml").write_text(VARIANTS)
+    monkeypatch.setattr("ostinato.study.plan.load_corpus", load)
+    monkeypatch.setattr("ostinato.study.entry.run_study", run)
+    monkeypatch.setattr("ostinato.study.sweep.run_study", run)
+    assert call("study", *arguments)[2] == "ostinato: seen\n"
+    assert is_seen(seen)
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_jobs_and_accelerator_reach_every_training(monkeypatch, tmp_path, sweep) -> None:
+    def run(function: Any, calls: Any, **options: Any) -> None:
+        assert function.keywords["accelerator"] == "gpu"
+        assert options["n_jobs"] == 3
+        raise SeenError("seen")
+
+    monkeypatch.setattr("ostinato.parallel.run", run)
+    (tmp_path / "s.toml").write_text(VARIANTS)
+    variants, plan = load_sweep(tmp_path / "s.toml"), plan_study(StudyConfig(), CORPUS, tmp_path)
+    what = (run_sweep, variants, tmp_path, lambda _: CORPUS) if sweep else (study.run_study, plan)
+    with pytest.raises(SeenError):
+        what[0](*what[1:], jobs=3, accelerator="gpu")
+
+
+@pytest.mark.parametrize("weak_genres", [0.0, 1.0])
+def test_the_accelerator_reaches_lightning(monkeypatch, tmp_path, weak_genres) -> None:
+    def trainer(**options: Any) -> None:
+        assert options["accelerator"] == "gpu"
+        raise SeenError("seen")
+
+    monkeypatch.setattr("lightning.Trainer", trainer)
+    training = replace(QUICK, weak_genres=weak_genres)
+    config = StudyConfig(models=("lstm",), seeds=1, training=training, coefficients=4)
+    (task,) = plan_study(config, CORPUS, tmp_path).tasks
+    with pytest.raises(SeenError):
+        execute(task, CORPUS, accelerator="gpu")
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "function", "with_"), CALLS, ids=[" ".join([c[0], *c[1]]) for c in CALLS]
+)
+def test_an_option_reaches_the_function_of_its_verb(
+    call, tmp_path, monkeypatch, verb, arguments, function, with_
+) -> None:
+    got: dict[Any, Any] = {}
+
+    def seen(*values: Any, **options: Any) -> None:
+        got.update(enumerate(values))
+        got.update(options)
+        raise SeenError("seen")
+
+    (tmp_path / "a.wav").touch()
+    monkeypatch.setattr("ostinato.study.compare.read_judged", lambda folder: folder)
+    monkeypatch.setattr("ostinato.datasets.gtzan.load_gtzan", lambda: CORPUS)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False, buffer=None))
+    monkeypatch.setattr(f"ostinato.{function}", seen)
+    to = ["--to", "f.onnx"] if verb == "export" and "--to" not in arguments else []
+    assert call(verb, *arguments, *to)[2] == "ostinato: seen\n"
+    for name, value in with_.items():
+        arrived = got[name]
+        arrived = getattr(arrived, "folder", getattr(arrived, "name", arrived))  # cache; split
+        assert (str(arrived) if isinstance(arrived, Path) else arrived) == value
