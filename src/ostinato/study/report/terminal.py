@@ -21,8 +21,8 @@ from ostinato.study.report.words import NOUNS, over_seeds, percent, percent_with
 from ostinato.study.results.schema import StudyResults
 
 
-def summary_table(results: StudyResults) -> Table:
-    """One row a model; fits 80 columns."""
+def summary_table(results: StudyResults, *, times: bool = True) -> Table:
+    """One row a model; fits 80 columns. Without ``times``, no column of seconds a run."""
     part, judged, best = results.examined, results.parts[1:], winner(results)
     rows = []
     for model in results.models.values():
@@ -37,10 +37,11 @@ def summary_table(results: StudyResults) -> Table:
                 ),
                 f"{model.macro_f1(part).mean:.3f}",
                 points(model.gap.mean),
-                f"{model.seconds:.1f}",
+                *([f"{model.seconds:.1f}"] if times else []),
             ]
         )
-    heads = ("Model", "Parameters", *(p.capitalize() for p in judged), "Macro-F1", "Gap", "s/run")
+    heads = ["Model", "Parameters", *(p.capitalize() for p in judged), "Macro-F1", "Gap"]
+    heads += ["s/run"] if times else []
     caption = (
         f"{over_seeds(results.n_seeds).capitalize()}; {results.n_recordings(part):,} "
         f"{NOUNS[part]} recordings. In brackets: 95% interval. Gap: training minus validation "
@@ -53,12 +54,12 @@ def summary_table(results: StudyResults) -> Table:
     )  # fmt: skip
 
 
-def print_summary(results: StudyResults, console: Console) -> None:
+def print_summary(results: StudyResults, console: Console, *, times: bool = True) -> None:
     """Print the table; the main result, over-fitting and the weakest genres in a sentence each.
 
     A leaking split, a test part of few recordings and one that was used before are said, too.
     """
-    console.print(summary_table(results))
+    console.print(summary_table(results, times=times))
     if results.examined != "test" and not results.split.leaks:
         console.print(Text("Validation figures: for choosing, not a result."))
     console.print(Text(headline(results)))
