@@ -14,7 +14,7 @@ FAST := tests/test_*.py tests/audio tests/cli/test_fetch.py tests/cli/test_model
 	tests/datasets/splits/test_asked.py tests/datasets/splits/test_drawn.py tests/datasets/test_corpus.py \
 	tests/datasets/test_mel_npz.py tests/datasets/test_table.py tests/evaluation tests/features tests/inference
 
-.PHONY: study test check lint bench format clean
+.PHONY: study test check lint bench figures format clean
 
 study: $(VENV)/train.done
 	$(BIN)/ostinato study studies/gtzan.toml --out runs/gtzan
@@ -39,6 +39,10 @@ bench: $(VENV)/dev.done
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/levels.py
 	$(BIN)/python benchmarks/models.py
+
+# Tables of the documentation, from studies/results/: CONTRIBUTING.md says how a result gets there.
+figures: $(VENV)/train.done
+	$(BIN)/python scripts/fill_figures.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage*
