@@ -32,7 +32,7 @@ from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration, selective
-from ostinato.evaluation.significance import Clusters, Term, bootstrap
+from ostinato.evaluation.significance import Clusters, Term, interval
 from ostinato.inference.model_info import ModelInfo
 from ostinato.inference.registry import WEIGHTS
 from ostinato.storage import write_text
@@ -190,8 +190,8 @@ def judged(
     before, after = (calibration.evaluate(labels, p) for p in (together, scaled))
     return {
         "n": len(labels),
-        "accuracy": bootstrap([Term(of_mean, clusters, NAME)]).to_dict(),
-        "single": bootstrap([Term(right, clusters, "a seed")]).to_dict()
+        "accuracy": interval([Term(of_mean, clusters, NAME)]).to_dict(),
+        "single": interval([Term(right, clusters, "a seed")]).to_dict()
         | {"seeds": right.mean(axis=1).tolist()},
         "nll": {"before": before.nll, "after": after.nll},
         "brier": {"before": before.brier, "after": after.brier},

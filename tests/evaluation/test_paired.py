@@ -17,7 +17,7 @@ from scipy import stats
 
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation.paired import corrected_t, evaluate, holm, mcnemar, sign_flip
-from ostinato.evaluation.significance import INDEPENDENT, Clusters, Term, bootstrap
+from ostinato.evaluation.significance import INDEPENDENT, Clusters, Term, interval
 
 
 def grouped(artist: NDArray[np.int64]) -> Clusters:
@@ -290,7 +290,7 @@ class TestEvaluate:
             name: random.random((3, 120)) < share
             for name, share in (("lstm", 0.4), ("conv", 0.9), ("residual", 0.6))
         }
-        pairs = evaluate(correct, of, n_draws=500)
+        pairs = evaluate(correct, of)
         assert [(c.a, c.b) for c in pairs] == [
             ("conv", "residual"),
             ("conv", "lstm"),
@@ -301,12 +301,12 @@ class TestEvaluate:
             assert c.sign_flip == sign_flip(correct[c.a], correct[c.b], of)
             assert c.difference.mean == pytest.approx(c.sign_flip.difference)  # one and the same
             terms = [Term(correct[c.a], of, c.a), Term(correct[c.b], of, c.b, -1)]
-            assert c.difference == bootstrap(terms, n_draws=500)
+            assert c.difference == interval(terms)
             assert c.mcnemar is None  # a mean over seeds has no single verdicts
 
     def test_single_verdicts_get_mcnemar_beside(self) -> None:
         a, b, of = made(3)
-        (pair,) = evaluate({"a": a, "b": b}, of, n_draws=100)
+        (pair,) = evaluate({"a": a, "b": b}, of)
         first, second = (a, b) if a.mean() >= b.mean() else (b, a)
         assert pair.mcnemar == mcnemar(first[0], second[0])
         assert json.loads(json.dumps(asdict(pair)))["mcnemar"]["assumes"] == INDEPENDENT

@@ -1,17 +1,14 @@
-"""Bootstrap intervals: the exact distribution, true coverage, pairing, and the edges.
+"""Intervals by artist: an independent implementation, true coverage, pairing, and the edges.
 
-The oracle counts out every outcome of a small bootstrap in plain Python: each artist of a genre
-drawn as often as it can be, each seed, every combination equally likely.
+The oracle writes the formulas out in plain Python: the analysis of variance of artists within
+genre, and the variance of a mean whose tracks are alike within an artist, pair by pair.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
-import tracemalloc
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -25,8 +22,9 @@ from ostinato.evaluation.significance import (
     INDEPENDENT,
     Clusters,
     Interval,
+    Spread,
     Term,
-    bootstrap,
+    interval,
     wilson,
 )
 
@@ -34,10 +32,14 @@ from ostinato.evaluation.significance import (
 VALID = [(0, "a"), (0, "a"), (0, "b"), (0, "c"), (0, "c"), (0, "c"), (1, "d"), (1, "d"), (1, "e")]
 TRAIN = [(0, "x"), (0, "x"), (0, "y"), (1, "z")]
 #: right or wrong by seed (rows) and recording
-LSTM = {"valid": [[1, 1, 0, 0, 0, 1, 1, 0, 0], [1, 0, 0, 1, 0, 0, 1, 1, 1]],
-        "train": [[1, 1, 1, 0], [1, 1, 0, 1]]}  # fmt: skip
-CONV = {"valid": [[1, 1, 1, 0, 1, 1, 0, 0, 1], [1, 1, 0, 1, 1, 1, 1, 0, 1]],
-        "train": [[1, 1, 1, 1], [0, 1, 1, 1]]}  # fmt: skip
+LSTM = {
+    "valid": [[1, 1, 0, 0, 0, 1, 1, 0, 0], [1, 0, 0, 1, 0, 0, 1, 1, 1]],
+    "train": [[1, 1, 1, 0], [1, 1, 0, 1]],
+}
+CONV = {
+    "valid": [[1, 1, 1, 0, 1, 1, 0, 0, 1], [1, 1, 0, 1, 1, 1, 1, 0, 1]],
+    "train": [[1, 1, 1, 1], [0, 1, 1, 1]],
+}
 
 
 def clusters(recordings: Sequence[tuple[int, str | None]]) -> Clusters:
@@ -49,117 +51,90 @@ def term(correct: Sequence[Sequence[int]], of: Clusters, model: str = "lstm") ->
     return Term(np.array(correct, bool), of, model)
 
 
-class Piece(NamedTuple):
-    """A term as plain values: recordings, verdicts by seed, model, sign."""
-
-    recordings: list[tuple[int, str]]
-    correct: list[list[int]]
-    model: str
-    sign: int
-
-
-def every_outcome(pieces: Sequence[Piece]) -> list[float]:
-    """All equally likely values of the bootstrapped sum, sorted."""
-    parts = {id(piece.recordings): piece.recordings for piece in pieces}
-    n_seeds = {piece.model: len(piece.correct) for piece in pieces}
-    artist_draws = {key: _artist_draws(recordings) for key, recordings in parts.items()}
-    seed_draws = {m: list(itertools.product(range(n), repeat=n)) for m, n in n_seeds.items()}
-    accuracy = {
-        (p, i, drawn_seeds): statistics.fmean(
-            piece.correct[seed][recording] for seed in drawn_seeds for recording in drawn
-        )
-        for p, piece in enumerate(pieces)
-        for i, drawn in enumerate(artist_draws[id(piece.recordings)])
-        for drawn_seeds in seed_draws[piece.model]
-    }
-    values = []
-    for by_part in itertools.product(*(range(len(d)) for d in artist_draws.values())):
-        which = dict(zip(artist_draws, by_part, strict=True))
-        for by_model in itertools.product(*seed_draws.values()):
-            seeds = dict(zip(seed_draws, by_model, strict=True))
-            values.append(
-                sum(
-                    piece.sign * accuracy[p, which[id(piece.recordings)], seeds[piece.model]]
-                    for p, piece in enumerate(pieces)
-                )
-            )
-    return sorted(values)
-
-
-def _artist_draws(recordings: list[tuple[int, str]]) -> list[list[int]]:
-    """Recordings, by position, of every draw of artists within each genre."""
-    of_genre: dict[int, list[str]] = {}
-    for genre, artist in dict.fromkeys(recordings):
-        of_genre.setdefault(genre, []).append(artist)
-    within = [list(itertools.product(names, repeat=len(names))) for names in of_genre.values()]
-    return [
-        [
-            i
-            for genre, drawn in zip(of_genre, draw, strict=True)
-            for artist in drawn
-            for i, recording in enumerate(recordings)
-            if recording == (genre, artist)
-        ]
-        for draw in itertools.product(*within)
+def oracle(outcomes: Sequence[float], recordings: Sequence[tuple[int, str]]) -> float:
+    """Variance of the mean outcome: every pair of tracks by one artist shares a correlation."""
+    n = len(outcomes)
+    genres, artists = sorted({g for g, _ in recordings}), sorted(set(recordings))
+    members = {g: [i for i, r in enumerate(recordings) if r[0] == g] for g in genres}
+    rest = [
+        outcomes[i] - statistics.fmean(outcomes[j] for j in members[r[0]])
+        for i, r in enumerate(recordings)
     ]
-
-
-class TestAgainstEveryOutcome:
-    @pytest.mark.parametrize(
-        "pieces",
-        [
-            pytest.param([Piece(VALID, LSTM["valid"], "lstm", 1)], id="accuracy"),
-            pytest.param([Piece(VALID, LSTM["valid"][:1], "lstm", 1)], id="one seed"),
-            pytest.param(
-                [Piece(VALID, CONV["valid"], "conv", 1), Piece(VALID, LSTM["valid"], "lstm", -1)],
-                id="difference of models",
-            ),
-            pytest.param(
-                [Piece(TRAIN, LSTM["train"], "lstm", 1), Piece(VALID, LSTM["valid"], "lstm", -1)],
-                id="gap",
-            ),
-            pytest.param(
-                [
-                    Piece(TRAIN, LSTM["train"], "lstm", 1),
-                    Piece(VALID, LSTM["valid"], "lstm", -1),
-                    Piece(TRAIN, CONV["train"], "conv", -1),
-                    Piece(VALID, CONV["valid"], "conv", 1),
-                ],
-                id="difference of gaps",
-            ),
-        ],
+    pooled = sum(x * x for x in rest) / (n - len(genres))
+    variance = {
+        g: (sum(rest[i] ** 2 for i in members[g]) + pooled) / len(members[g]) for g in genres
+    }
+    scaled = [x / math.sqrt(variance[r[0]]) for x, r in zip(rest, recordings, strict=True)]
+    own = {a: [i for i, r in enumerate(recordings) if r == a] for a in artists}
+    means = {a: statistics.fmean(scaled[i] for i in own[a]) for a in artists}
+    freedom = len(artists) - len(genres)
+    between = sum(len(own[a]) * means[a] ** 2 for a in artists) / freedom
+    within = sum((scaled[i] - means[a]) ** 2 for a in artists for i in own[a]) / (n - len(artists))
+    lost = sum(len(own[a]) ** 2 / len(members[a[0]]) for a in artists)
+    shared = max((between - within) / ((n - lost) / freedom), 0)
+    correlation = shared / (shared + within)
+    return (
+        sum(
+            variance[r[0]] * (1 if i == j else correlation if r == other else 0)
+            for i, r in enumerate(recordings)
+            for j, other in enumerate(recordings)
+        )
+        / n**2
     )
-    def test_quantiles(self, pieces: list[Piece]) -> None:
-        """Within the Dvoretzky-Kiefer-Wolfowitz band, which draws leave once in 1e9 times."""
-        n_draws = 20_000
-        band = math.sqrt(math.log(2 / 1e-9) / (2 * n_draws))
-        by_part = {id(p.recordings): clusters(p.recordings) for p in pieces}
-        terms = [
-            Term(np.array(p.correct, bool), by_part[id(p.recordings)], p.model, p.sign)
-            for p in pieces
+
+
+class TestAgainstPlainPython:
+    @settings(max_examples=40, deadline=None)
+    @given(seed=st.integers(0, 2**32 - 1), n_genres=st.integers(1, 4), n=st.integers(12, 40))
+    def test_the_variance_of_a_mean(self, seed: int, n_genres: int, n: int) -> None:
+        random = np.random.default_rng(seed)
+        recordings = [
+            (int(g), "abcd"[a])
+            for g, a in zip(random.integers(0, n_genres, n), random.integers(0, 4, n), strict=True)
         ]
-        outcomes = every_outcome(pieces)
+        n_artists = len(set(recordings))
+        genres = {g for g, _ in recordings}
+        outcomes = random.random(n)
+        if not len(genres) < n_artists < n:
+            return
+        found = Spread.of(outcomes, clusters(recordings))
+        assert found.variance_of_mean == pytest.approx(oracle(outcomes.tolist(), recordings))
+        assert found.freedom == n_artists - len(genres)
 
-        def exact(share: float) -> float:
-            return outcomes[min(max(int(share * len(outcomes)), 0), len(outcomes) - 1)]
+    def test_an_accuracy_of_one_seed(self) -> None:
+        right = LSTM["valid"][0]
+        found = interval([term([right], clusters(VALID))], level=0.9)
+        half = stats.t.ppf(0.95, df=3) * math.sqrt(oracle(right, VALID))
+        assert found.mean == pytest.approx(4 / 9)
+        assert found.low == pytest.approx(max(4 / 9 - half, 0))
+        assert found.high == pytest.approx(min(4 / 9 + half, 1))
 
-        for level in (0.3, 0.5, 0.68, 0.8, 0.95):
-            interval = bootstrap(terms, level=level, n_draws=n_draws)
-            tail = (1 - level) / 2
-            for bound, share in ((interval.low, tail), (interval.high, 1 - tail)):
-                assert exact(share - band) - 1e-9 <= bound <= exact(share + band) + 1e-9
-        plain = sum(p.sign * statistics.fmean(itertools.chain(*p.correct)) for p in pieces)
-        assert interval.mean == pytest.approx(plain)
-
-    def test_the_oracle_itself(self) -> None:
-        """Two artists of one genre, one always right: 0, 1/2, 1/2, 1 are equally likely."""
-        recordings = [(0, "a"), (0, "b")]
-        assert every_outcome([Piece(recordings, [[1, 0]], "lstm", 1)]) == [0, 0.5, 0.5, 1]
+    def test_a_gap_of_two_seeds(self) -> None:
+        """Both parts' artists and the seeds, each with its degrees of freedom (Satterthwaite)."""
+        train = [(0, "x"), (0, "x"), (0, "y"), (0, "y"), (1, "z"), (1, "z"), (1, "w")]
+        own = [[1, 1, 1, 0, 1, 1, 0], [1, 0, 1, 1, 0, 1, 1]]
+        of = clusters(train), clusters(VALID)
+        found = interval([term(own, of[0]), term(LSTM["valid"], of[1]).minus()], level=0.5)
+        parts = [
+            (oracle([statistics.fmean(x) for x in zip(*rows, strict=True)], recordings), df)
+            for rows, recordings, df in ((own, train, 2), (LSTM["valid"], VALID, 3))
+        ]
+        gaps = [
+            statistics.fmean(t) - statistics.fmean(v)
+            for t, v in zip(own, LSTM["valid"], strict=True)
+        ]
+        parts.append((statistics.variance(gaps) / 2, 1))
+        variance = sum(v for v, _ in parts)
+        freedom = variance**2 / sum(v**2 / df for v, df in parts)
+        half = stats.t.ppf(0.75, df=freedom) * math.sqrt(variance)
+        assert found.mean == pytest.approx(statistics.fmean(gaps))
+        assert found.high - found.mean == pytest.approx(half)
+        assert found.mean - found.low == pytest.approx(half)
 
 
 @pytest.fixture(scope="module")
 def coverage() -> dict[str, float]:
-    """How often a 95 % interval holds the truth, by what is drawn: artists or single tracks.
+    """How often a 95 % interval holds the truth, by artists or single tracks.
 
     Artists have accuracies of their own (a random effect); the truth is the mean over all the
     artists that there could have been.
@@ -175,19 +150,17 @@ def coverage() -> dict[str, float]:
     by_genre = (_logistic(means[:, None] + 1.5 * nodes) * weights).sum(axis=1) / weights.sum()
     truth = by_genre[labels].mean()
 
-    ways = {  # what is drawn, simulations, draws of each
-        "artists": (Clusters.by_artist(labels, [str(a) for a in artist]), 400, 500),
-        "tracks": (Clusters.by_artist(labels, [None] * len(artist)), 100, 200),
-    }
     shares = {}
-    for name, (of, n_simulations, n_draws) in ways.items():
+    ways = {"artists": [str(a) for a in artist], "tracks": [None] * len(artist)}
+    for name, artists in ways.items():
+        of = Clusters.by_artist(labels, artists)
         held = 0
-        for i in range(n_simulations):
+        for _ in range(400):
             skill = _logistic(means[genre] + 1.5 * random.normal(size=genre.size))
             correct = random.random((1, artist.size)) < skill[artist]
-            interval = bootstrap([Term(correct, of, "lstm")], n_draws=n_draws, seed=i)
-            held += interval.low <= truth <= interval.high
-        shares[name] = held / n_simulations
+            found = interval([Term(correct, of, "lstm")])
+            held += found.low <= truth <= found.high
+        shares[name] = held / 400
     return shares
 
 
@@ -203,7 +176,7 @@ class TestCoverage:
         assert 0.92 <= coverage["artists"] <= 0.98
 
     def test_an_interval_by_track_is_far_too_narrow(self, coverage: dict[str, float]) -> None:
-        """The reason for drawing artists: tracks of one artist succeed and fail together."""
+        """The reason for asking the artists: tracks of one artist succeed and fail together."""
         assert coverage["tracks"] < 0.82
 
 
@@ -213,38 +186,51 @@ class TestWidth:
         random = np.random.default_rng(3)
         recordings = [(0, str(i)) for i in range(200) for _ in range(5)]
         correct = random.random(1000) < np.repeat(random.random(200), 5)
-        interval = bootstrap([Term(correct[None], clusters(recordings), "lstm")], n_draws=8000)
+        found = interval([Term(correct[None], clusters(recordings), "lstm")])
         error = correct.reshape(200, 5).mean(axis=1).std(ddof=1) / math.sqrt(200)
-        assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.06)
+        assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.06)
 
-    def test_recordings_of_unknown_artists_are_drawn_one_by_one(self) -> None:
+    def test_recordings_of_unknown_artists_are_independent(self) -> None:
         random = np.random.default_rng(4)
         correct = random.random(500) < 0.6
         unknown = clusters([(0, None)] * 500)
-        interval = bootstrap([Term(correct[None], unknown, "lstm")], n_draws=8000)
-        error = math.sqrt(interval.mean * (1 - interval.mean) / 500)
-        assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.06)
+        found = interval([Term(correct[None], unknown, "lstm")])
+        error = math.sqrt(found.mean * (1 - found.mean) / 500)
+        assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.06)
 
-    def test_genres_keep_their_number_of_artists(self) -> None:
-        """Genre 0 always right, genre 1 always wrong: with as many artists of as many recordings
-        in every draw, nothing can vary."""
-        recordings = [(g, f"{g} {a}") for g in (0, 1) for a in range(6) for _ in range(3)]
-        right = [[int(g == 0) for g, _ in recordings]]
-        assert bootstrap([term(right, clusters(recordings))]) == Interval(0.5, 0.5, 0.5)
+    def test_genres_keep_their_weights(self) -> None:
+        """Genres far apart, each right or wrong almost throughout: another mix of genres is not
+        what could have come out otherwise."""
+        recordings = [(g, f"{g} {a}") for g in (0, 1) for a in range(20) for _ in range(3)]
+        right = [int(g == 0) for g, _ in recordings]
+        right[0], right[-1] = 0, 1
+        found = interval([term([right], clusters(recordings))])
+        assert found.high - found.low < 0.1 < 2 * 1.96 * math.sqrt(0.25 / len(recordings))
 
-    def test_a_genre_with_a_single_artist_has_no_width(self) -> None:
-        """Nothing varies, which is not knowledge: the number of artists is printed beside it."""
+    def test_one_artist_a_genre_tells_nothing(self) -> None:
+        """How alike an artist's tracks are is unknown: they may be worth a single one."""
         single = clusters([(0, "Robert Johnson")] * 4)
-        assert bootstrap([term([[1, 0, 0, 1]], single)]) == Interval(0.5, 0.5, 0.5)
+        assert interval([term([[1, 0, 0, 1]], single)]) == Interval(0.5, 0.0, 1.0)
+
+    def test_all_right_is_as_sure_as_so_many_artists(self) -> None:
+        of = clusters(VALID)  # by five artists
+        for right, sign in ((1, 1), (0, 1), (1, -1)):
+            made = Term(np.full((2, 9), right, bool), of, "lstm", sign)
+            beside = wilson(float(right), 5)
+            assert interval([made]) == Interval(
+                sign * right, *sorted((sign * beside.low, sign * beside.high))
+            )
 
     def test_seeds_that_disagree_widen_it(self) -> None:
-        single = clusters([(0, "Robert Johnson")] * 4)
-        interval = bootstrap([term([[1, 1, 1, 1], [0, 0, 0, 0]], single)])
-        assert interval == Interval(0.5, 0.0, 1.0)  # both seeds the bad one: one draw in four
+        many = [(0, str(a)) for a in range(40)]
+        found = interval([term([[1] * 40, [0] * 40], clusters(many))])
+        assert found == Interval(0.5, 0.0, 1.0)
+        found = interval([term([[1, 0] * 20, [1, 1, 0, 0] * 10], clusters(many))])
+        assert found.high - found.low < 0.4
 
     def test_a_wider_level_holds_a_narrower_one(self) -> None:
         made = [term(LSTM["valid"], clusters(VALID))]
-        wide, narrow = (bootstrap(made, level=level) for level in (0.99, 0.5))
+        wide, narrow = (interval(made, level=level) for level in (0.99, 0.5))
         assert wide.low < narrow.low <= narrow.high < wide.high
 
     @settings(max_examples=30, deadline=None)
@@ -254,25 +240,25 @@ class TestWidth:
         artists = [None if a == 4 else str(a) for a in random.integers(0, 5, n)]
         of = Clusters.by_artist(random.integers(0, 3, n), artists)
         correct = random.random((n_seeds, n)) < 0.5
-        interval = bootstrap([Term(correct, of, "lstm")], n_draws=50)
-        assert 0 <= interval.low <= interval.high <= 1
-        assert interval.mean == pytest.approx(correct.mean())
-        always = bootstrap([Term(np.ones_like(correct), of, "lstm")], n_draws=50)
-        assert (always.mean, always.low, always.high) == pytest.approx((1, 1, 1))
+        found = interval([Term(correct, of, "lstm")])
+        assert 0 <= found.low <= found.mean <= found.high <= 1
+        assert found.mean == pytest.approx(correct.mean())
+        always = interval([Term(np.ones_like(correct), of, "lstm")])
+        assert 0 <= always.low < always.high == always.mean == 1
 
 
 class TestPairing:
     def test_the_difference_of_a_model_and_itself_is_nothing(self) -> None:
         made = term(LSTM["valid"], clusters(VALID))
-        assert bootstrap([made, made.minus()]) == Interval(0, 0, 0)
+        assert interval([made, made.minus()]) == Interval(0, 0, 0)
 
     def test_two_models_of_the_same_verdicts_differ_by_nothing(self) -> None:
         """One seed each: with more, the seeds that are drawn are not those of the other model."""
         of = clusters(VALID)
         pair = [term(LSTM["valid"][:1], of, name) for name in ("lstm", "residual-lstm")]
-        assert bootstrap([pair[0], pair[1].minus()]) == Interval(0, 0, 0)
+        assert interval([pair[0], pair[1].minus()]) == Interval(0, 0, 0)
 
-    def test_terms_with_the_same_clusters_share_the_artists_that_are_drawn(self) -> None:
+    def test_terms_with_the_same_clusters_are_paired(self) -> None:
         """Two models are compared on the same recordings: what is hard for both cancels."""
         random = np.random.default_rng(6)
         recordings = [(0, str(i)) for i in range(60) for _ in range(4)]
@@ -280,26 +266,26 @@ class TestPairing:
         a = ~hard[None]
         b = a ^ (random.random(240) < 0.05)  # the same but for a few recordings
         of = clusters(recordings)
-        paired = bootstrap([Term(a, of, "a"), Term(b, of, "b", -1)])
-        apart = bootstrap([Term(a, of, "a"), Term(b, clusters(recordings), "b", -1)])
+        paired = interval([Term(a, of, "a"), Term(b, of, "b", -1)])
+        apart = interval([Term(a, of, "a"), Term(b, clusters(recordings), "b", -1)])
         assert paired.mean == apart.mean
         assert paired.high - paired.low < 0.5 * (apart.high - apart.low)
 
-    def test_terms_of_one_model_share_the_seeds_that_are_drawn(self) -> None:
+    def test_terms_of_one_model_share_its_seeds(self) -> None:
         """The gap of a run is that of one network: a lucky seed is lucky on both parts."""
         train, valid = clusters([(0, "x")] * 2), clusters([(0, "a")] * 3)
         lucky = [[1, 1, 1], [0, 0, 0]]
         good = term([row[:2] for row in lucky], train)
-        gap = bootstrap([good, term(lucky, valid).minus()])
+        gap = interval([good, term(lucky, valid).minus()])
         assert gap == Interval(0, 0, 0)
-        other = bootstrap([good, term(lucky, valid, "conv").minus()])
+        other = interval([good, term(lucky, valid, "conv").minus()])
         assert (other.low, other.high) == (-1, 1)
 
     def test_the_other_way_round_is_the_mirror_image(self) -> None:
         of = clusters(VALID)
         a, b = term(LSTM["valid"], of, "a"), term(CONV["valid"], of, "b")
-        there = bootstrap([a, b.minus()])
-        back = bootstrap([a.minus(), b])
+        there = interval([a, b.minus()])
+        back = interval([a.minus(), b])
         assert (back.mean, back.low, back.high) == pytest.approx(
             (-there.mean, -there.high, -there.low)
         )
@@ -325,33 +311,8 @@ class TestClusters:
     def test_an_artist_called_by_a_number_is_not_an_unknown_one(self) -> None:
         assert len(set(clusters([(0, None), (0, "0"), (0, "1")]).of.tolist())) == 3
 
-    def test_a_draw_holds_as_many_artists_of_a_genre_as_there_are(self) -> None:
-        of = clusters(VALID)
-        each = np.eye(5, dtype=np.int64)  # clusters that are told apart
-        blocks = of.draws(each, n_draws=5000, random=np.random.default_rng(0))
-        weights = np.concatenate([block.sum(axis=1) for block in blocks])
-        assert weights.shape == (5000, 5)
-        assert (weights[:, of.strata == 0].sum(axis=1) == 3).all()
-        assert (weights[:, of.strata == 1].sum(axis=1) == 2).all()
-        np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.06)  # none is preferred
 
-
-class TestSeed:
-    def test_the_same_seed_gives_the_same_interval(self) -> None:
-        """A report that is made again must not say other figures."""
-        first, again = (bootstrap([term(LSTM["valid"], clusters(VALID))]) for _ in range(2))
-        assert first == again
-
-    def test_another_seed_leaves_the_estimate_and_moves_the_bounds_little(self) -> None:
-        random = np.random.default_rng(8)
-        recordings = [(g, f"{g} {i}") for g in range(3) for i in range(40)]
-        made = [Term(random.random((3, 120)) < 0.6, clusters(recordings), "lstm")]
-        one, two = (bootstrap(made, seed=seed) for seed in (0, 1))
-        assert one.mean == two.mean
-        assert one != two
-        assert abs(one.low - two.low) < 0.01
-        assert abs(one.high - two.high) < 0.01
-
+class TestPlain:
     def test_plain_values_for_json(self) -> None:
         assert Interval(0.5, 0.25, 0.75).to_dict() == {"mean": 0.5, "low": 0.25, "high": 0.75}
 
@@ -389,33 +350,6 @@ class TestWilson:
             wilson(call[0], call[1], level=call[2])
 
 
-class TestLargeCollections:
-    def test_many_unknown_artists_take_little_memory(self) -> None:
-        """15,000 of them: a matrix of draws by artists would take 480 MB, and 11 s to fill."""
-        random = np.random.default_rng(0)
-        labels = random.integers(0, 10, 15_000)
-        of = Clusters.by_artist(labels, [None] * 15_000)
-        made = Term(random.random((3, 15_000)) < 0.6, of, "lstm")
-        tracemalloc.start()
-        interval = bootstrap([made])
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert peak < 64e6
-        by_track = made.correct.mean(axis=0).std() / math.sqrt(15_000)
-        assert interval.high - interval.low > 2 * 1.96 * by_track
-
-    def test_draws_in_blocks_are_draws(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Blocks bound the memory: the bounds move as little as between two seeds."""
-        random = np.random.default_rng(8)
-        recordings = [(g, f"{g} {i % 40}") for g in range(3) for i in range(120)]
-        made = [Term(random.random((3, 360)) < 0.6, clusters(recordings), "lstm")]
-        whole = bootstrap(made)
-        monkeypatch.setattr("ostinato.evaluation.significance._CELLS", 500)
-        parts = bootstrap(made)
-        assert parts.mean == whole.mean
-        assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.01)
-
-
 class TestBadInput:
     @pytest.mark.parametrize("shape", [(9,), (2, 8), (0, 9), (1, 2, 9)])
     def test_verdicts_that_do_not_fit_the_recordings(self, shape: tuple[int, ...]) -> None:
@@ -423,21 +357,17 @@ class TestBadInput:
             Term(np.zeros(shape, bool), clusters(VALID), "lstm")
 
     def test_one_model_with_two_numbers_of_seeds(self) -> None:
-        """Its seeds are drawn once, for all its terms."""
+        """Its terms are added seed by seed."""
         of = clusters(VALID)
         terms = [term(LSTM["valid"], of), term(LSTM["valid"][:1], of).minus()]
         with pytest.raises(DataError, match="'lstm': expected all its terms over the same seeds"):
-            bootstrap(terms)
+            interval(terms)
 
     def test_no_terms(self) -> None:
         with pytest.raises(UsageError, match="one or more terms"):
-            bootstrap([])
+            interval([])
 
     @pytest.mark.parametrize("level", [0.0, 1.0, 95.0, -0.5, math.nan])
     def test_level(self, level: float) -> None:
         with pytest.raises(UsageError, match="a level between 0 and 1"):
-            bootstrap([term(LSTM["valid"], clusters(VALID))], level=level)
-
-    def test_no_draws(self) -> None:
-        with pytest.raises(UsageError, match="at least one draw"):
-            bootstrap([term(LSTM["valid"], clusters(VALID))], n_draws=0)
+            interval([term(LSTM["valid"], clusters(VALID))], level=level)

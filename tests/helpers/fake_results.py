@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.metrics import evaluate
-from ostinato.evaluation.significance import Clusters, Term, bootstrap, wilson
+from ostinato.evaluation.significance import Clusters, Term, interval, wilson
 from ostinato.study.results import StudyResults, parse_results, plain
 from ostinato.study.results.confidence import confidence
 from ostinato.study.results.schema import Comparison
@@ -32,7 +32,6 @@ MODELS = (
     ("crnn", "CRNN", 249_002, (0.95, 0.58, 0.54)),
     ("cnn", "CNN", 105_120, (0.93, 0.59, 0.55)),
 )
-N_DRAWS = 400
 
 
 def fake_results(
@@ -183,16 +182,16 @@ def _model(
             continue
         by_seed = _per_seed(runs, part, "accuracy", n_seeds)
         term = _term(collection, verdicts[part], label)
-        interval = bootstrap([term], n_draws=N_DRAWS).to_dict()
-        beside = wilson(min(1.0, interval["mean"]), len(collection.labels))
+        span = interval([term]).to_dict()
+        beside = wilson(min(1.0, span["mean"]), len(collection.labels))
         beside = {"low": beside.low, "high": beside.high}
-        model[f"{part}_accuracy"] = interval | {"wilson": beside, "seeds": by_seed}
+        model[f"{part}_accuracy"] = span | {"wilson": beside, "seeds": by_seed}
         f1 = _per_seed(runs, part, "macro_f1", n_seeds)
         model[f"{part}_macro_f1"] = {"mean": float(np.mean(f1)), "seeds": f1}
         if part == "train":
             continue
         model["ensemble"][part] = {
-            key: interval[old] + 0.02
+            key: span[old] + 0.02
             for key, old in [("accuracy", "mean"), ("low", "low"), ("high", "high")]
         }
         model["confusion"][part] = (
@@ -228,10 +227,9 @@ def _intervals(
         verdicts.reshape(n_seeds, n_folds * n),
         collection.clusters[n_folds],
         collection.genres,
-        n_draws=20,
     ).per_genre[genre]
     scores = {"precision": spans.precision, "recall": spans.recall, "f1": spans.f1}
-    return {key: [span.low, span.high] for key, span in scores.items()}
+    return {key: span and [span.low, span.high] for key, span in scores.items()}
 
 
 class _Pool:
@@ -349,7 +347,7 @@ def pairs(
     """The comparisons of models by which of their verdicts [shape=(n_seeds, n)] were right."""
     return [
         plain(Comparison.of(pair, part=judged, corrected_t=None))
-        for pair in paired.evaluate(correct, clusters, n_draws=N_DRAWS)
+        for pair in paired.evaluate(correct, clusters)
     ]
 
 
@@ -370,7 +368,7 @@ def _gap_pairs(
 
 
 def _sum(*terms: Term) -> dict[str, float]:
-    return bootstrap(terms, n_draws=N_DRAWS).to_dict()
+    return interval(terms).to_dict()
 
 
 def _split(

@@ -16,7 +16,6 @@ SLOW = (
     "tests/datasets/splits/test_drawn.py::TestNoCollectionCanLeak::test_a_split_is_clean_or_refused",
     "tests/datasets/test_mel_npz.py::test_the_research_file_gives_the_frames_that_ship_and_those_of_the_audio",
     "tests/evaluation/test_calibration.py::TestExpectedCalibrationError::test_range_is_that_of_calibrated_models",
-    "tests/evaluation/test_intervals.py::TestBounds::test_equal_every_outcome_counted",
     "tests/evaluation/test_intervals.py::TestCoverage::test_by_artist_they_hold_the_truth_about_as_often_as_they_say",
     "tests/evaluation/test_metrics.py::TestAgainstScikitLearn::test_every_figure",
     "tests/evaluation/test_paired.py::TestLevel::test_sign_flip_by_artist_errs_as_often_as_it_says",

@@ -31,8 +31,6 @@ from ostinato.evaluation.probabilities import SMALLEST, apply_temperature
 from ostinato.evaluation.significance import (
     Interval,
     TrackInterval,
-    check_draws,
-    percentiles,
     wilson,
 )
 
@@ -182,7 +180,8 @@ def ece_if_calibrated(
     DataError
         If there is nothing, or a confidence is not in [0, 1].
     """
-    check_draws(n_draws)
+    if n_draws < 1:
+        raise UsageError(f"Expected at least one draw, got {n_draws}.")
     order, starts, _ = _bins(np.zeros(confidences.shape, dtype=np.bool_), confidences, n_bins)
     rising = confidences[order]
     expected = np.add.reduceat(rising, starts)
@@ -195,7 +194,8 @@ def ece_if_calibrated(
         hits = np.add.reduceat(right, starts, axis=1, dtype=np.int64)  # (draw, bin)
         draws.append(np.abs(hits - expected).sum(axis=1) / rising.size)
     values = np.concatenate(draws)
-    return percentiles(float(values.mean()), values)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Interval(float(values.mean()), float(low), float(high))
 
 
 def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:

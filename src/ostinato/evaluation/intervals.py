@@ -1,52 +1,51 @@
 """All metrics of one part with their intervals: means over seeds, by artist and seed.
 
-The bootstrap is that of ``significance``: artists within genre and seeds are drawn together, the
-confusion matrix of every draw is added up from those of its artists, and every metric is computed
-from it (Efron and Tibshirani 1993). Wilson's interval of the accuracy is given too.
+Precision, recall, F1 and their macro means are no simple means over tracks. They are linearised: a
+track's influence is how far the figure would move with it (Deville 1999, Survey Methodology 25),
+and the variance of the figure is that of the sum of influences, inflated by genre for the artists'
+correlation (``significance.Spread``), plus that between seeds. A recall near 0 or 1, on few
+artists, shows next to no variance; so a genre's own share of the variance is that of its recall
+with z squared tracks added, half of them right (Agresti and Coull 1998, Am. Statistician 52).
 
 Conventions are those of ``metrics``: macro means are over the genres that occur, a precision with
-nothing to divide by is 0. The number of artists of a genre is part of the result, since below ten
-its intervals are too narrow, and with one they have no width.
+nothing to divide by is 0. A genre with one artist has no intervals: nothing tells how its artists
+vary.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import DataError
+from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import significance
 from ostinato.evaluation.metrics import precision_recall_f1
-from ostinato.evaluation.significance import (
-    Clusters,
-    Interval,
-    TrackInterval,
-    check_draws,
-    draw_seeds,
-    percentiles,
-    wilson,
-)
+from ostinato.evaluation.significance import Clusters, Interval, Spread, student_t
+
+Floats = NDArray[np.float64]
+
+LEAST_RATIO = 0.2
+"""Many seeds on one track are worth at most 1 / LEAST_RATIO answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenreIntervals:
-    """A genre's metrics, with its numbers of recordings (support) and artists."""
+    """A genre's intervals, None with one artist; its recordings (support) and artists."""
 
-    precision: Interval
-    recall: Interval
-    f1: Interval
+    precision: Interval | None
+    recall: Interval | None
+    f1: Interval | None
     support: int
     artists: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricIntervals:
-    """Means over seeds with their intervals; ``wilson`` is that of the accuracy, by tracks."""
+    """Means over seeds with their intervals."""
 
-    accuracy: Interval
-    wilson: TrackInterval
     macro_precision: Interval
     macro_recall: Interval
     macro_f1: Interval
@@ -78,10 +77,8 @@ def evaluate(
     genres: tuple[str, ...],
     *,
     level: float = 0.95,
-    n_draws: int = 4000,
-    seed: int = 0,
 ) -> MetricIntervals:
-    """All metrics of one part, means over seeds, with joint intervals over artists and seeds.
+    """All metrics of one part, means over seeds, with intervals over artists and seeds.
 
     Parameters
     ----------
@@ -91,76 +88,100 @@ def evaluate(
         Indices into ``genres``; one row a seed, or one row of the ensemble.
     clusters : Clusters
         The artists of the same recordings, within the genres of ``labels``.
-    level, n_draws, seed
-        As in :func:`~ostinato.evaluation.significance.bootstrap`.
+    level : float
+        In (0, 1).
 
     Raises
     ------
     UsageError
-        If ``level`` or ``n_draws`` is out of its range.
+        If ``level`` is out of its range.
     DataError
         If shapes do not agree, a label or verdict is no genre, or the clusters are of others.
     """
-    check_draws(n_draws, level)
+    if not 0 < level < 1:
+        raise UsageError(f"Expected a level between 0 and 1, got {level}.")
     validate(labels, verdicts, clusters, n_genres=len(genres))
-    g = len(genres)
-    means, draws = _bootstrap(verdicts, clusters, g, n_draws, np.random.default_rng(seed))
-    intervals = [percentiles(float(m), d, level) for m, d in zip(means, draws.T, strict=True)]
-    precision, recall, f1 = (intervals[4 + i * g : 4 + (i + 1) * g] for i in range(3))
+    own = np.eye(len(genres))[labels]  # (recording, genre)
+    said = np.eye(len(genres))[verdicts]  # (seed, recording, genre)
+    told, true = said.mean(axis=0), own.sum(axis=0)
+    spread = Spread.of((own * told).sum(axis=1), clusters)
+    t = student_t(level, spread.freedom)
+    hits = _variance_of_hits(own, told, spread, t)
+    present = np.flatnonzero(true)
+    by_genre, macros = [], []
+    scores = precision_recall_f1(own.T @ said)  # each (seed, genre)
+    for by_seed, (influence, slope) in zip(scores, _linearised(own, told), strict=True):
+        centred = influence - own @ (own.T @ influence / np.maximum(true, 1)[:, None])
+        squares = own.T @ centred**2  # (genre of the tracks, figure)
+        squares[present] *= spread.design_effects[:, None]
+        np.fill_diagonal(squares, slope**2 * hits)
+        variances = squares.sum(axis=0) + _between(by_seed)
+        means = by_seed.mean(axis=0)
+        by_genre.append([_span(m, v, t) for m, v in zip(means, variances, strict=True)])
+        macro = by_seed[:, present].mean(axis=1)  # (seed,)
+        together = Spread.of(influence[:, present].mean(axis=1), clusters)
+        variance = len(labels) ** 2 * together.variance_of_mean + float(_between(macro))
+        macros.append(_span(macro.mean(), variance, student_t(level, together.freedom)))
+    artists = np.bincount(clusters.strata, minlength=len(genres))
+
+    def of_genre(i: int) -> GenreIntervals:
+        precision, recall, f1 = (spans[i] if artists[i] > 1 else None for spans in by_genre)
+        n = int(artists[i])
+        return GenreIntervals(
+            precision=precision, recall=recall, f1=f1, support=int(true[i]), artists=n
+        )
+
     return MetricIntervals(
-        accuracy=intervals[0],
-        wilson=wilson(intervals[0].mean, labels.size, level=level),
-        macro_precision=intervals[1],
-        macro_recall=intervals[2],
-        macro_f1=intervals[3],
-        per_genre={
-            genre: GenreIntervals(
-                precision=precision[i],
-                recall=recall[i],
-                f1=f1[i],
-                support=int((labels == i).sum()),
-                artists=int((clusters.strata == i).sum()),
-            )
-            for i, genre in enumerate(genres)
-        },
+        macro_precision=macros[0],
+        macro_recall=macros[1],
+        macro_f1=macros[2],
+        per_genre={genre: of_genre(i) for i, genre in enumerate(genres)},
     )
 
 
-def _bootstrap(
-    verdicts: NDArray[np.int64],
-    clusters: Clusters,
-    g: int,
-    n_draws: int,
-    random: np.random.Generator,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Figures as observed [shape=(n_figures,)] and as drawn [shape=(n_draws, n_figures)]."""
-    n_seeds = len(verdicts)
-    seeds = draw_seeds(n_seeds, n_draws, random) / n_seeds
-    # A cluster lies in one genre, so its row of the confusion matrix is enough: (seed, verdict).
-    cells = [by_seed == genre for by_seed in verdicts for genre in range(g)]
-    counts = clusters.sums(np.stack(cells)).T
-    present = np.unique(clusters.strata)
-    observed = np.stack([counts[clusters.strata == genre].sum(axis=0) for genre in present])
-    means = _figures(observed[None].astype(np.float64), present, g).mean(axis=1)[0]
-    draws = np.empty((n_draws, means.size))
-    at = 0
-    for block in clusters.draws(counts, n_draws=n_draws, random=random):
-        rows = slice(at, at + len(block))
-        draws[rows] = np.einsum("ds,dsf->df", seeds[rows], _figures(block, present, g))
-        at = rows.stop
-    return means, draws
+def _between(by_seed: Floats) -> Floats:
+    """Variance of a mean over seeds, the first axis, that seeds show; 0 with one."""
+    n = len(by_seed)
+    return np.asarray(by_seed.var(axis=0, ddof=1) / n if n > 1 else 0 * by_seed[0])
 
 
-def _figures(sums: NDArray[np.float64], present: NDArray[np.int64], g: int) -> NDArray[np.float64]:
-    """Accuracy, macro means, then precision, recall and F1 by genre [shape=(draw, seed, figure)].
+def _span(mean: float, variance: float, t: float) -> Interval:
+    half = t * math.sqrt(variance)
+    return Interval(float(mean), float(max(mean - half, 0.0)), float(min(mean + half, 1.0)))
 
-    ``sums`` are rows of confusion matrices [shape=(draw, genre that occurs, seed x verdict)].
+
+def _linearised(own: Floats, told: Floats) -> list[tuple[Floats, Floats]]:
+    """Influences [shape=(recording, genre)] and slopes [shape=(genre,)]: precision, recall, F1.
+
+    The slope is how far the figure moves where one more track of the genre is right.
     """
-    n_seeds = sums.shape[2] // g
-    confusions = np.zeros((len(sums), n_seeds, g, g))  # (draw, seed, true, verdict)
-    rows = sums.reshape(len(sums), present.size, n_seeds, g)
-    confusions[:, :, present] = rows.transpose(0, 2, 1, 3)
-    accuracy = np.trace(confusions, axis1=2, axis2=3) / confusions.sum(axis=(2, 3))
-    scores = precision_recall_f1(confusions)  # each (draw, seed, genre)
-    macros = [score[..., present].mean(axis=-1) for score in scores]
-    return np.concatenate([np.stack([accuracy, *macros], axis=-1), *scores], axis=-1)
+    right = own * told
+
+    def ratio(above: Floats, below: Floats, weight: int) -> tuple[Floats, Floats]:
+        total = np.maximum(below.sum(axis=0), 1e-12)
+        share = above.sum(axis=0) / total
+        return (above - share * below) / total, (weight - share) / total
+
+    return [
+        ratio(right, told, 1),
+        (ratio(right, own, 1)[0], 1 / np.maximum(own.sum(axis=0), 1)),
+        ratio(2 * right, own + told, 2),
+    ]
+
+
+def _variance_of_hits(own: Floats, told: Floats, spread: Spread, z: float) -> Floats:
+    """Variance of the number of right tracks of each genre [shape=(genre,)], 0 where none occurs.
+
+    Several seeds are several answers to one track, which vary less together than one does: how much
+    less is estimated over all genres.
+    """
+    true = own.sum(axis=0)
+    hits = (own * told).sum(axis=0)
+    smoothed = (hits + 0.5) / (true + 1)  # no genre has a variance of 0
+    single = float((true * smoothed * (1 - smoothed)).sum())
+    varied = float((spread.sizes * spread.variances).sum())
+    ratio = min(max(varied / single, LEAST_RATIO), 1.0) if varied else 1.0
+    effective = np.ones_like(true)
+    effective[true > 0] = spread.sizes / spread.design_effects / ratio
+    centre = (effective * hits / np.maximum(true, 1) + z**2 / 2) / (effective + z**2)
+    return np.asarray(true**2 * centre * (1 - centre) / effective)

@@ -13,9 +13,9 @@ which verdicts could be swapped, artist by artist, for all tracks of the artist 
 - :func:`holm`: several pairs of models are several chances to be fooled (Holm 1979).
 
 Conventions: differences are fractions, of ``a`` minus ``b``; p values are two-sided. An artist in
-two genres counts as two, as in the bootstrap. What is tested is what is estimated: seed means with
+two genres counts as two, as in the intervals. What is tested is what is estimated: seed means with
 seed means, ensembles with ensembles. The tests judge the networks that were trained: of one seed
-each, a lucky seed passes for a better recipe. Intervals by bootstrap also ask what other seeds
+each, a lucky seed passes for a better recipe. Intervals also ask what other seeds
 would have given, so the two need not agree at the border.
 """
 
@@ -35,7 +35,7 @@ from ostinato.evaluation.significance import (
     Clusters,
     Interval,
     Term,
-    bootstrap,
+    interval,
     validate,
 )
 
@@ -78,7 +78,7 @@ class CorrectedT:
 class Comparison:
     """Two models on the same recordings; ``a`` is right at least as often.
 
-    ``difference`` is by joint bootstrap over artists and seeds; ``p_holm`` is the p of the
+    ``difference`` is over artists and seeds; ``p_holm`` is the p of the
     sign-flip test, adjusted over all pairs. Means over several seeds have no single verdicts, and
     so no ``mcnemar``.
     """
@@ -235,9 +235,7 @@ def corrected_t(
     )
 
 
-def evaluate(
-    correct: Mapping[str, NDArray[np.bool_]], clusters: Clusters, *, n_draws: int = 4000
-) -> list[Comparison]:
+def evaluate(correct: Mapping[str, NDArray[np.bool_]], clusters: Clusters) -> list[Comparison]:
     """Compare every pair of models on the same recordings.
 
     Parameters
@@ -248,8 +246,6 @@ def evaluate(
 
     Raises
     ------
-    UsageError
-        If ``n_draws`` is below 1.
     DataError
         If a shape does not fit the recordings.
     """
@@ -262,7 +258,7 @@ def evaluate(
         Comparison(
             a=a,
             b=b,
-            difference=bootstrap([terms[a], terms[b].minus()], n_draws=n_draws),
+            difference=interval([terms[a], terms[b].minus()]),
             sign_flip=flip,
             p_holm=p_holm,
             mcnemar=(

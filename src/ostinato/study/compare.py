@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import paired
-from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap
+from ostinato.evaluation.significance import Clusters, Interval, Term, interval
 from ostinato.study.results import SCHEMA, StudyResults, read_results
 from ostinato.study.results.predictions import FACTS, PREDICTIONS
 from ostinato.study.results.tables import Compared, ComparedModel, ComparedPair, RecallDifference
@@ -185,14 +185,14 @@ def _recall(
     of = study.clusters.of[own]
     clusters = Clusters(np.unique(of, return_inverse=True)[1], np.zeros(len(set(of)), np.int64))
     one, other = (Term(right[:, own], clusters, name) for name, right in (("a", a), ("b", b)))
-    found = bootstrap([one, other.minus()])
+    found = interval([one, other.minus()])
     recall_a, recall_b = float(one.correct.mean()), float(other.correct.mean())
     return RecallDifference(**vars(found), a=recall_a, b=recall_b)
 
 
 def accuracy(right: NDArray[np.bool_], clusters: Clusters) -> Interval:
     """Mean accuracy over seeds with its interval by artist and seed."""
-    return bootstrap([Term(right, clusters, "model")])
+    return interval([Term(right, clusters, "model")])
 
 
 def _names(studies: Sequence[Judged]) -> list[str]:

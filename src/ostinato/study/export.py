@@ -176,5 +176,5 @@ def measured_accuracy(
         "high": found.high,
         "n": results.n_recordings(part) // split.repeats,
         "protocol": f"{results.data.name}, split {split.name}, {part} part{folds}, {of}; "
-        "95 %, bootstrap by artist",
+        "95 % by artist",
     }

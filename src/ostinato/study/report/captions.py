@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ostinato.errors import joined
-from ostinato.study.report.reading import confused_pairs, genre_f1, support
+from ostinato.study.report.reading import confused_pairs, genre_f1, kind, support
 from ostinato.study.report.words import NOUNS, amount, percent, percent_span, points
 from ostinato.study.results.schema import StudyResults
 
@@ -70,7 +70,7 @@ def alternatives(results: StudyResults) -> dict[str, str]:
     return {
         "learning_curves": f"Loss and accuracy by epoch of {names}. Training minus validation "
         f"accuracy at the last epoch, in points: {ends}.",
-        "overfitting": f"Accuracies with intervals. {spread}.",
+        "overfitting": f"Accuracies ({kind(results)}). {spread}.",
         "confusion": f"Confusion matrices {on}. On the diagonal, of {n} recordings: {right}.",
         "genre_f1": f"F1 of each genre {on}, mean of the models, weakest first: {scores}.",
         "trust": f"Expected calibration error after temperature: {sure or 'not judged'}.",

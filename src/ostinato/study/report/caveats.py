@@ -93,14 +93,22 @@ def _artists(results: StudyResults) -> Iterator[Caveat]:
             "Some artists are unknown",
             f"{unknown} of {recordings}: each counts as an artist of its own.",
         )
-    if few := few_artists(results):
-        named = [f"{genre} {n}" for genre, n in sorted(few.items(), key=lambda item: item[1])]
+    judged = [p for p in results.parts if p != "train"]
+    if few := {p: own for p in judged if (own := few_artists(results, p))}:
         yield (
             "Few artists",
-            f"Fewer than {FEW_ARTISTS} artists in the {NOUNS[part]} part: {joined(named)} "
-            f"(all genres: {sum(artists(results, part).values())}).",
-            "With so few, intervals are too narrow.",
+            *(_few(own, p, sum(artists(results, p).values())) for p, own in few.items()),
+            "A figure of such a genre, above all of 0 or 100%, is as much about these artists as "
+            "about the genre; with one artist no interval can be given.",
         )
+
+
+def _few(few: dict[str, int], part: str, total: int) -> str:
+    named = [f"{genre} {n}" for genre, n in sorted(few.items(), key=lambda item: item[1])]
+    return (
+        f"Fewer than {FEW_ARTISTS} artists in the {NOUNS[part]} part: {joined(named)} "
+        f"(all genres: {total})."
+    )
 
 
 def _by_other_artists(results: StudyResults) -> list[str]:
@@ -129,8 +137,8 @@ def _sizes(results: StudyResults) -> Iterator[Caveat]:
             FEW_RECORDINGS,
             f"The {NOUNS[part]} part has {count(n, 'recording')}: one verdict is "
             f"{percent(1 / n)}. The smallest genre has {min(support(results, part).values())}.",
-            f"Intervals by {drawn} are too narrow here and cannot be trusted: where a genre has "
-            f"one or two {drawn}s, little or nothing varies.",
+            f"Intervals by {drawn} are rough here: where a genre has one or two {drawn}s, little "
+            "tells how they vary.",
             f"{best.label}'s {percent(share)}, taking recordings as independent: "
             f"{percent_span(wilson(share, n))}% (Wilson).",
         )

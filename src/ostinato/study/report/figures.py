@@ -22,6 +22,7 @@ from ostinato.study.report.reading import (
     confused_pairs,
     confusion,
     genre_f1,
+    kind,
     seed_f1,
     support,
 )
@@ -58,8 +59,8 @@ def overfitting(results: StudyResults) -> Figure:
     height = 0.29 * block * len(models) + 0.9
     figure = titled(
         f"{smallest}, training to validation: {points}",
-        f"Points: {over_seeds(results.n_seeds)}; lines and brackets: 95% intervals; shaded: the "
-        "gap; dotted: always saying the commonest genre.",
+        f"Points: {over_seeds(results.n_seeds)}; lines and brackets: "
+        f"{kind(results)}; shaded: the gap; dotted: always saying the commonest genre.",
         width=WIDTH,
         height=height,
     )

@@ -15,10 +15,10 @@ from ostinato.study.report.reading import (
     confused_pairs,
     corrected_t,
     difference,
-    few_artists,
     gap_difference,
     genre_f1,
     is_small,
+    kind,
     ranked,
     support,
 )
@@ -108,7 +108,8 @@ def _best(results: StudyResults) -> Finding:
         floor += f", which the interval of {joined(unproven)} does not exclude"
     return _answer(
         "Which model is best?" if len(models) > 1 else "How good is it?",
-        f"Named correctly, of {n}{pooled}, {over_seeds(results.n_seeds)} (95% interval): {scores}.",
+        f"Named correctly, of {n}{pooled}, {over_seeds(results.n_seeds)} "
+        f"({kind(results)}): {scores}.",
         f"{floor}.",
     )
 
@@ -117,12 +118,10 @@ def _larger_than_chance(results: StudyResults) -> Finding:
     first, second, *others = ranked(results)
     best, next_ = (results.models[name] for name in (first, second))
     found = difference(results, first, second)
-    known = results.data.artists_known
-    how = "by artist" if known else "taking recordings as independent"
     scores = [f"{m.label} {percent(m.accuracy(results.examined).mean)}" for m in (best, next_)]
     sentences = [
-        f"{', '.join(scores)}: {points(found.mean)} points, 95% interval "
-        f"{points_span(found)} {how}{_p(found)}; {conclusion(found.apart)}."
+        f"{', '.join(scores)}: {points(found.mean)} points ({kind(results)} "
+        f"{points_span(found)}){_p(found)}; {conclusion(found.apart)}."
     ]
     for name in others:
         more = difference(results, first, name)
@@ -131,7 +130,8 @@ def _larger_than_chance(results: StudyResults) -> Finding:
             f"({points_span(more)}){_p(more)}; {conclusion(more.apart)}."
         )
     adjusted = ", adjusted for all pairs (Holm)" if others else ""
-    sentences.append(f"p: sign-flip test by {'artist' if known else 'recording'}{adjusted}.")
+    drawn = "artist" if results.data.artists_known else "recording"
+    sentences.append(f"p: sign-flip test by {drawn}{adjusted}.")
     if test := corrected_t(results, first, second):
         sentences.append(
             f"Over {test.folds} folds of {test.repeats} drawings, corrected for what they share: "
@@ -143,8 +143,6 @@ def _larger_than_chance(results: StudyResults) -> Finding:
             "With one seed this is about these trained networks: the variation between training "
             "runs is not included."
         )
-    if found.apart and few_artists(results):
-        sentences.append("Some genres have so few artists that such an interval is too narrow.")
     return _answer(
         "Is the difference between the best two larger than chance?",
         *sentences,
@@ -224,9 +222,12 @@ def _weakest_genres(results: StudyResults) -> Finding:
     each = str(fewest) if fewest == most else f"{fewest} to {most}"
     first = results.models[ranked(results)[0]]
     bounds = {genre: first.per_genre[part][genre].intervals["f1"] for genre in weak}
-    spans = [f"{genre} {low:.2f} to {high:.2f}" for genre, (low, high) in bounds.items()]
+    spans = [
+        f"{genre} {span[0]:.2f} to {span[1]:.2f}" if span else f"{genre} none, of one artist"
+        for genre, span in bounds.items()
+    ]
     sentences.append(
-        f"95% intervals of F1 for {first.label}: {joined(spans)}, on {each} recordings a genre."
+        f"F1 of {first.label} ({kind(results)}): {joined(spans)}; {each} recordings a genre."
     )
     return _answer(WEAKEST, *sentences)
 

@@ -22,12 +22,14 @@ from ostinato.study.report.claim import claim_sentence
 from ostinato.study.report.findings import findings, headline
 from ostinato.study.report.reading import (
     ALPHA,
+    FEW_ARTISTS,
     SMALL_PART,
     colours,
     confidences,
     difference,
     gap_difference,
     genre_f1,
+    kind,
     support,
     winner,
 )
@@ -117,6 +119,8 @@ def _context(results: StudyResults) -> dict[str, Any]:
         "pairs": _pairs(results),
         "alpha": ALPHA,
         "small_part": SMALL_PART,
+        "kind": kind(results),
+        "few_artists": FEW_ARTISTS,
         "drawn": "artist" if results.data.artists_known else "recording",
         "genres": list(reversed(genre_f1(results))),
         "support": support(results, part),

@@ -16,10 +16,10 @@ from ostinato.evaluation.significance import Interval
 from ostinato.study.results.model_schema import Confidence
 from ostinato.study.results.schema import Comparison, CorrectedT, GapComparison, StudyResults
 
-#: Below this number of artists in a genre, bootstrap intervals are too narrow.
+#: Fewer artists in a genre: its figures are as much about these artists as about the genre.
 FEW_ARTISTS = 10
 #: In a part of fewer recordings, one verdict more or less moves the accuracy by over a point, and
-#: an interval by artist may have next to no width.
+#: an interval by artist is rough.
 SMALL_PART = 100
 #: A difference of accuracies is told from none where its p value is below this.
 ALPHA = 0.05
@@ -105,9 +105,9 @@ def artists(results: StudyResults, part: str) -> dict[str, int]:
     return _pooled(results, (fold.parts[part].artists_per_genre for fold in results.split.folds))
 
 
-def few_artists(results: StudyResults) -> dict[str, int]:
-    """Genres of the examined part with fewer than :data:`FEW_ARTISTS` known artists."""
-    known = artists(results, results.examined)
+def few_artists(results: StudyResults, part: str) -> dict[str, int]:
+    """Genres of a part with fewer than :data:`FEW_ARTISTS` known artists."""
+    known = artists(results, part)
     return {genre: n for genre, n in known.items() if n < FEW_ARTISTS}
 
 
@@ -160,6 +160,12 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 def turned(found: Interval, turn: bool) -> Interval:
     """The same difference, the other model first."""
     return Interval(-found.mean, -found.high, -found.low) if turn else found
+
+
+def kind(results: StudyResults) -> str:
+    """What the intervals are, beside every one that is printed."""
+    by = "by artist" if results.data.artists_known else "taking recordings as independent"
+    return f"95% interval {by}"
 
 
 def _leaves_out_0(interval: Interval) -> bool:

@@ -160,7 +160,7 @@ def print_comparison(found: Compared, console: Console) -> None:
         (m.name, m.split, f"{m.parameters:,}", str(m.seeds), percent_with_span(m))
         for m in found.models
     ]
-    heads = ("Model", "Split", "Parameters", "Seeds", "Accuracy (95% interval)")
+    heads = ("Model", "Split", "Parameters", "Seeds", "Accuracy (95% by artist)")
     console.print(grid(heads, models, n_left=2))
     console.print(Text(f"{found.n:,} {NOUNS[found.part]} recordings, the same for all."))
     means = {m.name: percent(m.mean) for m in found.models}
@@ -178,7 +178,7 @@ def print_comparison(found: Compared, console: Console) -> None:
                 (genre, percent(own.a), percent(own.b), points_with_span(own))
                 for genre, own in pair.recall.items()
             ]
-            console.print(grid(("Recall", pair.a, pair.b, "Difference (95%)"), recalls))
+            console.print(grid(("Recall", pair.a, pair.b, "Difference (95% by artist)"), recalls))
     notes = [
         "p: sign-flip test by artist, adjusted for all pairs (Holm). McNemar's test assumes "
         "independent tracks."

@@ -15,7 +15,7 @@ from ostinato.study.report.findings import (
     headline,
     together,
 )
-from ostinato.study.report.reading import winner
+from ostinato.study.report.reading import kind, winner
 from ostinato.study.report.table import grid
 from ostinato.study.report.words import NOUNS, over_seeds, percent, percent_with_span, points
 from ostinato.study.results.schema import StudyResults
@@ -44,8 +44,8 @@ def summary_table(results: StudyResults, *, times: bool = True) -> Table:
     heads += ["s/run"] if times else []
     caption = (
         f"{over_seeds(results.n_seeds).capitalize()}; {results.n_recordings(part):,} "
-        f"{NOUNS[part]} recordings. In brackets: 95% interval. Gap: training minus validation "
-        "accuracy, in points."
+        f"{NOUNS[part]} recordings. In brackets: {kind(results)} and seed. Gap: training minus "
+        "validation accuracy, in points."
     )
     return grid(
         heads, rows, bold=list(results.models).index(best) if best else None,

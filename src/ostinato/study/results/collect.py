@@ -26,7 +26,7 @@ from ostinato.errors import DataError
 from ostinato.evaluation import intervals, paired
 from ostinato.evaluation.intervals import GenreIntervals
 from ostinato.evaluation.metrics import GenreMetrics, evaluate
-from ostinato.evaluation.significance import Clusters, Interval, Term, bootstrap, wilson
+from ostinato.evaluation.significance import Clusters, Interval, Term, interval, wilson
 from ostinato.models import family
 from ostinato.study.config import StudyConfig
 from ostinato.study.results.always_wrong import always_wrong
@@ -224,7 +224,7 @@ def _judged(
     }
     accuracies = {part: [m.accuracy for m in metrics[part]] for part in pools}
     gaps = [t - v for t, v in zip(accuracies["train"], accuracies["valid"], strict=True)]
-    gap = bootstrap([terms["train"], terms["valid"].minus()])
+    gap = interval([terms["train"], terms["valid"].minus()])
     together = [_mean_of_seeds(verdicts)]
     found: dict[str, Any] = {
         "gap": SeedInterval(**vars(gap), seeds=gaps),
@@ -239,7 +239,7 @@ def _judged(
             continue
         spans = intervals.evaluate(pool.labels, pool.said(verdicts), pool.clusters, corpus.genres)
         found[f"{part}_macro_f1"] = MacroF1(**(vars(spans.macro_f1) | macro))
-        ensemble = bootstrap([pool.term("ensemble", together)])
+        ensemble = interval([pool.term("ensemble", together)])
         found["ensemble"][part] = Ensemble(
             accuracy=ensemble.mean, low=ensemble.low, high=ensemble.high
         )
@@ -263,7 +263,7 @@ def _over_seeds(values: Sequence[float]) -> SeedMean:
 
 def _accuracy(term: Term, pool: Pool, seeds: list[float]) -> Accuracy:
     """With its interval by artist, and beside it the one that takes tracks for independent."""
-    found = bootstrap([term])
+    found = interval([term])
     beside = wilson(found.mean, np.unique(pool.positions).size)
     return Accuracy(**vars(found), seeds=seeds, wilson=Bounds(low=beside.low, high=beside.high))
 
@@ -292,7 +292,7 @@ def _artist_free(corpus: Corpus, split: Split, pool: Pool, term: Term) -> Artist
     artists = [corpus.recordings[i].artist for i in pool.positions[free]]
     clusters = Clusters.by_artist(pool.labels[free], artists)
     correct = term.correct[:, free]
-    found = bootstrap([Term(correct, clusters, term.model)])
+    found = interval([Term(correct, clusters, term.model)])
     seeds = correct.mean(axis=1).tolist()
     return ArtistFreeAccuracy(**vars(found), seeds=seeds, n=int(free.sum()))
 
@@ -307,12 +307,14 @@ def _mean_of_seeds(seeds: Sequence[Sequence[Probabilities]]) -> list[Probabiliti
 
 def _genre(seeds: Sequence[GenreMetrics], own: GenreIntervals) -> GenreScores:
     """Mean precision, recall and F1 of a genre over the seeds, with intervals by artist."""
-    spans = {"precision": own.precision, "recall": own.recall, "f1": own.f1}
+    spans: dict[str, Interval | None] = {
+        "precision": own.precision, "recall": own.recall, "f1": own.f1
+    }  # fmt: skip
     return GenreScores(
         **{key: float(np.mean([getattr(m, key) for m in seeds])) for key in spans},
         support=seeds[0].support,
         artists=own.artists,
-        intervals={key: (span.low, span.high) for key, span in spans.items()},
+        intervals={key: (span.low, span.high) if span else None for key, span in spans.items()},
     )
 
 
@@ -358,7 +360,7 @@ def _gap_comparisons(terms: Mapping[str, Mapping[str, Term]]) -> list[GapCompari
     gaps = {name: (own["train"], own["valid"].minus()) for name, own in terms.items()}
     return [
         GapComparison(
-            a=a, b=b, difference=bootstrap([*gaps[a], *(term.minus() for term in gaps[b])])
+            a=a, b=b, difference=interval([*gaps[a], *(term.minus() for term in gaps[b])])
         )
         for a, b in itertools.combinations(gaps, 2)
     ]

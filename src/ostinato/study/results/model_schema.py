@@ -119,10 +119,10 @@ class Ensemble:
 
 @dataclass(frozen=True, kw_only=True)
 class GenreScores(GenreMetrics):
-    """Precision, recall and F1 of a genre, mean over seeds, with their intervals by artist."""
+    """Precision, recall and F1 of a genre, mean over seeds; intervals, None with one artist."""
 
     artists: int
-    intervals: dict[str, tuple[float, float]]
+    intervals: dict[str, tuple[float, float] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
