@@ -7,14 +7,16 @@ sound) and ``artist``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
+from ostinato.datasets.groups import artist_groups
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
 
@@ -31,7 +33,7 @@ class Recording:
     id : str
         Unique: ``"blues.00000"``, the path below the collection's folder, or what a table says.
     artist, title : str or None
-        None if unknown.
+        As the table writes them, None if unknown. Who is meant is in :attr:`Corpus.artists`.
     recording : str
         Files with the same value hold the same sound (an exact replica). By default the id.
     path : str or None
@@ -172,10 +174,13 @@ class Corpus:
         index = {genre: i for i, genre in enumerate(self.genres)}
         return np.array([index[r.genre] for r in self.recordings], dtype=np.int64)
 
-    @property
+    @cached_property
     def artists(self) -> tuple[str | None, ...]:
-        """The artist of each recording, None where unknown."""
-        return tuple(r.artist for r in self.recordings)
+        """The artist of each recording for splits and statistics, None where unknown.
+
+        Connected artists have one name: see :func:`ostinato.datasets.groups.artist_groups`.
+        """
+        return artist_groups([r.artist for r in self.recordings])
 
     def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """Positions of the recordings with these ids [shape=(n_ids,)]; DataError for another id."""
@@ -184,20 +189,3 @@ class Corpus:
             return np.array([where[name] for name in ids], dtype=np.int64)
         except KeyError as error:
             raise DataError(f"Corpus '{self.name}' has no recording {error}.") from None
-
-
-def linked(keys: Sequence[Iterable[Hashable]]) -> list[int]:
-    """The first row of each row's group: rows that share a key, directly or in a chain."""
-    parents = list(range(len(keys)))
-
-    def root(i: int) -> int:
-        while parents[i] != i:
-            parents[i] = i = parents[parents[i]]
-        return i
-
-    first: dict[Hashable, int] = {}
-    for i, own in enumerate(keys):
-        for key in own:
-            a, b = root(i), root(first.setdefault(key, i))
-            parents[max(a, b)] = min(a, b)
-    return [root(i) for i in range(len(keys))]

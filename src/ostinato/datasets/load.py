@@ -17,9 +17,10 @@ from pathlib import Path, PurePath
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation, check_can_augment
 from ostinato.datasets.augmented_copies import compute_copies
 from ostinato.datasets.compute import FileFrames, compute_frames
-from ostinato.datasets.corpus import Corpus, Listing, Recording, Skipped, linked
+from ostinato.datasets.corpus import Corpus, Listing, Recording, Skipped
 from ostinato.datasets.folder import list_folder
 from ostinato.datasets.frame_cache import FrameCache
+from ostinato.datasets.groups import linked
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.mel_npz import load_mel_npz
 from ostinato.datasets.table import is_table, read_table

@@ -13,7 +13,8 @@ their names in any case; other columns are ignored with a note.
 
 The file is UTF-8 with or without byte-order mark. A ``.csv`` has commas or, as spreadsheets of some
 countries write it, semicolons; a ``.tsv`` has tabs. Spaces around a cell and empty rows are
-ignored. Artists that differ in case and spaces only are one artist; such genres are an error.
+ignored. Genres that differ in case and spaces only are an error. An artist may be several people,
+in any spelling: see :mod:`ostinato.datasets.groups`.
 
 A row without an id has its path, as written. Files named as GTZAN's get nothing from its table.
 """
@@ -26,7 +27,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ostinato.datasets.corpus import Listing, Recording
@@ -69,9 +70,10 @@ def read_table(path: Path) -> Listing:
     lines = _lines(path, text, delimiter)
     header_line, header = next(lines, (1, []))
     names = _names(path, header_line, header)
-    rows = _one_spelling(path, [_row(path, line, row, names) for line, row in lines])
+    rows = [_row(path, line, row, names) for line, row in lines]
     if not rows:
         raise DataError(f"The table '{path}' names no file: expected {_LAYOUT}, got a header only.")
+    _check_genres(path, rows)
     _check_unique(path, rows)
     _check_there(path, rows)
     unused = [name for name in header if name and name.casefold() not in (*REQUIRED, *OPTIONAL)]
@@ -176,28 +178,17 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
     return _Row(line=line, cell=cells["path"], path=place, recording=recording)
 
 
-def _one_spelling(path: Path, rows: Sequence[_Row]) -> list[_Row]:
-    """Give each artist its first spelling; two spellings of a genre are an error."""
+def _check_genres(path: Path, rows: Sequence[_Row]) -> None:
+    """Refuse a genre in two spellings."""
     genres: dict[str, _Row] = {}
-    artists: dict[str, str] = {}
-    spelled = []
     for row in rows:
-        recording = row.recording
-        first = genres.setdefault(_alike(recording.genre), row)
-        if first.recording.genre != recording.genre:
+        genre = row.recording.genre
+        first = genres.setdefault(unicodedata.normalize("NFKC", genre).casefold(), row)
+        if first.recording.genre != genre:
             raise DataError(
                 f"The table '{path}' spells one genre in two ways: '{first.recording.genre}' in "
-                f"line {first.line} and '{recording.genre}' in line {row.line}."
+                f"line {first.line} and '{genre}' in line {row.line}."
             )
-        if recording.artist is not None:
-            artist = artists.setdefault(_alike(recording.artist), recording.artist)
-            row = replace(row, recording=replace(recording, artist=artist))
-        spelled.append(row)
-    return spelled
-
-
-def _alike(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _check_unique(path: Path, rows: Sequence[_Row]) -> None:

@@ -178,7 +178,8 @@ def _inner_folds(
     remedy = "lower training.weak_genre_folds, or set training.weak_genres to 0"
     for genre in part.genres:
         # A recording of unknown artist is an artist of its own, as in every split.
-        n_artists = len({r.artist or (r.id,) for r in part.recordings if r.genre == genre})
+        own = zip(part.recordings, part.artists, strict=True)
+        n_artists = len({artist or (r.id,) for r, artist in own if r.genre == genre})
         if n_artists < n:
             raise DataError(
                 f"training.weak_genres: expected at least {n} artists of every genre in the "

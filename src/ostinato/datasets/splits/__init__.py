@@ -2,7 +2,7 @@
 
 ====================  ==============================================================================
 ``fault-filtered``    GTZAN's published 443/197/290 lists (Kereliuk, Sturm and Larsen 2015)
-``strict``            the same test part, no artist in two parts: 423 usable, 187 and 290 tracks
+``strict``            the same lists, no artist in two parts: 423 usable, 181 and 287 tracks
 ``holdout``           any collection: seeded, 60/20/20 within each genre, no artist in two parts
 ``song-holdout``      the same, but artists overlap; copies of a recording stay together
 ``artist-folds``      5 folds with no artist in two parts, to choose with: no test part

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets import gtzan
-from ostinato.datasets.corpus import PARTS, Corpus, Recording, linked
+from ostinato.datasets.corpus import PARTS, Corpus, Recording
+from ostinato.datasets.groups import linked
 from ostinato.datasets.splits.fold import Fold, Split, unknown_artists
 from ostinato.datasets.splits.published import missing
 from ostinato.errors import DataError, UsageError, require
@@ -47,7 +48,9 @@ def holdout(
     """
     known = any(r.artist is not None for r in corpus.recordings)
     of = "artists" if known else "different recordings"
-    fold = _draw(corpus, _linked(corpus.recordings), seed=seed, shares=shares, of=of)
+    fold = _draw(
+        corpus, _linked(corpus.recordings, corpus.artists), seed=seed, shares=shares, of=of
+    )
     notes = unknown_artists(corpus, corpus.ids)
     return Split(name="holdout", folds=(fold,), notes=notes, artists="apart")
 
@@ -77,7 +80,9 @@ def artist_folds(
     On GTZAN they cover the train and valid tracks of ``fault-filtered`` (639), so that the choice
     never sees its test part. Each fold's held-out recordings are its ``valid`` part; there
     is no test part. Genres are balanced as far as artists allow (scikit-learn's
-    ``StratifiedGroupKFold``); a recording of unknown artist is an artist of its own.
+    ``StratifiedGroupKFold``); a recording of unknown artist is an artist of its own. GTZAN's folds
+    are drawn with artists as its table writes them, as they were published; then connected artists
+    go to the fold that holds most of their tracks.
 
     Parameters
     ----------
@@ -98,10 +103,14 @@ def artist_folds(
     parts = PARTS if examined_too else ("train", "valid")
     name = "artist-folds-all" if examined_too else "artist-folds"
     chosen = listed(corpus, parts)
+    artist = dict(zip(corpus.ids, corpus.artists, strict=True))
+    artists = [artist[r.id] for r in chosen]
     notes = unknown_artists(corpus, [r.id for r in chosen])
     split = Split(name=name, folds=(), notes=notes, artists="apart", repeats=repeats)
-    of = "artists" if any(r.artist is not None for r in chosen) else "different recordings"
-    return _folds(split, chosen, _linked(chosen), of=of, n=n_folds, seed=seed)
+    of = "artists" if any(artists) else "different recordings"
+    groups = _linked(chosen, artists)
+    first = groups if missing(corpus) else _linked(chosen, [r.artist for r in chosen])
+    return _folds(split, chosen, groups, first=first, of=of, n=n_folds, seed=seed)
 
 
 def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0, repeats: int = 1) -> Split:
@@ -118,7 +127,9 @@ def song_folds(corpus: Corpus, *, n_folds: int = 10, seed: int = 0, repeats: int
         "know the artist rather than the genre."
     )
     split = Split(name="song-folds", folds=(), notes=(note,), repeats=repeats)
-    return _folds(split, chosen, groups, of="different recordings", n=n_folds, seed=seed)
+    return _folds(
+        split, chosen, groups, first=groups, of="different recordings", n=n_folds, seed=seed
+    )
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
@@ -143,11 +154,15 @@ def _folds(
     chosen: Sequence[Recording],
     groups: NDArray[np.int64],
     *,
+    first: NDArray[np.int64],
     of: str,
     n: int,
     seed: int,
 ) -> Split:
-    """Fill a split with folds of whole groups, genres balanced as far as groups allow."""
+    """Fill a split with folds of whole groups, genres balanced as far as groups allow.
+
+    ``first`` are the groups that are drawn, smaller ones perhaps, before the others are gathered.
+    """
     name, repeats = split.name, split.repeats
     selection = require("sklearn.model_selection", extra="train", needed_for=f"The split '{name}'")
     if n < 2:
@@ -164,14 +179,18 @@ def _folds(
                 f"Genre '{genre}': expected at least {n} {of} for the {n} folds of '{name}', got "
                 f"{n_groups}; use --split {instead}."
             )
-    folds = tuple(
-        Fold(train=tuple(ids[train].tolist()), valid=tuple(ids[valid].tolist()))
-        for drawing in range(seed, seed + repeats)
-        for train, valid in selection.StratifiedGroupKFold(
-            n, shuffle=True, random_state=drawing
-        ).split(ids, genres, groups)
-    )
-    drawn = replace(split, folds=folds)
+    folds: list[Fold] = []
+    for drawing in range(seed, seed + repeats):
+        held = np.zeros((groups.max() + 1, n), np.int64)  # rows of each group in each fold
+        kfold = selection.StratifiedGroupKFold(n, shuffle=True, random_state=drawing)
+        for k, (_, valid) in enumerate(kfold.split(ids, genres, first)):
+            np.add.at(held[:, k], groups[valid], 1)
+        fold_of = held.argmax(axis=1)[groups]  # (n_rows,)
+        folds += [
+            Fold(train=tuple(ids[fold_of != k].tolist()), valid=tuple(ids[fold_of == k].tolist()))
+            for k in range(n)
+        ]
+    drawn = replace(split, folds=tuple(folds))
     return replace(drawn, notes=split.notes + _regrouped(drawn, seed)) if repeats > 1 else drawn
 
 
@@ -265,10 +284,10 @@ def _numbers(keys: Sequence[Hashable]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
-def _linked(recordings: Sequence[Recording]) -> NDArray[np.int64]:
+def _linked(recordings: Sequence[Recording], artists: Sequence[str | None]) -> NDArray[np.int64]:
     """Number the groups of tracks that share an artist or a recording, directly or in a chain."""
     keys: list[list[Hashable]] = [[("recording", r.recording)] for r in recordings]
-    for own, recording in zip(keys, recordings, strict=True):
-        if recording.artist is not None:
-            own.append(("artist", recording.artist))
+    for own, artist in zip(keys, artists, strict=True):
+        if artist is not None:
+            own.append(("artist", artist))
     return _numbers(linked(keys))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ostinato.datasets.corpus import PARTS, Corpus
+from ostinato.datasets.corpus import PARTS, Corpus, Recording
 from ostinato.errors import DataError
 
 Artists = Literal["apart", "mixed"]
@@ -115,12 +115,13 @@ def check_fold(
     Raises
     ------
     LeakError
-        Naming two ids of one recording, or of one artist, that are in different parts.
+        Naming two ids of one recording, or of one artist or connected artists
+        (:attr:`Corpus.artists`), that are in different parts.
     DataError
         If train or valid is empty, or a genre of the corpus is missing from train.
     """
     by_recording: dict[str, tuple[str, str]] = {}
-    by_artist: dict[str, tuple[str, str]] = {}
+    by_artist: dict[str, tuple[str, Recording]] = {}
     for part in PARTS:
         for i in corpus.positions(fold.part(part)):
             recording = corpus.recordings[i]
@@ -132,14 +133,17 @@ def check_fold(
                     f"'{other}' ({side}) and '{recording.id}' ({part}) hold the same recording: "
                     "a split with both would test what was learned."
                 )
-            if artists == "mixed" or recording.artist is None:
+            artist = corpus.artists[i]
+            if artists == "mixed" or artist is None:
                 continue
-            side, other = by_artist.setdefault(recording.artist, here)
+            side, first = by_artist.setdefault(artist, (part, recording))
             if side != part:
+                one, two = first.artist, recording.artist
+                by = f"both by {one}" if one == two else f"by {one} and by {two}, who are connected"
                 raise LeakError(
-                    f"'{other}' ({side}) and '{recording.id}' ({part}) are both by "
-                    f"{recording.artist}: this split promises to keep artists apart; one in which "
-                    "artists overlap must be asked for by name."
+                    f"'{first.id}' ({side}) and '{recording.id}' ({part}) are {by}: this split "
+                    "promises to keep artists apart; one in which artists overlap must be asked "
+                    "for by name."
                 )
     in_train = {corpus.recordings[i].genre for i in corpus.positions(fold.train)}
     absent = sorted(set(corpus.genres) - in_train)
@@ -207,4 +211,4 @@ def unknown_artists(corpus: Corpus, ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def _artists(corpus: Corpus, ids: Iterable[str]) -> list[str | None]:
-    return [corpus.recordings[i].artist for i in corpus.positions(ids)]
+    return [corpus.artists[i] for i in corpus.positions(ids)]

@@ -143,13 +143,15 @@ def _split(corpus: Corpus, split: Split, pools: Mapping[str, Pool]) -> SplitFact
 
 
 def _census(corpus: Corpus, fold: Fold, part: str) -> Census:
-    members = [corpus.recordings[i] for i in corpus.positions(fold.part(part))]
-    artists = {(r.genre, r.artist) for r in members if r.artist is not None}
+    where = corpus.positions(fold.part(part)).tolist()
+    members = [corpus.recordings[i] for i in where]
+    named = [(r.genre, corpus.artists[i]) for i, r in zip(where, members, strict=True)]
+    artists = {(genre, artist) for genre, artist in named if artist is not None}
     return Census(
         n=len(members),
         per_genre=dict(sorted(Counter(r.genre for r in members).items())),
         artists_per_genre=dict(sorted(Counter(genre for genre, _ in artists).items())),
-        unknown_artists=sum(r.artist is None for r in members),
+        unknown_artists=sum(artist is None for _, artist in named),
     )
 
 
@@ -289,7 +291,7 @@ def _artist_free(corpus: Corpus, split: Split, pool: Pool, term: Term) -> Artist
     )  # (n_recordings,)
     if free.all() or not free.any():
         return None
-    artists = [corpus.recordings[i].artist for i in pool.positions[free]]
+    artists = [corpus.artists[i] for i in pool.positions[free]]
     clusters = Clusters.by_artist(pool.labels[free], artists)
     correct = term.correct[:, free]
     found = interval([Term(correct, clusters, term.model)])

@@ -25,6 +25,6 @@ def predictions_csv(corpus: Corpus, split: Split, verdicts: Verdicts) -> str:
                     where = corpus.positions(fold.part(part))
                     for i, row in zip(where, probabilities[part], strict=True):
                         r = corpus.recordings[i]
-                        facts = [r.id, r.artist or "", part, r.genre, name, seed, k]
+                        facts = [r.id, corpus.artists[i] or "", part, r.genre, name, seed, k]
                         writer.writerow([*facts, *(f"{p:.6g}" for p in row)])
     return text.getvalue()
