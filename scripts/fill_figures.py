@@ -23,6 +23,7 @@ figure the comments stand within a line. The name ``code`` is for what code coun
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import json
 import re
@@ -166,6 +167,28 @@ def parts(record: dict[str, Any]) -> str:
     )
 
 
+def looks(record: dict[str, Any]) -> str:
+    """A row a look of a ledger of test parts: its recipe, and what it found, in per cent."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in record["rows"]:
+        key = tuple(row[name] for name in ("when", "commit", "split", "study", "model", "seeds"))
+        found.setdefault(key, {})[row["system"]] = row["accuracy"]
+    rows = [
+        [
+            when[:10],
+            commit,
+            *rest,
+            *(
+                f"{100 * float(systems[name]):.1f}" if systems.get(name) else ""
+                for name in ("single", "ensemble")
+            ),
+        ]
+        for (when, commit, *rest), systems in found.items()
+    ]
+    heads = ["day", "commit", "split", "study", "model", "seeds", "one training", "their mean"]
+    return _table(heads, rows)
+
+
 def output(record: dict[str, Any]) -> str:
     """What a command printed."""
     return _fenced(record["output"])
@@ -206,7 +229,7 @@ def parameters(_: None, model: str, study: str = "", times: str = "1") -> str:
 
 VIEWS: dict[str, Callable[..., str]] = {
     view.__name__: view
-    for view in (terminal, sweep, models, pairs, genres, parts, output, value, parameters)
+    for view in (terminal, sweep, models, pairs, genres, parts, looks, output, value, parameters)
 }
 
 
@@ -264,10 +287,13 @@ def render(what: str, root: Path = REPOSITORY) -> str:
 
 
 def read_record(name: str, root: Path = REPOSITORY) -> dict[str, Any]:
-    """A result file by its name, or any JSON file by its path."""
-    path = root / (name if name.endswith(".json") else RECORDS / f"{name}.json")
+    """A result file by its name, or any JSON or CSV file (``rows``) by its path."""
+    path = root / (name if Path(name).suffix in (".json", ".csv") else RECORDS / f"{name}.json")
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".csv":
+            return {"rows": list(csv.DictReader(io.StringIO(text)))}
+        found: dict[str, Any] = json.loads(text)
     except (OSError, ValueError) as error:
         raise FiguresError(f"figures: {name}: {path} cannot be read: {error}") from error
     return found
