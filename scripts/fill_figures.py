@@ -40,6 +40,7 @@ from rich.console import Console
 
 REPOSITORY = Path(__file__).parents[1]
 RECORDS = Path("studies/results")
+CARD = Path("src/ostinato/weights/README.md")
 
 #: Tables below these headings need no block: nothing that can be run now prints them.
 EXEMPT = (
@@ -50,6 +51,9 @@ EXEMPT = (
     "Every look at the test part",  # its figures are the ledger's rows
 )
 _LATER = ("splits.md", "statistics.md")
+
+#: Figures of a genre that pages show.
+SHOWN = ("recall", "precision")
 
 _BLOCK = re.compile(r"(<!-- figures: (?P<what>[^\n]*?) -->)(?P<body>.*?)(<!-- end -->)", re.S)
 #: A share or a score: not a size or a time, which are the machine's.
@@ -63,7 +67,8 @@ class FiguresError(Exception):
 def pages(root: Path = REPOSITORY) -> list[Path]:
     """The pages whose tables of figures must stand in blocks."""
     folders = [root / "docs" / name for name in ("research", "reference")]
-    found = [root / "README.md", *(page for f in folders for page in sorted(f.rglob("*.md")))]
+    found = [root / "README.md", root / CARD]
+    found += [page for folder in folders for page in sorted(folder.rglob("*.md"))]
     return [page for page in found if page.is_file() and page.name not in _LATER]
 
 
@@ -127,23 +132,19 @@ def pairs(record: dict[str, Any]) -> str:
 
 def genres(record: dict[str, Any], model: str) -> str:
     """Recall and precision of every genre by one model of a study, with warnings beside them."""
-    from ostinato.study.report.reading import FEW_ARTISTS
-
     results = _study(record)
     census = [fold.parts[results.examined] for fold in results.split.folds]
     rows = []
     for genre, own in results.models[model].per_genre[results.examined].items():
-        few = f" (fewer than {FEW_ARTISTS})" if own.artists < FEW_ARTISTS else ""
         rows.append(
             [
                 genre,
                 str(sum(part.per_genre[genre] for part in census)),
-                f"{own.artists}{few}",
-                _of_genre(own.recall, own.intervals.get("recall"), own.artists),
-                _of_genre(own.precision, own.intervals.get("precision"), own.artists),
+                f"{own.artists}{_few(own.artists)}",
+                *(_of_genre(getattr(own, key), own.intervals[key], own.artists) for key in SHOWN),
             ]
         )
-    return _table(["genre", "tracks", "artists", "recall", "precision"], rows)
+    return _table(["genre", "tracks", "artists", *SHOWN], rows)
 
 
 def parts(record: dict[str, Any]) -> str:
@@ -165,6 +166,28 @@ def parts(record: dict[str, Any]) -> str:
     return _table(
         ["part", "tracks", "artists", f"genres of fewer than {FEW_ARTISTS} artists"], rows
     )
+
+
+def weights(record: dict[str, Any]) -> str:
+    """Genres in the figures of the weights that ship: the test part, and recall on the folds."""
+    own = record["splits"]["fault-filtered"]["per_genre"]["test"]
+    folds = record["splits"]["artist-folds"]["per_genre"]["valid"]
+    rows = [
+        [
+            genre,
+            str(scores["support"]),
+            f"{scores['artists']}{_few(scores['artists'])}",
+            *(_of_genre(scores[key], scores["intervals"][key], scores["artists"]) for key in SHOWN),
+            _of_genre(
+                folds[genre]["recall"],
+                folds[genre]["intervals"]["recall"],
+                folds[genre]["artists"],
+            ),
+        ]
+        for genre, scores in own.items()
+    ]
+    heads = ["genre", "tracks", "artists", *SHOWN, "recall on the folds"]
+    return _table(heads, rows)
 
 
 def looks(record: dict[str, Any]) -> str:
@@ -229,7 +252,19 @@ def parameters(_: None, model: str, study: str = "", times: str = "1") -> str:
 
 VIEWS: dict[str, Callable[..., str]] = {
     view.__name__: view
-    for view in (terminal, sweep, models, pairs, genres, parts, looks, output, value, parameters)
+    for view in (
+        terminal,
+        sweep,
+        models,
+        pairs,
+        genres,
+        parts,
+        weights,
+        looks,
+        output,
+        value,
+        parameters,
+    )
 }
 
 
@@ -394,6 +429,12 @@ def _percent(found: Any) -> str:
 
 def _points(found: Any) -> str:
     return f"{100 * found.mean:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def _few(artists: int) -> str:
+    from ostinato.study.report.reading import FEW_ARTISTS
+
+    return f" (fewer than {FEW_ARTISTS})" if artists < FEW_ARTISTS else ""
 
 
 def _of_genre(share: float, bounds: Sequence[float] | None, artists: int) -> str:

@@ -152,6 +152,19 @@ class TestBlocks:
         assert "100 (no interval: 4 artists)" in blues
         assert "| 12 |" in rock
 
+    def test_a_look_at_a_test_part_is_one_row(self, tmp_path: Path) -> None:
+        head = "when,commit,split,study,model,seeds,system,accuracy"
+        look = "2026-11-25T14:16:57+00:00,0123456,strict,mine,lstm,3"
+        (tmp_path / "ledger.csv").write_text(
+            f"{head}\n{look},single,0.602759\n{look},ensemble,0.6\n"
+            "2026-11-26T00:00:00+00:00,0123456,strict,begun,lstm,3,single,\n"
+        )
+        rows = figures.render("ledger.csv looks", tmp_path).splitlines()[2:]
+        assert rows == [
+            "| 2026-11-25 | 0123456 | strict | mine | lstm | 3 | 60.3 | 60.0 |",
+            "| 2026-11-26 | 0123456 | strict | begun | lstm | 3 |  |  |",
+        ]
+
     def test_output_is_kept_word_for_word(self, tmp_path: Path) -> None:
         folder = tmp_path / figures.RECORDS
         folder.mkdir(parents=True)
