@@ -50,7 +50,7 @@ EXEMPT = (
     "Speed of one machine",
     "Every look at the test part",  # its figures are the ledger's rows
 )
-_LATER = ("splits.md", "statistics.md")
+_LATER = ("splits.md",)
 
 #: Figures of a genre that pages show.
 SHOWN = ("recall", "precision")
@@ -168,6 +168,13 @@ def parts(record: dict[str, Any]) -> str:
     )
 
 
+def artists(record: dict[str, Any], part: str) -> str:
+    """By how many artists a part is, a track of unknown artist counted as one of its own."""
+    (fold,) = _study(record).split.folds
+    own = fold.parts[part]
+    return str(sum(own.artists_per_genre.values()) + own.unknown_artists)
+
+
 def weights(record: dict[str, Any]) -> str:
     """Genres in the figures of the weights that ship: the test part, and recall on the folds."""
     own = record["splits"]["fault-filtered"]["per_genre"]["test"]
@@ -259,6 +266,7 @@ VIEWS: dict[str, Callable[..., str]] = {
         pairs,
         genres,
         parts,
+        artists,
         weights,
         looks,
         output,
