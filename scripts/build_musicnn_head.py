@@ -9,7 +9,7 @@ of ``studies/accuracy/musicnn.toml``. Its seeds are trained
   of held-out tracks;
 - on all 442 tracks, the training part of the fault-filtered split: the mean of these models is the
   head. With ``--test`` it is examined on the split's 290 test tracks, once, after the recipe was
-  chosen; the figure goes into ``--ledger``.
+  chosen; the look is entered into ``--ledger``, before and after.
 
 The network may have learned any of these songs from the Million Song Dataset: every figure is
 "pretrained, overlap unknown". Figures for the card are written beside the head, as
@@ -32,13 +32,13 @@ from ostinato.datasets import Corpus
 from ostinato.datasets.gtzan import published_split
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration, selective
-from ostinato.evaluation.significance import Clusters, Term, interval
+from ostinato.evaluation.significance import Clusters, Interval, Term, interval
 from ostinato.inference.model_info import ModelInfo
 from ostinato.inference.registry import WEIGHTS
 from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
-from ostinato.study.ledger import Examination, append, part_digest
+from ostinato.study.ledger import ENSEMBLE, SHIPPED, SINGLE, append, looks
 from ostinato.study.plan import Plan, load_data, plan_study
 from ostinato.study.results import read_run
 from ostinato.study.study import run_study
@@ -93,11 +93,21 @@ def main() -> None:
         for task in plan.tasks
         if task.fold == 0
     ]
-    for task in tasks:
-        if not is_finished(task):
-            execute(task, corpus)
-    if options.test:
-        figures["fault-filtered test"] = examined(tasks, corpus, temperature, options.ledger)
+    planned = looks(tasks, corpus, data="gtzan", split="fault-filtered", study="musicnn")
+    waiting = [task for task in tasks if not is_finished(task)]
+    if waiting:
+        append(options.ledger, planned)
+    for task in waiting:
+        execute(task, corpus)
+    for look in planned:  # with --test alone
+        figures["fault-filtered test"] = found = examined(tasks, corpus, temperature)
+        ended = max(read_run(task.folder).finished for task in tasks)
+        systems = {SINGLE: found["single"], ENSEMBLE: found["accuracy"]}
+        rows = [
+            look.examined(system, Interval(own["mean"], own["low"], own["high"]), ended)
+            for system, own in systems.items()
+        ]
+        append(options.ledger, rows)
     model, info = export.loaded(tasks)
     finished = finish(
         model,
@@ -154,8 +164,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--study", type=Path, default=STUDY)
     parser.add_argument("--precision", type=float, default=0.9)
     parser.add_argument("--test", action="store_true", help="examine the test part as well")
-    ledger = ROOT / "docs" / "research" / "test-ledger.csv"
-    parser.add_argument("--ledger", type=Path, default=ledger)
+    parser.add_argument("--ledger", type=Path, default=SHIPPED, help="where looks are entered")
     parser.add_argument("--work", type=Path, default=Path("runs") / "musicnn")
     parser.add_argument("--to", type=Path, default=WEIGHTS)
     parser.add_argument("--jobs", type=int, default=1)
@@ -203,10 +212,9 @@ def judged(
     }
 
 
-def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path) -> dict[str, Any]:
-    """Examine the test part; enter the mean accuracy of single seeds into the ledger."""
-    test = tasks[0].parts.test
-    where = corpus.positions(test)
+def examined(tasks: list[Task], corpus: Corpus, temperature: float) -> dict[str, Any]:
+    """Figures of the test part: of single trainings, and of their mean."""
+    where = corpus.positions(tasks[0].parts.test)
     said = np.stack(
         [
             read_probabilities(t.folder / PROBABILITIES, t.parts, corpus.genres)["test"]
@@ -215,26 +223,9 @@ def examined(tasks: list[Task], corpus: Corpus, temperature: float, ledger: Path
     )
     labels = corpus.labels[where]
     found = judged(labels, said, [corpus.artists[i] for i in where], temperature)
-    genres = {i: corpus.recordings[k].genre for i, k in zip(test, where, strict=True)}
     right = said.mean(axis=0).argmax(axis=1) == labels
     recall = {g: float(right[labels == k].mean()) for k, g in enumerate(corpus.genres)}
     confident = apply_temperature(said.mean(axis=0), temperature).max(axis=1)
-    single = found["single"]
-    row = Examination(
-        when=max(read_run(t.folder).finished for t in tasks),
-        test_part=part_digest(genres),
-        recordings=len(test),
-        data="gtzan",
-        split="fault-filtered",
-        study="musicnn",
-        model=tasks[0].recipe.family,
-        recipe=tasks[0].recipe.digest(),
-        seeds=len(tasks),
-        accuracy=single["mean"],
-        low=single["low"],
-        high=single["high"],
-    )
-    append(ledger, [row])
     risk = selective.risk_coverage(right, confident)
     return found | {"recall": recall, "aurc": risk.aurc}
 

@@ -10,8 +10,9 @@
 
 Temperature and threshold of the first two come from verdicts on held-out folds of artists
 (``artist-folds``, 639 tracks of train and valid), and so does the novelty threshold; those of the
-three from the valid part. The test part is not looked at unless ``--test`` asks for it: once, when
-the recipe is chosen.
+three from the valid part. The default recipe looks at the test part only where ``--test`` asks for
+it, when it is chosen; the three are examined there as `make study` does. Looks are entered into
+``--ledger``.
 
 Figures for the model card are written beside them, as ``figures.json``. Studies are kept below
 ``--work``; interrupted ones are resumed.
@@ -39,6 +40,7 @@ from ostinato.models.ensemble import MeanOfPieces
 from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.config import load_config
+from ostinato.study.ledger import SHIPPED
 from ostinato.study.plan import Plan, load_data, plan_study
 from ostinato.study.results import StudyResults, plain
 from ostinato.study.results.model_schema import Confidence
@@ -85,7 +87,7 @@ def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[st
     chosen = run_study(plan, jobs=options.jobs, report=False).results
     filtered = replace(base, split="fault-filtered", test=options.test)
     part = plan_study(filtered, corpus, options.work / "filtered")
-    examined = run_study(part, jobs=options.jobs, report=False).results
+    examined = run_study(part, jobs=options.jobs, report=False, ledger=options.ledger).results
 
     everything = trained_on_all(part.tasks, corpus, options.work / "all", options.jobs)
     held_out = tuple(task.parts for task in plan.tasks if task.seed == 0)
@@ -153,7 +155,7 @@ def build_teaching(options: argparse.Namespace, files: dict[str, Any]) -> None:
     config = load_config(STUDIES / "gtzan.toml")
     corpus = load_data(config)
     plan = plan_study(config, corpus, options.work / "gtzan")
-    results = run_study(plan, jobs=options.jobs, report=False).results
+    results = run_study(plan, jobs=options.jobs, report=False, ledger=options.ledger).results
     for task in plan.tasks:
         if task.seed == 0:
             model, info = models.load(task.folder)
@@ -186,6 +188,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--precision", type=float, default=PRECISION)
     parser.add_argument("--test", action="store_true", help="examine the test part as well")
+    parser.add_argument("--ledger", type=Path, default=SHIPPED, help="where looks are entered")
     parser.add_argument("--version", default="2")
     parser.add_argument("--licence", default="MIT")
     parser.add_argument("--work", type=Path, default=Path("runs") / "weights")

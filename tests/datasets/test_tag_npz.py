@@ -77,7 +77,7 @@ def test_a_study_of_tags_is_given_them(tmp_path, arrays) -> None:
 
 
 def test_the_digest_is_that_of_studies_before_external_frames_had_a_name(tmp_path, arrays) -> None:
-    """The test of the shipped head is recorded under it (docs/test-ledger.csv)."""
+    """The test of the shipped head is recorded under it (study/test-ledger.csv)."""
     assert corpus_digest(load_tag_npz(written(tmp_path, arrays))) == "13a9a5860e277df3"
 
 

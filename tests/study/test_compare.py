@@ -146,25 +146,56 @@ def test_folders_that_hold_no_study_or_a_damaged_one_are_one_sentence(
 
 
 def test_every_examination_stands_in_the_ledger_beside_the_runs(runs: Path) -> None:
-    """Folds and --no-test examine no test part; one and two are the recipes of both."""
+    """Entered before the look and after; folds and --no-test examine no test part; one and two are
+    the recipes of both."""
     rows = read_ledger(runs / LEDGER)
-    assert [(row["study"], row["model"]) for row in rows] == [
-        ("both", "lstm"), ("both", "residual-lstm"),
-        ("drawn-otherwise", "lstm"), ("drawn-otherwise", "residual-lstm"),
+    assert [(row["study"], row["model"], row["system"]) for row in rows] == [
+        (study, model, system)
+        for study in ("both", "drawn-otherwise")
+        for model, system in [
+            ("lstm", ""), ("residual-lstm", ""),
+            ("lstm", "single"), ("lstm", "ensemble"),
+            ("residual-lstm", "single"), ("residual-lstm", "ensemble"),
+        ]
     ]  # fmt: skip
     assert len({row["test_part"] for row in rows}) == 2
+    models = json.loads((runs / "both" / "results.json").read_text())["models"]
+    for row in rows[2:6]:
+        found = models[row["model"]]
+        single = found["test_accuracy"]["mean"]
+        expected = single if row["system"] == "single" else found["ensemble"]["test"]["accuracy"]
+        assert float(row["accuracy"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_look_that_was_interrupted_stands_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe is entered before any training could have examined the test part."""
+    monkeypatch.setattr("ostinato.study.study._train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "study")
+    rows = read_ledger(tmp_path / LEDGER)
+    assert [(row["model"], row["accuracy"]) for row in rows] == [
+        ("lstm", ""),
+        ("residual-lstm", ""),
+    ]
+    assert not (tmp_path / "study" / "models").exists()
 
 
 def test_a_report_counts_the_recipes_that_looked_before(runs: Path) -> None:
     changed = replace(CONFIG, models=("lstm",), training=replace(QUICK, epochs=2))
+
+    def counts(name: str) -> tuple[int, int]:
+        found = json.loads((runs / name / "results.json").read_text())["ledger"]
+        return found["other_recipes"], found["earlier_recipes"]
+
     run(runs / "later", changed)
-    ledger = json.loads((runs / "later" / "results.json").read_text())["ledger"]
-    assert ledger["earlier_recipes"] == 2
+    assert counts("later") == (2, 2)
     run(runs / "later", changed)  # again, when others have come: still those before it
-    again = json.loads((runs / "later" / "results.json").read_text())["ledger"]
-    assert again == ledger
-    first = json.loads((runs / "both" / "results.json").read_text())["ledger"]
-    assert first["earlier_recipes"] == 0
+    assert counts("later") == (2, 2)
+    assert counts("both") == (0, 0)
+    run(runs / "both")
+    assert counts("both") == (1, 0)
 
 
 def test_a_damaged_ledger_is_told_before_anything_is_trained(tmp_path: Path) -> None:

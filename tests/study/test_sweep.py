@@ -12,6 +12,7 @@ import pytest
 from ostinato.cli.main import main
 from ostinato.errors import DataError, UsageError
 from ostinato.study import sweep as sweep_module
+from ostinato.study.ledger import LEDGER, read_ledger
 from ostinato.study.report.sweep_page import write_sweep
 from ostinato.study.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
 from ostinato.study.results import plain
@@ -229,6 +230,25 @@ def test_variants_of_other_data_have_a_corpus_of_their_own(
 
     run_sweep(load_sweep(written(tmp_path, text)), tmp_path / "out", load)
     assert loaded == [("mfcc", 0), ("log-mel-from-mfcc", 0), ("mfcc", 1)]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_looks_of_all_variants_stand_in_one_ledger(
+    tmp_path: Path, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the sweep's folder, where other studies' are, or where --ledger says."""
+    monkeypatch.setattr("ostinato.study.entry.load_data", lambda *_, **__: CORPUS)
+    text = TEXT.replace("test = false", "test = true").replace("artist-folds", "holdout")
+    own = ["--ledger", str(tmp_path / "elsewhere.csv")] if named else []
+    call = ["study", str(written(tmp_path, text)), "--out", str(tmp_path / "runs" / "out")]
+    with pytest.raises(SystemExit) as ended:
+        main([*call, "--jobs", "1", "--only", "base,shortcut", "--seeds", "1", *own])
+    assert not ended.value.code
+    rows = read_ledger(tmp_path / "elsewhere.csv" if named else tmp_path / "runs" / LEDGER)
+    assert [(row["study"], row["model"], row["system"]) for row in rows] == [
+        ("base", "lstm", ""), ("base", "lstm", "single"),
+        ("shortcut", "residual-lstm", ""), ("shortcut", "residual-lstm", "single"),
+    ]  # fmt: skip
 
 
 def test_only_is_for_studies_with_variants(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,13 @@ def study(
     out: Annotated[
         Path | None, typer.Option(help="The study's folder. By default one below runs/.")
     ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where looks at a test part are entered. By default test-ledger.csv beside the "
+            "study's folder."
+        ),
+    ] = None,
     cache: Cache = None,
     jobs: Jobs = None,
     accelerator: Annotated[
@@ -105,7 +112,7 @@ def study(
         with progress("done") as step:
             result = run(
                 file, out=out, jobs=jobs, cache=cache, only=listed(only), accelerator=accelerator,
-                progress=step, tell=tell,
+                ledger=ledger, progress=step, tell=tell,
                 data=data, frames=frames, models=listed(models), split=split,
                 shares=parse_shares(shares) if shares is not None else None, repeats=repeats,
                 seeds=seeds, test=test, allow_leak=allow_leak or None,

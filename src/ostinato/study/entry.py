@@ -40,6 +40,7 @@ def run(
     progress: Progress | None = None,
     tell: Tell | None = None,
     accelerator: str = "cpu",
+    ledger: Path | None = None,
     **changes: Any,
 ) -> StudyResult | SweepResult:
     """Load a study's data, train what is not finished, judge, and write tables and report.
@@ -63,6 +64,8 @@ def run(
         Called with a sentence on each file or genre that is left out, and on an interruption.
     accelerator : str
         Lightning's: ``"cpu"``, ``"gpu"`` or ``"auto"``.
+    ledger : Path or None
+        Where looks at a test part are entered; None is ``test-ledger.csv`` beside the folder.
     **changes
         Settings of :class:`StudyConfig` to change; those that are None stay as they are.
 
@@ -88,7 +91,10 @@ def run(
         sweep, folder = load_sweep(source, **changes), Path(out or Path("runs") / source.stem)
         chosen = sweep.only(only) if only else sweep
         with _resumable(folder, tell):
-            run_sweep(chosen, folder, load, jobs=jobs, progress=progress, accelerator=accelerator)
+            run_sweep(
+                chosen, folder, load, jobs=jobs, progress=progress, accelerator=accelerator,
+                ledger=ledger,
+            )  # fmt: skip
         table = tabulate(sweep, folder)
         return SweepResult(table=table, folder=folder, report=write_sweep(table, folder))
     if only is not None:
@@ -97,7 +103,7 @@ def run(
     config = overridden(config, **changes)
     plan = plan_study(config, load(config), Path(out) if out else None)
     with _resumable(plan.folder, tell):
-        return run_study(plan, jobs=jobs, progress=progress, accelerator=accelerator)
+        return run_study(plan, jobs=jobs, progress=progress, accelerator=accelerator, ledger=ledger)
 
 
 def _left_out(corpus: Corpus) -> Iterator[str]:

@@ -16,7 +16,7 @@ from ostinato import parallel
 from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import save_split
 from ostinato.storage import write_text
-from ostinato.study.ledger import LEDGER, enter, part_digest, read_ledger
+from ostinato.study.ledger import LEDGER, append, enter, looks, read_ledger
 from ostinato.study.plan import Plan
 from ostinato.study.results import StudyResults, read_run, write_results
 from ostinato.study.results.collect import collect
@@ -51,6 +51,7 @@ def run_study(
     report: bool = True,
     accelerator: str = "cpu",
     backend: str = "processes",
+    ledger: Path | None = None,
 ) -> StudyResult:
     """Train what is not finished, judge, and write the study's folder.
 
@@ -65,6 +66,8 @@ def run_study(
     backend : str
         Where runs are trained, as in :func:`ostinato.parallel.run`: in processes, or on the Dask
         cluster of a scheduler's address, whose workers see the study's folder.
+    ledger : Path or None
+        Where looks at the test part are entered; None is ``test-ledger.csv`` beside the folder.
 
     Raises
     ------
@@ -77,8 +80,14 @@ def run_study(
     waiting = [task for task in plan.tasks if not is_finished(task)]
     write_text(folder / "config.toml", config.to_toml())
     save_split(split, folder / SPLIT)
-    ledger = folder.absolute().parent / LEDGER
+    ledger = ledger or folder.absolute().parent / LEDGER
     read_ledger(ledger)  # a damaged one is told before training
+    planned = looks(
+        plan.tasks, corpus, data=corpus.name, split=split.name, study=folder.absolute().name,
+        pieces=config.segments > 1,
+    )  # fmt: skip
+    beginning = {task.recipe.family for task in waiting}
+    append(ledger, [look for look in planned if look.model in beginning])
     _train(plan, waiting, progress, n_jobs=jobs, accelerator=accelerator, backend=backend)
     records = _by_model(plan, lambda task: read_run(task.folder))
     verdicts = _by_model(
@@ -86,16 +95,8 @@ def run_study(
         lambda task: read_probabilities(task.folder / PROBABILITIES, task.parts, corpus.genres),
     )
     results = collect(config, corpus, split, records, verdicts)
-    if results.examined == "test":
-        genre = {r.id: r.genre for r in corpus.recordings}
-        entry = enter(
-            ledger,
-            results,
-            test_part=part_digest({i: genre[i] for fold in split.folds for i in fold.test}),
-            recipes={task.recipe.family: task.recipe.digest() for task in plan.tasks},
-            study=folder.absolute().name,
-        )
-        results = replace(results, ledger=entry)
+    if planned:
+        results = replace(results, ledger=enter(ledger, planned, results))
     write_results(results, folder)
     write_text(folder / PREDICTIONS, predictions_csv(corpus, split, verdicts))
     page = None

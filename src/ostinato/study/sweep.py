@@ -36,6 +36,7 @@ from ostinato.models.settings import checked
 from ostinato.storage import write_text
 from ostinato.study.compare import Judged, accuracy, read_judged
 from ostinato.study.config import StudyConfig, overridden, read_toml
+from ostinato.study.ledger import LEDGER
 from ostinato.study.plan import Plan, plan_study
 from ostinato.study.report.reading import turned
 from ostinato.study.results import RESULTS, SCHEMA, to_json
@@ -144,11 +145,13 @@ def run_sweep(
     jobs: int | None = None,
     progress: Progress | None = None,
     accelerator: str = "cpu",
+    ledger: Path | None = None,
 ) -> None:
     """Run every variant that is not finished; all are planned before the first is trained.
 
-    ``load`` gives the corpus of a variant, whose study is kept in a folder of its name. The rest,
-    and the errors, are as in :func:`ostinato.study.plan.plan_study` and ``run_study``.
+    ``load`` gives the corpus of a variant, whose study is kept in a folder of its name. The ledger
+    is by default beside the sweep's folder. The rest, and the errors, are as in
+    :func:`ostinato.study.plan.plan_study` and ``run_study``.
     """
     corpora: dict[str, Corpus] = {}
     plans: list[tuple[str, Plan]] = []
@@ -159,7 +162,10 @@ def run_sweep(
         plans.append((variant.name, plan_study(config, corpora[data], folder / variant.name)))
     for number, (name, plan) in enumerate(plans, start=1):
         step = _counted(progress, f"{name}, {number} of {len(plans)}")
-        run_study(plan, jobs=jobs, progress=step, accelerator=accelerator)
+        run_study(
+            plan, jobs=jobs, progress=step, accelerator=accelerator,
+            ledger=ledger or folder.absolute().parent / LEDGER,
+        )  # fmt: skip
 
 
 def _counted(progress: Progress | None, where: str) -> Progress | None:

@@ -80,6 +80,16 @@ def test_few_recordings_are_said_to_be_few(eleven: dict[str, Any]) -> None:
     assert "Few recordings" not in printed(fake_results())
 
 
+def test_other_looks_at_the_test_part_are_counted(results: dict[str, Any]) -> None:
+    assert "Not the only look" not in printed(results)
+    entry = {"file": "test-ledger.csv", "test_part": "a", "other_recipes": 0, "earlier_recipes": 0}
+    assert "Not the only look" not in printed(results | {"ledger": entry})
+    text = " ".join(printed(results | {"ledger": entry | {"other_recipes": 9}}).split())
+    assert "9 other recipes examined on it so far, none of them before these" in text
+    entry |= {"other_recipes": 9, "earlier_recipes": 4}
+    assert "4 of them before these" in " ".join(printed(results | {"ledger": entry}).split())
+
+
 def test_labels_are_not_markup(results: dict[str, Any]) -> None:
     results["title"] = "[red]title[/red]"
     results["models"]["lstm"]["label"] = "[b]"

@@ -22,7 +22,7 @@ NO_TEST = "Validation figures, not a result"
 LEAKING = "This split leaks"
 #: What the terminal says too, where it applies.
 FEW_RECORDINGS = "Few recordings"
-LOOKED_BEFORE = "This test part was used before"
+OTHERS_LOOKED = "Not the only look at this test part"
 #: Genres or files named in a sentence; the page's tables have them all.
 NAMED = 12
 
@@ -58,12 +58,12 @@ def _protocol(results: StudyResults) -> Iterator[Caveat]:
             "for choosing between recipes.",
             "The best of many, chosen by them, looks better than it is.",
         )
-    if ledger and ledger.earlier_recipes:
-        others = count(ledger.earlier_recipes, "other recipe")
+    if ledger and ledger.other_recipes:
         yield (
-            LOOKED_BEFORE,
-            f"{others} {'was' if ledger.earlier_recipes == 1 else 'were'} examined on this test "
-            f"part before these ({ledger.file}, beside the study's folder).",
+            OTHERS_LOOKED,
+            f"{count(ledger.other_recipes, 'other recipe')} examined on it so far, "
+            f"{ledger.earlier_recipes or 'none'} of them before these ({ledger.file}, and the "
+            "ledger in the package).",
             "The best of many looks better than it is.",
         )
 

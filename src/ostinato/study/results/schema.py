@@ -169,10 +169,11 @@ class Missed:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerEntry:
-    """How many other recipes were examined on the test part before."""
+    """How many other recipes were examined on the test part: in all, and before the study's."""
 
     file: str
     test_part: str
+    other_recipes: int
     earlier_recipes: int
 
 
