@@ -1,10 +1,12 @@
 """A study's claim, put to the test part by part.
 
-A part holds where the estimates favour it and the data tell the models apart in all its
-differences. It does not hold where an estimate does not favour it. In between it is undecided.
+A part is shown where the data tell its model apart from every rival, in its favour; refuted where
+they tell it apart from a rival, against it; and not decided otherwise, whatever the estimates are.
 """
 
 from __future__ import annotations
+
+import itertools
 
 from ostinato.errors import joined
 from ostinato.study.report.reading import (
@@ -23,6 +25,7 @@ from ostinato.study.report.words import (
     points,
     points_span,
 )
+from ostinato.study.results.model_schema import GenreScores
 from ostinato.study.results.schema import Claim, StudyResults
 
 _NUMBERS = {1: "one", 2: "two", 3: "three"}
@@ -74,16 +77,16 @@ def _margin(
     )
     verdict: Verdict = "yes"
     sentences = [f"{what}: {against}."]
-    level = [label[rival] for rival, margin in margins.items() if not margin.apart]
-    if any(margin.mean <= 0 for margin in margins.values()):
+    behind = [label[rival] for rival, m in margins.items() if m.apart and m.mean < 0]
+    level = [label[rival] for rival, m in margins.items() if not m.apart]
+    if behind:
         verdict = "no"
-        if not any(margin.apart and margin.mean < 0 for margin in margins.values()):
-            sentences.append("An estimate does not favour it; these data do not rule it out.")
+        sentences.append(f"These data tell it apart from {joined(behind)}, against the claim.")
     elif level:
         verdict = "undecided"
         sentences.append(
-            "The estimates favour it, but these data do not tell "
-            f"{label[claim.model]} apart from {joined(level)}."
+            f"These data do not tell {label[claim.model]} apart from {joined(level)}: they neither "
+            "show nor refute it."
         )
     return _tested(statement, *sentences, verdict=verdict)
 
@@ -98,7 +101,7 @@ def _span(margin: Difference) -> str:
 
 
 def _hardest(results: StudyResults, hardest: tuple[str, ...]) -> list[Finding]:
-    """F1 has no interval here: the claim holds where every model agrees, on enough recordings."""
+    """Genres are told apart where the intervals of their F1 do not overlap, in every model."""
     scores = genre_f1(results)
     if not hardest or not set(hardest) < set(scores):
         return []
@@ -106,30 +109,40 @@ def _hardest(results: StudyResults, hardest: tuple[str, ...]) -> list[Finding]:
     own = [{g: m.per_genre[part][g].f1 for g in scores} for m in results.models.values()]
     agreeing = sum(_lead(f1, hardest) > 0 for f1 in own)
     small = is_small(results, part)
+    others = [genre for genre in scores if genre not in hardest]
+    pairs = list(itertools.product(hardest, others))
+    tables = [model.per_genre[part] for model in results.models.values()]
     verdict: Verdict = "undecided"
-    if _lead(scores, hardest) < 0:
-        verdict = "no"
-    elif agreeing == len(own) and not small:
-        verdict = "yes"
+    why = f"{count(results.n_recordings(part), f'{NOUNS[part]} recording')} are too few to decide."
+    if not small:
+        why = "Intervals of F1 overlap: these data neither show nor refute it."
+        if all(_below(table, h, other) for table in tables for h, other in pairs):
+            verdict, why = "yes", "In every model their intervals of F1 lie below all others."
+        elif all(any(_below(table, other, h) for h, other in pairs) for table in tables):
+            verdict = "no"
+            why = "In every model the interval of another genre lies below that of one of these."
     bound = sorted(scores.values())[len(hardest) - 1]
     lowest = joined([f"{genre} {f1:.2f}" for genre, f1 in scores.items() if f1 <= bound])
     places = joined(
         [f"{g} is number {1 + sum(f1 < scores[g] for f1 in scores.values())}" for g in hardest]
     )
     these = joined(hardest)
-    n = count(results.n_recordings(part), f"{NOUNS[part]} recording")
-    few = (f"{n} are too few to show it.",) if small else ()
     return [
         _tested(
             f"{these} are hardest.".capitalize(),
             f"Lowest F1 of {len(scores)} genres: {lowest}; from below, {places}.",
             f"For {agreeing} of {count(len(own), 'model')} {these} are the lowest "
-            f"{_NUMBERS.get(len(hardest), len(hardest))}; an order of estimates, without "
-            "intervals.",
-            *few,
+            f"{_NUMBERS.get(len(hardest), len(hardest))}.",
+            why,
             verdict=verdict,
         )
     ]
+
+
+def _below(scores: dict[str, GenreScores], harder: str, easier: str) -> bool:
+    """Whether the interval of one genre's F1 lies below that of another."""
+    low, high = scores[harder].intervals["f1"], scores[easier].intervals["f1"]
+    return low is not None and high is not None and low[1] < high[0]
 
 
 def _lead(scores: dict[str, float], hardest: tuple[str, ...]) -> float:

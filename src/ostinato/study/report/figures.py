@@ -23,6 +23,7 @@ from ostinato.study.report.reading import (
     confusion,
     genre_f1,
     kind,
+    least_gap,
     seed_f1,
     support,
 )
@@ -52,13 +53,15 @@ def draw_all(results: StudyResults, folder: Path) -> dict[str, Path]:
 def overfitting(results: StudyResults) -> Figure:
     """Accuracy on each part with its interval, a block a model; the gap between the first two."""
     models, shown = list(results.models.values()), results.parts
-    least = min(models, key=lambda model: model.gap.mean)
+    name, level = least_gap(results)
+    least = results.models[name]
     points = f"{least.label}, {100 * least.gap.mean:.1f} points"
     smallest = "Smallest gap" if len(models) > 1 else "The gap"
+    apart = " (not told apart)" if level else ""
     block = len(shown) + 1.35  # rows a model takes: its name, its parts, a space
     height = 0.29 * block * len(models) + 0.9
     figure = titled(
-        f"{smallest}, training to validation: {points}",
+        f"{smallest}, training to validation: {points}{apart}",
         f"Points: {over_seeds(results.n_seeds)}; lines and brackets: "
         f"{kind(results)}; shaded: the gap; dotted: always saying the commonest genre.",
         width=WIDTH,

@@ -19,6 +19,7 @@ from ostinato.study.report.reading import (
     genre_f1,
     is_small,
     kind,
+    least_gap,
     ranked,
     support,
 )
@@ -110,6 +111,7 @@ def _best(results: StudyResults) -> Finding:
         "Which model is best?" if len(models) > 1 else "How good is it?",
         f"Named correctly, of {n}{pooled}, {over_seeds(results.n_seeds)} "
         f"({kind(results)}): {scores}.",
+        *([headline(results)] if len(models) > 1 else []),
         f"{floor}.",
     )
 
@@ -167,12 +169,14 @@ def _over_fitting_alone(results: StudyResults) -> Finding:
 
 def _over_fitting(results: StudyResults) -> Finding:
     models = results.models
-    least, *others = sorted(models, key=lambda name: models[name].gap.mean)
+    least, level = least_gap(results)
+    named = joined([models[name].label for name in level])
     sentences = [
         f"{models[least].label} has the smallest gap between training and validation accuracy, "
-        f"{_gap(models[least])}: {_learned(models[least])}."
+        f"{_gap(models[least])}{f', not told apart from {named}' if level else ''}: "
+        f"{_learned(models[least])}."
     ]
-    for name in others:
+    for name in sorted(models, key=lambda name: models[name].gap.mean)[1:]:
         more = gap_difference(results, name, least)
         sentences.append(
             f"{models[name].label}: {_gap(models[name])}, a difference of "
@@ -191,7 +195,7 @@ def _merit(results: StudyResults, least: ModelResults) -> tuple[str, ...]:
         (least.accuracy(part).mean, best.accuracy(part).mean) for part in ("train", "valid")
     )
     if valid[0] >= valid[1]:
-        return (f"{least.label} has the highest validation accuracy too.",)
+        return (f"{least.label} has the highest estimate of validation accuracy too.",)
     if train[0] >= train[1]:
         return ()
     return (

@@ -52,7 +52,7 @@ LISTED = 60
 #: Caveats that stand above everything else.
 WARNINGS = (LEAKING, NO_TEST)
 #: What a verdict on a part of the claim is called; an answer's is called by its name.
-BADGES = {"yes": "holds here", "no": "does not hold here", "undecided": "undecided"}
+BADGES = {"yes": "shown", "no": "refuted", "undecided": "not decided"}
 
 
 def write_page(results: StudyResults, figures: dict[str, Path], out: Path) -> Path:

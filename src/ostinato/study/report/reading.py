@@ -83,6 +83,12 @@ def is_apart(difference: Interval, p_holm: float) -> bool:
     return _leaves_out_0(difference) and p_holm < ALPHA
 
 
+def least_gap(results: StudyResults) -> tuple[str, list[str]]:
+    """The model with the smallest gap, and those that the data do not tell apart from it."""
+    least, *others = sorted(results.models, key=lambda name: results.models[name].gap.mean)
+    return least, [name for name in others if not gap_difference(results, name, least).apart]
+
+
 def winner(results: StudyResults) -> str | None:
     """The best model, if it is told apart from every other; else None."""
     first, *others = ranked(results)
