@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -370,6 +371,31 @@ def test_tags_do_not_matter_whatever_their_encoding(tmp_path: Path) -> None:
     path = write(tmp_path / "x.flac", tone(SAMPLE_RATE), SAMPLE_RATE)
     path.write_bytes(picture + path.read_bytes())  # some taggers put ID3 before FLAC
     assert len(load_audio(path)) == 2 * SAMPLE_RATE
+
+
+def test_a_length_is_found_behind_a_long_tag(tmp_path: Path) -> None:
+    """Four bytes of 7 bits each say how long it is (ID3v2.4, 6.2): here 0, 1, 28, 32 are 20 000."""
+    path = tmp_path / "x.mp3"
+    _cut(".mp3")(path)
+    path.write_bytes(b"ID3\4\0\0\0\1\x1c\x20" + bytes(20_000) + path.read_bytes())
+    with pytest.raises(AudioError, match=r"only [12].\d s of the 6.0 s"):
+        load_audio(path)
+
+
+@pytest.mark.parametrize(("share", "is_refused"), [(0.05, False), (0.2, True), (0.8, True)])
+def test_so_many_packets_must_be_readable(tmp_path: Path, share: float, is_refused: bool) -> None:
+    """Of a file that states no length, by which a loss would be seen."""
+    data = bytearray(_vbr_mp3_without_length(tmp_path / "x.mp3").read_bytes())
+    starts = [m.start() for m in re.finditer(re.escape(data[:2]), data)]
+    random = np.random.default_rng(0)
+    for start in random.choice(starts[5:-5], round(share * len(starts)), replace=False):
+        data[start + 4 : start + 36] = b"\xff" * 32
+    (tmp_path / "x.mp3").write_bytes(data)
+    if is_refused:
+        with pytest.raises(AudioError, match="packets are unreadable"):
+            load_audio(tmp_path / "x.mp3")
+    else:
+        assert len(load_audio(tmp_path / "x.mp3")) / SAMPLE_RATE == pytest.approx(10, abs=1.5)
 
 
 def test_little_damage_does_no_harm(tmp_path: Path) -> None:

@@ -501,12 +501,16 @@ def test_a_file_that_was_mended_is_found(cache: FrameCache, tmp_path: Path) -> N
     found(compute_frames([path], spec=SPEC, cache=cache, n_jobs=1)[0])
 
 
+@pytest.mark.parametrize("other_size", [False, True])
 def test_a_file_that_changes_while_it_is_read_is_not_cached(
-    cache: FrameCache, sounds: list[Path], monkeypatch: pytest.MonkeyPatch
+    cache: FrameCache, sounds: list[Path], monkeypatch: pytest.MonkeyPatch, other_size: bool
 ) -> None:
     # Its frames would stand under the hash of other bytes, for good.
+    size = sounds[0].stat().st_size
+
     def change(path: Path, *, sample_rate_hz: int) -> object:
-        write_noise(path, seed=7, seconds=0.7)
+        write_noise(path, seed=7, **({"seconds": 0.7} if other_size else {}))
+        assert (path.stat().st_size != size) is other_size
         return load_audio(path, sample_rate_hz=sample_rate_hz)
 
     monkeypatch.setattr(compute_module, "load_audio", change)

@@ -28,7 +28,16 @@ from ostinato.inference.classifier import Classifier
 from ostinato.inference.model_file import read_graph
 from ostinato.inference.model_info import ModelInfo
 from ostinato.inference.sampling import closer_starts, is_silent, quick_starts
-from ostinato.inference.verdict import SILENT, UNLIKE, UNSURE, Segment, Stretch, Verdict
+from ostinato.inference.verdict import (
+    SILENT,
+    UNLIKE,
+    UNSURE,
+    Heard,
+    Segment,
+    Stretch,
+    Verdict,
+    pooled,
+)
 from tests.helpers.graphs import INFO, SPEC, WEIGHT, toy_bytes, toy_info
 from tests.helpers.programs import run
 from tests.helpers.sounds import RATE_HZ, not_music, speech
@@ -119,6 +128,28 @@ class TestArithmetic:
         assert verdict.probability == pytest.approx(wanted.max(), abs=1e-5)
         assert verdict.seconds == pytest.approx(200)
 
+    @pytest.mark.parametrize(("temperature", "n_heard"), [(0.05, 3), (30.0, 9)])
+    def test_more_is_heard_where_the_first_two_genres_are_close(
+        self, temperature: float, n_heard: int
+    ) -> None:
+        """By their margin, however high the first one is."""
+        classifier = toy(toy_info(temperature=temperature))
+        verdict = classifier.classify(waveform=music(200), sample_rate_hz=RATE_HZ)
+        (_, first), (_, second), *_ = verdict.ranked
+        assert first > 0.3
+        assert (first - second < 0.1) if n_heard == 9 else (first - second > 0.5)
+        assert len(verdict.timeline) == n_heard
+
+    def test_an_excerpt_weighs_as_many_windows_as_it_has(self) -> None:
+        one, other = np.array([0.9, 0.05, 0.05]), np.array([0.1, 0.8, 0.1])
+        heard = [Heard(0, 5, 1, one, 2.0), Heard(5, 20, 3, other, 6.0)]
+        info = toy_info(temperature=1.0, novelty_threshold=9.0)
+        verdict = pooled(heard, info, model="toy", seconds=20)
+        assert [dict(verdict.ranked)[g] for g in info.genres] == pytest.approx(
+            ((one + 3 * other) / 4).tolist()
+        )
+        assert verdict.distance == pytest.approx((2 + 3 * 6) / 4)
+
     def test_of_a_sound_that_is_not_much_longer_all_is_heard_where_it_is_close(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -171,6 +202,11 @@ class TestExcerpts:
         assert starts[0] >= 0
         assert starts[-1] + 20 <= seconds + 1e-9
         assert (np.diff(starts) >= 20 - 1e-9).all()  # nothing is heard twice
+
+    def test_of_a_longer_sound_more_are_heard(self) -> None:
+        """One for each 80 s, at least three, at most eighteen."""
+        lengths = (91, 319, 401, 801, 1439, 1441, 36_000)
+        assert [len(quick_starts(s)) for s in lengths] == [3, 3, 5, 10, 17, 18, 18]
 
     def test_of_a_song_a_quarter_is_heard(self) -> None:
         """Which makes the quick way three times as fast, with what opening and seeking cost."""

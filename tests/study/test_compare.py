@@ -69,10 +69,19 @@ def test_right_is_what_the_predictions_say(runs: Path) -> None:
 
 
 def test_holm_is_over_all_pairs_of_all_studies(runs: Path) -> None:
-    found = compare([read_judged(runs / name) for name in ("both", "one", "two")])
+    right = iter([[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 0, 1, 0, 1, 0]])
+    studies = [
+        replace(judged, correct={m: np.array([next(right)] * 2, bool) for m in judged.correct})
+        for judged in (read_judged(runs / name) for name in ("both", "one", "two"))
+    ]
+    found = compare(studies)
     assert len(found.models) == 4
-    assert len(found.comparisons) == 6
-    assert all(pair.p_holm >= pair.p for pair in found.comparisons)
+    p = sorted(pair.p for pair in found.comparisons)
+    assert p[0] < p[-1] <= 1, "or there is nothing to adjust"
+    by_hand = np.minimum(np.maximum.accumulate([(6 - i) * each for i, each in enumerate(p)]), 1)
+    assert sorted(pair.p_holm for pair in found.comparisons) == pytest.approx(by_hand.tolist())
+    assert len(p) == 6
+    assert by_hand[0] > p[0]
 
 
 def test_recall_is_compared_within_a_genre_alone(runs: Path) -> None:
@@ -223,7 +232,10 @@ def test_the_command_prints_what_python_returns(
         assert "points, 95% interval" in flat
         assert "Recall" in flat
         assert "g2" in flat
-        assert "these data do not tell them apart" in flat or "larger than chance" in flat
+        (pair,) = found.comparisons
+        apart = not pair.difference.low <= 0 <= pair.difference.high and pair.p_holm < 0.05
+        assert ("larger than chance" in flat) is apart
+        assert ("these data do not tell them apart" in flat) is not apart
 
 
 def test_a_wrong_format_is_a_wrong_call(runs: Path) -> None:

@@ -102,6 +102,27 @@ def test_results_json_is_what_is_returned_and_has_the_fields_of_the_docs(done) -
     assert results["fairness"]["parameters"]["lstm"] == one["parameters"]
 
 
+def test_artists_are_counted_as_artists_and_too_few_are_told(done) -> None:
+    """Two recordings an artist: three artists a genre to train on, one to test on."""
+    facts = done.results.split.folds[0].parts
+    for part, n in (("train", 6), ("test", 2)):
+        assert facts[part].per_genre == dict.fromkeys(CORPUS.genres, n)
+        assert facts[part].artists_per_genre == dict.fromkeys(CORPUS.genres, n // 2)
+    (caveat,) = [f for f in findings(done.results) if f.question == "Few artists"]
+    assert "g0 1, g1 1 and g2 1" in caveat.answer
+
+
+def test_columns_of_the_predictions_are_the_genres_of_the_runs(done) -> None:
+    rows = {(r["model"], r["seed"], r["recording"]): r for r in predictions(done.folder)}
+    path = done.folder / "models" / "lstm" / "seed1-fold0" / "probabilities.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        kept = [row for row in csv.DictReader(file) if row["part"] == "test"]
+    assert len(kept) == 6
+    for row in kept:
+        mine = rows["lstm", "1", row["recording"]]
+        assert {g: mine[g] for g in CORPUS.genres} == {g: row[g] for g in CORPUS.genres}
+
+
 def test_every_figure_follows_from_the_predictions(done) -> None:
     """Against scikit-learn, from predictions.csv alone."""
     rows = predictions(done.folder)
@@ -444,6 +465,22 @@ def test_lstm_and_residual_lstm_begin_a_seed_with_the_same_weights(tmp_path, mon
     run(tmp_path, replace(CONFIG, seeds=1))
     a, b = begun.values()
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_every_seed_and_fold_has_a_start_of_its_own_for_all_models(tmp_path, monkeypatch) -> None:
+    begun: dict[tuple[int, int], set[int]] = {}
+
+    def noting(*_, seed, **__):
+        begun.setdefault((task.seed, task.fold), set()).add(seed)
+        raise OstinatoError("noted")
+
+    monkeypatch.setattr(runs, "train", noting)
+    for task in plan_study(replace(CONFIG, split="artist-folds"), CORPUS, tmp_path).tasks:
+        with pytest.raises(OstinatoError, match="noted"):
+            runs.execute(task, CORPUS)
+    assert len(begun) == 10
+    assert all(len(seeds) == 1 for seeds in begun.values()), "both models begin alike"
+    assert len(set.union(*begun.values())) == 10
 
 
 def test_repeated_folds_are_compared_by_the_corrected_t_of_their_differences(tmp_path) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ostinato.cli.main import main
 from ostinato.errors import DataError, UsageError
 from ostinato.study import sweep as sweep_module
 from ostinato.study.ledger import LEDGER, read_ledger
-from ostinato.study.report.sweep_page import write_sweep
+from ostinato.study.report.sweep_page import along_axis, gradients, rows_of, write_sweep
 from ostinato.study.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
 from ostinato.study.results import plain
 from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
@@ -112,6 +115,28 @@ def test_only_what_examined_the_same_recordings_is_held_against_the_base(done) -
     assert found.p_holm == found.p  # one comparison
 
 
+def test_p_is_adjusted_for_all_that_are_held_against_the_base(done, tmp_path: Path) -> None:
+    """Two variants that are always wrong, each by a small p: Holm doubles it."""
+    sweep, folder, _ = done
+    shutil.copytree(folder / "base", tmp_path / "base")
+    for name in ("wrong", "as-wrong"):
+        shutil.copytree(folder / "base", tmp_path / name)
+        path = tmp_path / name / "predictions.csv"
+        head, *rows = (line.split(",") for line in path.read_text().splitlines())
+        n = len(CORPUS.genres)
+        for row in rows:
+            place = CORPUS.genres.index(row[3])
+            row[-n:] = ["0"] * n
+            row[-n + (place + 1) % n] = "1"
+        path.write_text("".join(",".join(row) + "\n" for row in [head, *rows]))
+    variants = [replace(sweep.variants[0], name=name) for name in ("base", "wrong", "as-wrong")]
+    table = tabulate(replace(sweep, variants=tuple(variants)), tmp_path)
+    for row in table.rows[1:]:
+        assert row.accuracy.mean == 0
+        assert 0 < row.difference.p < 0.01
+        assert row.difference.p_holm == pytest.approx(2 * row.difference.p)
+
+
 def test_a_leak_is_counted_and_called_so(done) -> None:
     *_, table = done
     leak = table.rows[-1]
@@ -153,6 +178,41 @@ def test_an_axis_is_drawn(done, tmp_path: Path) -> None:
     for name in ("accuracy", "gradients"):
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 1000
     assert page.read_text().count("data:image/png") == 2
+
+
+def test_what_is_drawn_is_the_table(done) -> None:
+    *_, table = done
+    (axes,) = rows_of(table).axes
+    lines = [np.array(line.get_xdata()).tolist() for line in axes.get_lines()]
+    assert lines[1::2] == [[row.accuracy.mean] for row in table.rows]
+    assert lines[::2] == [[row.accuracy.low, row.accuracy.high] for row in table.rows]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == [f"{row.variant}, {row.label}" for row in table.rows]
+
+    rows = [replace(row, at=at) for at, row in zip((1, 4, 2, 8), table.rows, strict=True)]
+    deep = replace(table, axis="depth", rows=rows)
+    by_label = [[row for row in rows if row.label == label] for label in ("LSTM", "ResLSTM")]
+    panels = along_axis(deep).axes
+    assert [label.get_text() for label in panels[1].get_xticklabels()] == ["1", "2", "4", "8"]
+    for axes, key in zip(panels, ("accuracy", "gap"), strict=True):
+        for bars, own in zip(axes.containers, by_label, strict=True):
+            points, _, (spans,) = bars.lines
+            drawn = np.array(points.get_ydata(), float)
+            np.testing.assert_allclose(drawn, [getattr(r, key).mean for r in own])
+            places = [(1, 2, 4, 8).index(r.at) for r in own]
+            np.testing.assert_allclose(np.array(points.get_xdata(), float), places, atol=0.1)
+            ends = [[getattr(r, key).low, getattr(r, key).high] for r in own]
+            drawn = np.array([s[:, 1] for s in spans.get_segments()], float)
+            np.testing.assert_allclose(drawn, np.array(ends, float))
+    panels = gradients(deep).axes
+    assert [axes.get_title() for axes in panels] == ["LSTM", "ResLSTM", "", ""]
+    for axes, (when, own) in zip(panels, itertools.product(("first_epoch", "all_epochs"), by_label),
+                                 strict=True):  # fmt: skip
+        drawn = [line.get_ydata() for line in axes.get_lines()]
+        assert [list(y) for y in drawn] == [
+            [getattr(layer, when).mean for layer in row.gradient_norms] for row in own
+        ]
+        assert [line.get_label() for line in axes.get_lines()] == [f"{row.at}" for row in own]
 
 
 def test_gradients_of_every_recurrent_layer_are_in_the_table(done) -> None:

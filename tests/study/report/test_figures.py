@@ -20,8 +20,14 @@ from ostinato.study.report import draw_all
 from ostinato.study.report.captions import CAPTIONS, alternatives
 from ostinato.study.report.curves import mean_curve
 from ostinato.study.report.figures import FIGURES
-from ostinato.study.report.reading import COLOURS, colours, confusion
-from tests.helpers.fake_results import fake_results, typed
+from ostinato.study.report.reading import (
+    COLOURS,
+    colours,
+    confused_pairs,
+    confusion,
+    seed_f1,
+)
+from tests.helpers.fake_results import GTZAN, fake_results, typed
 from tests.study.report.conftest import STUDIES
 
 LARGEST = 300_000  # bytes
@@ -32,6 +38,116 @@ def drawn(results: dict[str, Any], names: Sequence[str] = tuple(FIGURES)) -> Non
     for name in names:
         with matplotlib.rc_context(STYLE):
             FIGURES[name](results).savefig(io.BytesIO(), format="png", dpi=30)
+
+
+def figure_of(name: str, results: dict[str, Any]) -> Any:
+    with matplotlib.rc_context(STYLE):
+        return FIGURES[name](typed(results))
+
+
+def lines_of(axes: Any, *, marked: bool) -> list[tuple[list[float], list[float]]]:
+    """x and y of the lines, with a marker or without."""
+    kept = [x for x in axes.get_lines() if (x.get_marker() not in ("", "None", None)) is marked]
+    return [(np.array(x.get_xdata()).tolist(), np.array(x.get_ydata()).tolist()) for x in kept]
+
+
+class TestDrawnIsRecorded:
+    """What is plotted is what the record holds, model by model."""
+
+    def test_accuracies_their_intervals_and_gaps(self, results: dict[str, Any]) -> None:
+        (axes,) = figure_of("overfitting", results).axes
+        models = list(results["models"].values())
+        said = [m[f"{part}_accuracy"] for m in models for part in ("train", "valid", "test")]
+        assert [x for x, _ in lines_of(axes, marked=True)] == [[one["mean"]] for one in said]
+        majority, *spans = (x for x, _ in lines_of(axes, marked=False))
+        assert majority == [results["split"]["majority"]["test"]] * 2
+        assert spans == [[one["low"], one["high"]] for one in said]
+        ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+        wanted = [[m[f"{part}_accuracy"]["mean"] for part in ("valid", "train")] for m in models]
+        np.testing.assert_allclose(ends, wanted)
+        texts = [text.get_text() for text in axes.texts]
+        for model in models:
+            assert f"{100 * model['gap']['mean']:.1f}\n" in "".join(t + "\n" for t in texts)
+            assert f"{100 * model['test_accuracy']['mean']:.1f}%" in texts
+
+    def test_confusion_matrices(self, results: dict[str, Any]) -> None:
+        panels = figure_of("confusion", results).axes
+        counts = [np.array(m["confusion"]["test"]) for m in results["models"].values()]
+        counts.append(np.mean(counts, axis=0))
+        assert [axes.get_title() for axes in panels] == [
+            "LSTM", "ResLSTM", "ConvLSTM", "mean of the 3",
+        ]  # fmt: skip
+        for axes, own in zip(panels, counts, strict=True):
+            shares = own / own.sum(axis=1, keepdims=True)
+            np.testing.assert_allclose(axes.images[0].get_array(), shares)
+            (low, high), numbers = axes.images[0].get_clim(), np.zeros_like(own)
+            assert (low, high) == (0, 1)
+            for text in axes.texts:
+                x, y = text.get_position()
+                numbers[int(y), int(x)] = float(text.get_text())
+            np.testing.assert_allclose(numbers, own, atol=0.5)
+            assert [label.get_text() for label in axes.get_yticklabels()] == list(GTZAN)
+
+    def test_f1_of_every_genre_with_a_dot_a_seed(self, results: dict[str, Any]) -> None:
+        (axes,) = figure_of("genre_f1", results).axes
+        order = [label.get_text().split(" (")[0] for label in axes.get_yticklabels()]
+        f1 = {
+            g: [m["per_genre"]["test"][g]["f1"] for m in results["models"].values()] for g in GTZAN
+        }
+        assert order == sorted(GTZAN, key=lambda g: -np.mean(f1[g]))
+        for number, bars in enumerate(axes.containers):
+            assert [bar.get_width() for bar in bars] == [f1[g][number] for g in order]
+            middles = [bar.get_y() + bar.get_height() / 2 for bar in bars]
+            np.testing.assert_allclose(np.diff(middles), 1)
+        dots = lines_of(axes, marked=True)
+        assert len(dots) == 3 * len(GTZAN)
+        for number, name in enumerate(results["models"]):
+            seeds = seed_f1(typed(results), name)
+            own = dots[number * len(GTZAN) :][: len(GTZAN)]
+            assert [x for x, _ in own] == [seeds[g] for g in order]
+
+    def test_commonest_errors(self, results: dict[str, Any]) -> None:
+        (axes,) = figure_of("confusions", results).axes
+        pairs = confused_pairs(typed(results), 12)
+        assert [bar.get_width() for bar in axes.patches] == [n for *_, n in pairs]
+        named = [label.get_text() for label in axes.get_yticklabels()]
+        assert named == [f"{true} taken for {said}" for true, said, _ in pairs]
+        dots = [x for x, _ in lines_of(axes, marked=True)]
+        for own, model in zip(dots, results["models"].values(), strict=True):
+            counts = np.array(model["confusion"]["test"])
+            wanted = [counts[GTZAN.index(true), GTZAN.index(said)] for true, said, _ in pairs]
+            assert own == wanted
+
+    def test_learning_curves(self, results: dict[str, Any]) -> None:
+        panels = figure_of("learning_curves", results).axes
+        for number, model in enumerate(results["models"].values()):
+            runs = [run["curves"] for run in model["runs"]]
+            n = min(len(run["epoch"]) for run in runs)
+            for axes, kind in zip(panels[2 * number :][:2], ("loss", "accuracy"), strict=True):
+                drawn_ = lines_of(axes, marked=False)
+                for part in ("train", "valid"):
+                    key = f"{part}_{kind}"
+                    for run in runs:
+                        assert (run["epoch"], run[key]) in drawn_
+                    mean = np.mean([run[key][:n] for run in runs], axis=0)
+                    assert any(
+                        x == runs[0]["epoch"][:n] and np.allclose(y, mean) for x, y in drawn_
+                    )
+
+    def test_reliability_and_what_abstaining_gains(self, results: dict[str, Any]) -> None:
+        left, right = figure_of("trust", results).axes
+        own = [model["confidence"] for model in results["models"].values()]
+        for bars, one in zip(left.containers, own, strict=True):
+            points, _, (spans,) = bars.lines
+            assert points.get_xdata().tolist() == [p["confidence"] for p in one["reliability"]]
+            assert points.get_ydata().tolist() == [p["accuracy"] for p in one["reliability"]]
+            np.testing.assert_allclose(
+                [segment[:, 1] for segment in spans.get_segments()],
+                [[p["low"], p["high"]] for p in one["reliability"]],
+            )
+        for (x, y), one in zip(lines_of(right, marked=False), own, strict=True):
+            assert x == one["risk_coverage"]["coverage"]
+            np.testing.assert_allclose(y, 1 - np.array(one["risk_coverage"]["risk"]))
 
 
 @pytest.mark.parametrize("kind", ["three models", "one model, one seed"])

@@ -237,6 +237,17 @@ def test_a_genre_without_recordings_in_the_part_is_not_ranked(results: Results) 
     assert "jazz" not in genre_f1(typed(results))
 
 
+@pytest.mark.parametrize(("over", "shows"), [(-1e-6, False), (1e-3, True)])
+def test_miscalibration_shows_from_the_bound_on(results: Results, over: float, shows: bool) -> None:
+    for model in results["models"].values():
+        after = model["confidence"]["after"]
+        after["ece"] = after["ece_high"] + over
+    found = about(findings(typed(results)), "probabilities be believed")
+    assert ("no miscalibration shows" in found.answer) is not shows
+    assert ("more than chance explains" in found.answer) is shows
+    assert found.verdict == ("no" if shows else None)
+
+
 # ---------------------------------------------------------------- the claim
 
 

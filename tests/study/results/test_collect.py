@@ -80,6 +80,70 @@ def test_thresholds_reach_their_target_on_recordings_that_did_not_choose_them() 
     assert found.risk_coverage.risk[-1] == pytest.approx(curve.risk[-1])
 
 
+def test_what_is_answered_is_counted_seed_by_seed() -> None:
+    """Share answered, and share of that right, counted one by one; scores before are all seeds'."""
+    valid, test = pool("valid", 1, 600), pool("test", 1, 500, first=9000, seed=1)
+    seeds = [
+        [{"valid": stated(valid.labels, k, k), "test": stated(test.labels, k, 10 + k)}]
+        for k in (1, 3)
+    ]
+    found = confidence(valid, test, seeds)
+    assert found is not None
+    for entry in found.abstaining:
+        answered = right = 0
+        for (fold,) in seeds:
+            temperature = calibration.fit_temperature(valid.labels, fold["valid"])
+            chosen = calibration.verdicts(
+                valid.labels, apply_temperature(fold["valid"], temperature)
+            )
+            limit = selective.threshold_for(*chosen, precision=entry.wished)
+            scaled = apply_temperature(fold["test"], temperature)
+            for truth, row in zip(test.labels, scaled, strict=True):
+                if limit is not None and row.max() >= limit.threshold:
+                    answered += 1
+                    right += int(row.argmax() == truth)
+        assert 0 < right < answered
+        assert entry.coverage == pytest.approx(answered / 1000)
+        assert entry.precision == pytest.approx(right / answered)
+    plain = [calibration.evaluate(test.labels, fold["test"]) for (fold,) in seeds]
+    assert found.before.nll == pytest.approx(np.mean([one.nll for one in plain]))
+    assert found.before.ece == pytest.approx(np.mean([one.ece for one in plain]))
+
+
+def test_a_second_training_alike_makes_no_interval_narrower() -> None:
+    """Another seed is not another recording."""
+    valid, test = pool("valid", 1, 300), pool("test", 1, 200, first=9000, seed=1)
+    seed = [{"valid": stated(valid.labels, 1, 0), "test": stated(test.labels, 1, 1)}]
+    once, twice = (confidence(valid, test, [seed] * n) for n in (1, 2))
+    assert once is not None
+    assert twice is not None
+    assert twice.abstaining == once.abstaining
+    assert twice.after == once.after
+    bounds = [[(p.low, p.high, p.n) for p in found.reliability] for found in (once, twice)]
+    np.testing.assert_allclose(*bounds)
+
+
+def test_each_fold_with_a_test_part_is_judged_by_its_own_validation_part() -> None:
+    valid, test = pool("valid", 2, 1500), pool("test", 2, 1000, first=9000, seed=1)
+    folds = [
+        {
+            "valid": stated(valid.labels.reshape(2, -1)[k], sharp, k),
+            "test": stated(test.labels.reshape(2, -1)[k], sharp, 10 + k),
+        }
+        for k, sharp in enumerate((1, 4))
+    ]
+    found = confidence(valid, test, [folds])
+    assert found is not None
+    own = [
+        calibration.fit_temperature(labels, fold["valid"])
+        for labels, fold in zip(valid.labels.reshape(2, -1), folds, strict=True)
+    ]
+    assert found.temperature == pytest.approx(np.mean(own))
+    scaled = [apply_temperature(f["test"], t) for f, t in zip(folds, own, strict=True)]
+    by_hand = calibration.brier(test.labels, np.concatenate(scaled))
+    assert found.after.brier == pytest.approx(by_hand)
+
+
 def test_folds_are_judged_by_what_the_other_folds_chose() -> None:
     """A fold of models that are too sure, among honest ones, is judged at their temperature."""
     valid = pool("valid", 3, 2000)
