@@ -48,7 +48,6 @@ EXEMPT = (
     "Prototype trials (no command)",
     "Published figures",
     "Speed of one machine",
-    "Every look at the test part",  # its figures are the ledger's rows
 )
 _LATER = ("splits.md",)
 
