@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import re
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,19 +18,11 @@ from tests.helpers.fake_results import fake_results, typed
 REPOSITORY = Path(__file__).parents[1]
 
 
-def _script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "fill_figures", REPOSITORY / "scripts" / "fill_figures.py"
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(REPOSITORY / "scripts"))
 
+import figure_views as views  # noqa: E402
+import fill_figures as figures  # noqa: E402
 
-figures = _script()
 PAGES = {str(page.relative_to(REPOSITORY)): page.read_text("utf-8") for page in figures.pages()}
 BLOCKS = [(page, block) for page, text in PAGES.items() for block in figures.blocks(text)]
 FROM_FILES = [(page, block) for page, block in BLOCKS if block.name != "code"]
@@ -61,16 +51,16 @@ class TestPages:
         text = " ".join(PAGES[page].split())
         names = {block.name for at, block in FROM_FILES if at == page}
         commands = {
-            record["command"] for record in map(figures.read_record, names) if "command" in record
+            record["command"] for record in map(views.read_record, names) if "command" in record
         }
         assert not [command for command in commands if command not in text]
 
     def test_result_files_are_small_in_use_and_of_one_commit(self) -> None:
-        kept = sorted((REPOSITORY / figures.RECORDS).iterdir())
+        kept = sorted((REPOSITORY / views.RECORDS).iterdir())
         assert kept
         assert not [file for file in kept if file.stat().st_size > 100_000]
         assert {file.stem for file in kept} <= {block.name for _, block in FROM_FILES}
-        commits = {file.stem: figures.read_record(file.stem)["commit"] for file in kept}
+        commits = {file.stem: views.read_record(file.stem)["commit"] for file in kept}
         assert not [name for name, commit in commits.items() if commit.endswith("-dirty")]
 
 
@@ -86,7 +76,7 @@ def root(tmp_path: Path, made_up: dict[str, Any]) -> Path:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "results.json").write_text(json.dumps(made_up))
     record = figures.keep(tmp_path / "run", "ostinato study")
-    folder = tmp_path / figures.RECORDS
+    folder = tmp_path / views.RECORDS
     folder.mkdir(parents=True)
     (folder / "made-up.json").write_text(json.dumps(record))
     return tmp_path
@@ -115,7 +105,7 @@ class TestBlocks:
 
     def test_every_figure_of_the_file_is_seen(self, root: Path) -> None:
         """A changed accuracy, interval or count makes a page that was filled stale."""
-        path = root / figures.RECORDS / "made-up.json"
+        path = root / views.RECORDS / "made-up.json"
         text = figures.filled(block("made-up models") + block("made-up genres lstm"), root)
         for change in (
             lambda m: m["test_accuracy"].update(mean=0.123),
@@ -126,7 +116,7 @@ class TestBlocks:
         ):
             record = json.loads(path.read_text())
             change(record["results"]["models"]["lstm"])
-            changed = root / figures.RECORDS / "changed.json"
+            changed = root / views.RECORDS / "changed.json"
             changed.write_text(json.dumps(record))
             again = text.replace("made-up", "changed")
             assert figures.filled(again, root) != again
@@ -138,14 +128,14 @@ class TestBlocks:
         assert f"-->{100 * model['test_accuracy']['mean']:.1f} %<!-- end -->" in text
 
     def test_a_genre_of_few_artists_is_marked(self, root: Path) -> None:
-        path = root / figures.RECORDS / "made-up.json"
+        path = root / views.RECORDS / "made-up.json"
         record = json.loads(path.read_text())
         own = record["results"]["models"]["lstm"]["per_genre"]["test"]
         own["blues"] |= {"artists": 4, "recall": 1.0}
         own["blues"]["intervals"]["recall"] = [1.0, 1.0]
         own["rock"]["artists"] = 12
         path.write_text(json.dumps(record))
-        rows = figures.render("made-up genres lstm", root).splitlines()
+        rows = views.render("made-up genres lstm", root).splitlines()
         (blues,) = [row for row in rows if row.startswith("| blues ")]
         (rock,) = [row for row in rows if row.startswith("| rock ")]
         assert "4 (fewer than 10)" in blues
@@ -159,14 +149,14 @@ class TestBlocks:
             f"{head}\n{look},single,0.602759\n{look},ensemble,0.6\n"
             "2026-11-26T00:00:00+00:00,0123456,strict,begun,lstm,3,single,\n"
         )
-        rows = figures.render("ledger.csv looks", tmp_path).splitlines()[2:]
+        rows = views.render("ledger.csv looks", tmp_path).splitlines()[2:]
         assert rows == [
             "| 2026-11-25 | 0123456 | strict | mine | lstm | 3 | 60.3 | 60.0 |",
             "| 2026-11-26 | 0123456 | strict | begun | lstm | 3 |  |  |",
         ]
 
     def test_output_is_kept_word_for_word(self, tmp_path: Path) -> None:
-        folder = tmp_path / figures.RECORDS
+        folder = tmp_path / views.RECORDS
         folder.mkdir(parents=True)
         command = [sys.executable, "-c", "print('held  95.1 %')"]
         (folder / "levels.json").write_text(json.dumps(figures.keep_output(command)))
@@ -186,12 +176,12 @@ class TestBlocks:
     def test_a_block_that_cannot_be_filled_is_an_error(
         self, root: Path, what: str, said: str
     ) -> None:
-        with pytest.raises(figures.FiguresError, match=said):
+        with pytest.raises(views.FiguresError, match=said):
             figures.filled(block(what), root)
 
     def test_a_block_without_an_end_is_an_error(self) -> None:
         text = "<!-- figures: a terminal -->\n" + block("b terminal")
-        with pytest.raises(figures.FiguresError, match="no <!-- end -->"):
+        with pytest.raises(views.FiguresError, match="no <!-- end -->"):
             figures.blocks(text)
 
 
@@ -241,7 +231,7 @@ class TestCommand:
         monkeypatch.setattr(figures, "_commit", lambda: "0123456")
         monkeypatch.setattr(figures, "REPOSITORY", root)
         assert figures.main(["--keep", str(root / "run"), "--as", "again"]) == 0
-        record = figures.read_record("again", root)
+        record = views.read_record("again", root)
         assert record["command"] == "ostinato study studies/again.toml --out runs/again"
         assert record["commit"] == "0123456"
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["kept"])
