@@ -36,7 +36,7 @@ from typing import Any
 
 from figure_views import RECORDS, REPOSITORY, FiguresError, render
 
-CARD = Path("src/ostinato/weights/README.md")
+CARD = "src/ostinato/weights/README.md"
 
 #: Tables below these headings need no block: nothing that can be run now prints them.
 EXEMPT = (
@@ -55,7 +55,7 @@ _FIGURE = re.compile(r"\d\.\d+(?!\d*\s?(?:[kM]B|m?s|k?Hz)\b)|\d\s?%")
 def pages(root: Path = REPOSITORY) -> list[Path]:
     """The pages whose tables of figures must stand in blocks."""
     folders = [root / "docs" / name for name in ("research", "reference")]
-    found = [root / "README.md", root / CARD]
+    found = [root / name for name in ("README.md", CARD, "docs/guide/musicnn.md")]
     found += [page for folder in folders for page in sorted(folder.rglob("*.md"))]
     return [page for page in found if page.is_file() and page.name not in _LATER]
 
