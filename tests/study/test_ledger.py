@@ -12,6 +12,7 @@ import pytest
 
 from ostinato import __version__
 from ostinato.datasets.gtzan import load_gtzan
+from ostinato.datasets.splits import Fold, Split, save_split
 from ostinato.errors import DataError
 from ostinato.evaluation.significance import Interval
 from ostinato.storage import WriteError
@@ -31,6 +32,7 @@ from ostinato.study.ledger import (
     read_ledger,
 )
 from ostinato.study.plan import plan_study
+from tests.helpers.toy import toy_corpus
 
 GTZAN_290 = "018f38a99dc2"  # the test part of fault-filtered and strict
 PLANNED = Examination(
@@ -88,6 +90,28 @@ def test_other_recipes_on_this_part_count_once_each_and_those_before_ones_own(
     assert counted("r1") == (3, 2)
     assert counted("new") == (4, 4)  # not entered yet: all are before it
     assert counted("r1", "unseen") == (0, 0)
+
+
+def test_a_look_is_at_the_test_parts_of_all_folds(tmp_path: Path) -> None:
+    corpus = toy_corpus()  # two recordings an artist, ten a genre
+    folds = tuple(
+        Fold(**{
+            part: tuple(r.id for r in corpus.recordings if int(r.id[-1]) // 2 in artists)
+            for part, artists in parts.items()
+        })
+        for parts in (
+            {"test": [0], "valid": [1], "train": [2, 3, 4]},
+            {"test": [4], "valid": [3], "train": [0, 1, 2]},
+        )
+    )  # fmt: skip
+    save_split(Split(name="two", folds=folds), tmp_path / "two.tsv")
+    config = StudyConfig(models=("lstm",), seeds=1, split=str(tmp_path / "two.tsv"), coefficients=4)
+    plan = plan_study(config, corpus, tmp_path / "study")
+    (look,) = looks(plan.tasks, corpus, data="toy", split="two", study="study")
+    assert look.recordings == 12
+    seen = [i for fold in folds for i in fold.test]
+    genre = {r.id: r.genre for r in corpus.recordings}
+    assert look.test_part == part_digest({i: genre[i] for i in seen})
 
 
 def test_looks_that_ship_count_wherever_the_test_part_of_gtzan_is_examined(tmp_path: Path) -> None:
