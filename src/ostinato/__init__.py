@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError
@@ -21,6 +22,9 @@ __all__ = [
     "__version__",
     "classify",
 ]
+
+# ONNX Runtime of Linux reports home unless this is set before it is first imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 _LAZY = ("Classifier", "Verdict", "classify")
 
