@@ -39,9 +39,11 @@ class Judged:
     def clusters(self) -> Clusters:
         """Artists of the recordings."""
         labels = np.unique(self.genres, return_inverse=True)[1]
-        # The repeats of a recording of unknown artist are one cluster, not several.
+        pieces = self.results.config.get("segments", 1) != 1
+        # The repeats, or pieces, of a recording of unknown artist are one cluster, not several.
+        wholes = [name.rpartition("#")[0] if pieces else name for name in self.ids]
         return Clusters.by_artist(
-            labels, [a or f"\0{name}" for a, name in zip(self.artists, self.ids, strict=True)]
+            labels, [a or f"\0{name}" for a, name in zip(self.artists, wholes, strict=True)]
         )
 
     @property

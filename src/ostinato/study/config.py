@@ -17,8 +17,8 @@ import tomli_w
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
 from ostinato.datasets.splits import (
     HOLDOUT_SHARES,
+    LEAKING,
     PARTS,
-    SEGMENT_RANDOM,
     check_settings,
     refuse_leak,
 )
@@ -53,12 +53,9 @@ class StudyConfig:
     split: str = "auto"  # one of ostinato.datasets.splits.SPLITS, or a saved split (.tsv)
     split_seed: int = 0  # of splits that are drawn
     # Pieces that every recording is cut into, each trained on or judged alone; 1 leaves recordings
-    # whole. For demonstrations of the split "segment-random".
+    # whole. For demonstrations of a leak.
     segments: int = 1
-    # Training recordings of every fold, drawn genre by genre from its training part; None takes
-    # all. Splits can be compared only if their training parts have one size.
-    train_size: int | None = None
-    allow_leak: bool = False  # allow "segment-random", as a demonstration
+    allow_leak: bool = False  # allow a split that leaks, as a demonstration
     # Shares of train, valid and test in "holdout" and "song-holdout", with sum 1.
     shares: dict[str, float] = field(default_factory=lambda: dict(HOLDOUT_SHARES))
     repeats: int = 1  # how many times folds are drawn, with split seeds from split_seed on
@@ -80,11 +77,11 @@ class StudyConfig:
         for name in (*self.models, *claimed):
             family(name)
         check_settings(self.split, shares=self.shares, repeats=self.repeats)
-        if self.split == SEGMENT_RANDOM and not self.allow_leak:
-            refuse_leak()
-        for name in ("segments", "train_size", "seeds", "coefficients"):
+        if self.split in LEAKING and not self.allow_leak:
+            refuse_leak(self.split)
+        for name in ("segments", "seeds", "coefficients"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value < 1:
                 raise UsageError(f"{name}: expected 1 or more, got {value}.")
         if self.frames not in FRAMES:
             raise UsageError(f"frames: expected one of {', '.join(FRAMES)}; got '{self.frames}'.")

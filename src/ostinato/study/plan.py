@@ -10,15 +10,16 @@ from pathlib import Path
 from ostinato.datasets import Corpus, FrameCache, load_corpus
 from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import (
+    ARMS,
     N_SEGMENTS,
     SEGMENT_RANDOM,
     Split,
     check_split,
+    leak_arm,
     segment_random,
     segmented,
     segmented_split,
     split_corpus,
-    thinned,
 )
 from ostinato.study.config import StudyConfig
 from ostinato.study.training_run import Recipe, Task, corpus_digest
@@ -93,10 +94,12 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
 def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, Split]:
     """The split, and its corpus: whole recordings, or their pieces with windows that fit."""
     n = config.segments
+    if n == 1 and config.split in (SEGMENT_RANDOM, *ARMS):
+        n = N_SEGMENTS
     if config.split == SEGMENT_RANDOM:
-        n = n if n > 1 else N_SEGMENTS
         split = segment_random(corpus, n, seed=config.split_seed)
-        n_train = (config.train_size or 0) * n  # pieces, where the other splits have recordings
+    elif config.split in ARMS:
+        split = leak_arm(corpus, config.split, n, seed=config.split_seed)
     else:
         split = split_corpus(
             corpus,
@@ -105,15 +108,10 @@ def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, 
             shares=config.shares,
             repeats=config.repeats,
         )
-        n_train = config.train_size or 0
-        if n_train:
-            split = thinned(corpus, split, n_train, seed=config.split_seed)
         split = segmented_split(split, n) if n > 1 else split
     if n == 1:
         return config, corpus, split
     corpus = segmented(corpus, n)
-    if split.leaks and n_train:
-        split = thinned(corpus, split, n_train, seed=config.split_seed)
     # A window longer than a piece would be the piece more than once.
     longest = max(len(frames) for frames in corpus.frames)
     training = replace(

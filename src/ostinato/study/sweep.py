@@ -27,6 +27,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ostinato.datasets import Corpus
 from ostinato.datasets.load import Progress
 from ostinato.errors import DataError, UsageError
@@ -212,6 +214,8 @@ def _row(variant: Variant, judged: Judged, model: str) -> SweepRow:
     results, part = judged.results, judged.part
     facts, folds = results.models[model], results.split.folds
     n = results.n_recordings(part)
+    learned = [fold.parts["train"] for fold in folds]
+    artists = [sum(own.artists_per_genre.values()) + own.unknown_artists for own in learned]
     return SweepRow(
         variant=variant.name,
         at=variant.at,
@@ -222,7 +226,9 @@ def _row(variant: Variant, judged: Judged, model: str) -> SweepRow:
         leaks=results.split.leaks,
         part=part,
         n=n,
-        n_train=round(results.n_recordings("train") / len(folds)),
+        n_train=round(np.mean([own.n for own in learned])),
+        train_recordings=round(np.mean([own.recordings or own.n for own in learned])),
+        train_artists=round(np.mean(artists)),
         shared_artists=sum(fold.shared_artists[part] for fold in folds) / n,
         shared_recordings=sum(fold.shared_recordings[part] for fold in folds) / n,
         seeds=len(judged.correct[model]),

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostinato.datasets.gtzan import load_gtzan
+from ostinato.datasets import Corpus
+from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.datasets.splits import (
+    ARMS,
     SPLITS,
     Fold,
     LeakError,
     Split,
     check_split,
+    leak_arm,
     segment_random,
     segmented,
     segmented_split,
+    shared_artists,
     shared_recordings,
     split_corpus,
-    thinned,
 )
 from ostinato.errors import DataError, UsageError
 from ostinato.study.config import StudyConfig
@@ -116,45 +122,101 @@ def test_no_honest_split_of_pieces_leaks() -> None:
     assert tried.made > 20
 
 
-def test_thinning_keeps_each_genres_share_and_nothing_else_moves() -> None:
-    split = split_corpus(CORPUS, "song-folds")
-    thin = thinned(CORPUS, split, 10)
-    for before, after in zip(split.folds, thin.folds, strict=True):
-        assert len(after.train) == 10
-        assert set(after.train) <= set(before.train)
-        assert after.valid == before.valid
-        counts = [sum(name.startswith(f"g{g}") for name in after.train) for g in range(3)]
-        assert max(counts) - min(counts) <= 1  # genres are even in the toy
-    assert thinned(CORPUS, split, 10).digest() == thin.digest()
-    assert thinned(CORPUS, split, 10, seed=1).digest() != thin.digest()
+@pytest.fixture(scope="module")
+def gtzan() -> Corpus:
+    return load_gtzan(n_coefficients=1)
 
 
-def test_thinning_beyond_what_there_is_is_refused() -> None:
-    split = split_corpus(CORPUS, "song-folds")
-    with pytest.raises(DataError, match=r"at most the 27 recordings .* got 28"):
-        thinned(CORPUS, split, 28)
-    with pytest.raises(DataError, match="leave a genre with none"):
-        thinned(CORPUS, split, 2)
+@pytest.fixture(scope="module")
+def arms(gtzan: Corpus) -> dict[str, Split]:
+    pieces = segmented(gtzan, 10)
+    return {arm: check_split(pieces, leak_arm(gtzan, arm)) for arm in ARMS}
 
 
-@pytest.mark.parametrize(
-    ("name", "n_train"),
-    [("segment-random", 4420), ("song-folds", 4420), ("artist-folds-all", 4420), ("strict", 4230)],
-)
-def test_all_splits_of_the_leak_table_learn_from_as_much(name: str, n_train: int) -> None:
-    """On GTZAN, models of equal training size are judged on pieces of the same 929 tracks."""
-    config = StudyConfig(
-        split=name,
-        allow_leak=True,
-        segments=10,
-        train_size=None if name == "strict" else 442,
-        coefficients=1,
-    )
-    plan = plan_study(config, load_gtzan(n_coefficients=1))
-    assert {len(fold.train) for fold in plan.split.folds} == {n_train}
-    judged = {i for fold in plan.split.folds for i in fold.valid}
-    assert len(judged) == (1870 if name == "strict" else 9290)
-    assert plan.config.training.window_frames == 38
+def wholes(names: Iterable[str]) -> set[str]:
+    return {name.partition("#")[0] for name in names}
+
+
+class TestLeakArms:
+    """The arms differ in what the models have met of the judged pieces, and in nothing else."""
+
+    def test_all_judge_the_same_pieces(self, arms: dict[str, Split]) -> None:
+        judged = [[set(fold.valid) for fold in split.folds] for split in arms.values()]
+        assert all(one == judged[0] for one in judged)
+        assert [len(one) for one in judged[0]] == [316, 320]
+
+    def test_the_test_part_is_not_looked_at(self, arms: dict[str, Split]) -> None:
+        lists = published_split("fault-filtered")
+        used = wholes(i for s in arms.values() for f in s.folds for i in f.train + f.valid + f.test)
+        assert used < {*lists["train"], *lists["valid"]}
+
+    def test_all_learn_from_as_many_pieces(self, arms: dict[str, Split]) -> None:
+        sizes = {arm: sum(len(f.train) for f in split.folds) for arm, split in arms.items()}
+        assert set(sizes.values()) == {2544}
+        tracks = {arm: sum(len(wholes(f.train)) for f in s.folds) for arm, s in arms.items()}
+        assert tracks == {
+            "same-tracks": 318, "same-artists": 318, "new-artists": 318, "new-artists-twice": 636,
+        }  # fmt: skip
+
+    def test_a_leak_and_new_artists_learn_from_the_very_same_pieces(
+        self, arms: dict[str, Split]
+    ) -> None:
+        here, there = (
+            [set(fold.train) for fold in arms[arm].folds] for arm in ("same-tracks", "new-artists")
+        )
+        assert here == there[::-1]
+
+    def test_what_is_met(self, gtzan: Corpus, arms: dict[str, Split]) -> None:
+        pieces = segmented(gtzan, 10)
+        met = {
+            arm: [
+                sum(of(pieces, fold)["valid"] for fold in split.folds) / 636
+                for of in (shared_recordings, shared_artists)
+            ]
+            for arm, split in arms.items()
+        }
+        assert [own for own, _ in met.values()] == [1, 0, 0, 0]
+        assert [artist for _, artist in met.values()] == [
+            pytest.approx(0.987, abs=1e-3),  # the others are of unknown artist
+            pytest.approx(0.852, abs=1e-3),  # the others have one track
+            0,
+            0,
+        ]
+
+    def test_which_is_refused(self, arms: dict[str, Split]) -> None:
+        for arm, split in arms.items():
+            assert split.leaks == ("LEAKING" in split.notes[0]) == (arm == "same-tracks")
+            if split.leaks:
+                with pytest.raises(LeakError, match=f"'{arm}' leaks.*--allow-leak"):
+                    StudyConfig(split=arm)
+            else:
+                assert StudyConfig(split=arm).split == arm
+            with pytest.raises((LeakError, UsageError), match=f"'{arm}'"):
+                split_corpus(CORPUS, arm)
+
+    def test_bad_input(self) -> None:
+        with pytest.raises(UsageError, match=r"Expected an arm of same-tracks.*; got 'x'"):
+            leak_arm(CORPUS, "x")
+        with pytest.raises(UsageError, match="needs 3 pieces of a recording or more, got 2"):
+            leak_arm(CORPUS, "same-tracks", 2)
+        one = replace(CORPUS, recordings=[replace(r, artist="A") for r in CORPUS.recordings])
+        with pytest.raises(DataError, match="expected at least 2 artists"):
+            leak_arm(one, "new-artists")
+
+    def test_copies_of_a_recording_are_taken_once(self) -> None:
+        twins = [replace(r, recording=CORPUS.recordings[i // 2 * 2].id)
+                 for i, r in enumerate(CORPUS.recordings)]  # fmt: skip
+        corpus = replace(CORPUS, recordings=twins)
+        split = check_split(segmented(corpus, 5), leak_arm(corpus, "same-artists", 5))
+        used = [i for f in split.folds for i in wholes(f.train + f.valid)]
+        group = {r.id: r.recording for r in twins}
+        assert len({group[i] for i in used}) == len(set(used)) > 4
+
+    def test_the_study_cuts_into_ten(self) -> None:
+        config = StudyConfig(split="new-artists", training=QUICK, coefficients=4)
+        plan = plan_study(config, CORPUS)
+        assert plan.config.segments == 10
+        assert set(plan.split.folds[0].train) <= set(plan.corpus.ids)
 
 
 def test_a_piece_is_a_window_where_no_window_was_asked_for() -> None:

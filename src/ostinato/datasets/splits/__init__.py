@@ -9,6 +9,7 @@
 ``artist-folds-all``  the same over GTZAN's test part as well: to compare splits with
 ``song-folds``        10 stratified folds, artists overlap: for comparison with the literature
 ``segment-random``    pieces of recordings drawn at random: it leaks, and is refused unless allowed
+``same-tracks`` ...   the arms of the leak table (:func:`leak_arm`): for studies of pieces
 ``FILE.tsv``          a split that was saved (:func:`save_split`), or written by hand
 ====================  ==============================================================================
 
@@ -39,18 +40,22 @@ from ostinato.datasets.splits.fold import (
     shared_recordings,
 )
 from ostinato.datasets.splits.segments import (
+    ARMS,
+    LEAKING,
     N_SEGMENTS,
     SEGMENT_RANDOM,
+    leak_arm,
     refuse_leak,
     segment_random,
     segmented,
     segmented_split,
-    thinned,
 )
 from ostinato.datasets.splits.split_file import load_split, save_split
 
 __all__ = [
+    "ARMS",
     "HOLDOUT_SHARES",
+    "LEAKING",
     "N_SEGMENTS",
     "PARTS",
     "SEGMENT_RANDOM",
@@ -64,6 +69,7 @@ __all__ = [
     "check_settings",
     "check_split",
     "holdout",
+    "leak_arm",
     "load_split",
     "refuse_leak",
     "save_split",
@@ -75,5 +81,4 @@ __all__ = [
     "song_folds",
     "song_holdout",
     "split_corpus",
-    "thinned",
 ]

@@ -17,7 +17,7 @@ from ostinato.datasets.splits.drawn import (
 )
 from ostinato.datasets.splits.fold import Split, check_split
 from ostinato.datasets.splits.published import fault_filtered, missing, strict
-from ostinato.datasets.splits.segments import SEGMENT_RANDOM, refuse_leak
+from ostinato.datasets.splits.segments import ARMS, LEAKING, SEGMENT_RANDOM, refuse_leak
 from ostinato.datasets.splits.split_file import SUFFIX, load_split
 from ostinato.errors import UsageError
 
@@ -40,7 +40,8 @@ def check_settings(
 ) -> None:
     """Check the settings of a split, as far as this is possible without a corpus.
 
-    Parameters are those of :func:`split_corpus`; the name may be ``segment-random`` as well.
+    Parameters are those of :func:`split_corpus`; the name may also be one of those splits of pieces
+    that only a study makes, ``segment-random`` and the arms of the leak table.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def check_settings(
     if name.endswith(SUFFIX):
         if not Path(name).is_file():
             raise UsageError(f"split: there is no file {name}.")
-    elif name not in (*SPLITS, SEGMENT_RANDOM):
+    elif name not in (*SPLITS, SEGMENT_RANDOM, *ARMS):
         raise UsageError(
             f"split: expected one of {', '.join(SPLITS)}, or a file {SUFFIX}; got '{name}'."
         )
@@ -97,11 +98,13 @@ def split_corpus(
         If the corpus does not fit the split.
     LeakError
         If a recording is in two parts, or an artist whom the split keeps apart; always for
-        ``segment-random``, which :func:`segment_random` makes.
+        ``segment-random`` and ``same-tracks``, which leak.
     """
     check_settings(name, shares=shares, repeats=repeats)
-    if name == SEGMENT_RANDOM:
-        refuse_leak()
+    if name in LEAKING:
+        refuse_leak(name)
+    if name in ARMS:
+        raise UsageError(f"split: '{name}' is one of pieces of recordings, which a study makes.")
     if name.endswith(SUFFIX):
         return load_split(Path(name), corpus)
     if name == "auto":

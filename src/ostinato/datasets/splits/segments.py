@@ -6,8 +6,8 @@ well a model recognises its training data. :func:`segment_random` is that split,
 it must be allowed by name (``allow_leak``), and every report of it says what it is.
 
 Honest splits can be cut as well: they are made of whole recordings and checked, then cut, so that
-all pieces of a recording stay in its part. The same models, on the same pieces, then differ in the
-split alone.
+all pieces of a recording stay in its part. :func:`leak_arm` makes the splits of the leak table,
+which differ in what the models have met of the pieces that they are judged on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NoReturn
 import numpy as np
 
 from ostinato.datasets.corpus import PARTS, Corpus
-from ostinato.datasets.splits.drawn import listed
+from ostinato.datasets.splits.drawn import artist_folds, listed
 from ostinato.datasets.splits.fold import Fold, LeakError, Split
 from ostinato.errors import DataError, UsageError
 from ostinato.features import Frames
@@ -28,17 +28,28 @@ SEGMENT_RANDOM = "segment-random"
 N_SEGMENTS = 10
 """Default number of pieces a recording in ``segment-random``: 3 s of GTZAN's 30."""
 
-REFUSAL = (
-    f"The split '{SEGMENT_RANDOM}' leaks: it cuts every recording into pieces and assigns them to "
-    "parts at random, so that models are tested on recordings of their training part, and its "
-    "figure is no accuracy on unknown music; --allow-leak runs it as a demonstration, whose report "
-    "says so, and --split artist-folds is the honest comparison."
-)
+ARMS = ("same-tracks", "same-artists", "new-artists", "new-artists-twice")
+"""The splits of the leak table: see :func:`leak_arm`."""
+
+LEAKING = (SEGMENT_RANDOM, "same-tracks")
+"""The splits that are refused unless they are allowed by name."""
+
+_LEARNED = {
+    "same-tracks": "other pieces of the same recordings",
+    "same-artists": "other recordings by the same artists, where these have several",
+    "new-artists": "recordings by other artists",
+    "new-artists-twice": "half as many pieces each of twice as many recordings by other artists",
+}
 
 
-def refuse_leak() -> NoReturn:
-    """Raise the LeakError that refuses a split of pieces at random."""
-    raise LeakError(REFUSAL)
+def refuse_leak(name: str = SEGMENT_RANDOM) -> NoReturn:
+    """Raise the LeakError that refuses a split of pieces which leaks."""
+    raise LeakError(
+        f"The split '{name}' leaks: it cuts every recording into pieces and assigns them to parts "
+        "at random, so that models are tested on recordings of their training part, and its figure "
+        "is no accuracy on unknown music; --allow-leak runs it as a demonstration, whose report "
+        "says so, and --split artist-folds is the honest comparison."
+    )
 
 
 def segmented(corpus: Corpus, n: int) -> Corpus:
@@ -119,41 +130,84 @@ def segment_random(corpus: Corpus, n: int, *, n_folds: int = 5, seed: int = 0) -
     return Split(name=SEGMENT_RANDOM, folds=tuple(folds), notes=(note,), leaks=True)
 
 
-def thinned(corpus: Corpus, split: Split, n: int, *, seed: int = 0) -> Split:
-    """Reduce every train part of a split to ``n`` rows, drawn genre by genre.
+def leak_arm(corpus: Corpus, arm: str, n: int = N_SEGMENTS, *, seed: int = 0) -> Split:
+    """Draw one arm of the leak table: the same pieces are judged, other recordings are learned.
 
-    Each genre keeps its share of the part. Figures under several splits are comparable only if
-    their models are trained on as many rows.
+    Two blocks have no artist in common; the recordings of each, genre by genre, are dealt by turns
+    to a learned and a spare half, so that an artist of several is in both. Two folds: in each, a
+    fifth of the pieces of the learned half of one block is judged. Training pieces are, in
+
+    - ``same-tracks``, the other pieces of the same recordings: it leaks;
+    - ``same-artists``, as many of the spare half of that block: artists overlap;
+    - ``new-artists``, as many of the learned half of the other block;
+    - ``new-artists-twice``, half as many of each recording of both halves of the other block.
+
+    So the first and the third learn from the very same pieces, and all four from as many. On GTZAN
+    the recordings are the train and valid tracks of ``fault-filtered``: the test part is not
+    looked at. The corpus has whole recordings; the split is one of the pieces that
+    :func:`segmented` makes. Of copies of a recording one is taken.
 
     Raises
     ------
+    UsageError
+        If there is no such arm, or ``n`` is below 3.
     DataError
-        If a train part is smaller than ``n``, or a genre would have no row.
+        If a genre has fewer than two artists.
     """
-    genre = {r.id: r.genre for r in corpus.recordings}
+    if arm not in ARMS:
+        raise UsageError(f"Expected an arm of {', '.join(ARMS)}; got '{arm}'.")
+    if n < 3:
+        raise UsageError(f"segments: '{arm}' needs 3 pieces of a recording or more, got {n}.")
+    blocks = artist_folds(corpus, n_folds=2, seed=seed).folds
     random = np.random.default_rng(seed)
+    halves = [_halves(corpus, fold.valid, random) for fold in blocks]
+    n_judged = max(1, n // 5)
+    n_each = (n - n_judged) // 2  # pieces of a recording where there are twice as many
+    order = {i: random.permutation(n) for block in halves for half in block for i in half}
+
+    def pieces(ids: Sequence[str], first: int, last: int) -> tuple[str, ...]:
+        return tuple(f"{i}#{k}" for i in ids for k in sorted(order[i][first:last].tolist()))
+
     folds = []
-    for fold in split.folds:
-        if len(fold.train) < n:
-            raise DataError(
-                f"train_size: expected at most the {len(fold.train)} recordings in train of the "
-                f"split '{split.name}', got {n}."
-            )
-        names: dict[str, list[str]] = {}
-        for name in fold.train:
-            names.setdefault(genre[name], []).append(name)
-        exact = {g: n * len(own) / len(fold.train) for g, own in names.items()}
-        sizes = {g: int(share) for g, share in exact.items()}
-        by_remainder = sorted(names, key=lambda g: (sizes[g] - exact[g], g))
-        for g in by_remainder[: n - sum(sizes.values())]:
-            sizes[g] += 1
-        if not all(sizes.values()):
-            raise DataError(f"train_size: {n} recordings leave a genre with none in train.")
-        kept = {
-            name
-            for g, own in sorted(names.items())
-            for name in random.choice(own, sizes[g], replace=False).tolist()
+    for (own, spare), other in zip(halves, halves[::-1], strict=True):
+        learned = {
+            "same-tracks": (own, 2 * n_each),
+            "same-artists": (spare, 2 * n_each),
+            "new-artists": (other[0], 2 * n_each),
+            "new-artists-twice": (other[0] + other[1], n_each),
         }
-        folds.append(replace(fold, train=tuple(name for name in fold.train if name in kept)))
-    note = f"Each train part is reduced to {n} rows, drawn genre by genre."
-    return replace(split, folds=tuple(folds), notes=(*split.notes, note))
+        ids, size = learned[arm]
+        train = pieces(ids, n_judged, n_judged + size)
+        folds.append(Fold(train=train, valid=pieces(own, 0, n_judged)))
+    leaks = arm in LEAKING
+    note = (
+        f"Each recording is cut into {n} pieces, {n_judged} of which are judged, each alone, by "
+        f"models that learned {_LEARNED[arm]}."
+    )
+    return Split(
+        name=arm,
+        folds=tuple(folds),
+        notes=(f"LEAKING, a demonstration: {note[0].lower()}{note[1:]}" if leaks else note,),
+        artists="apart" if arm.startswith("new") else "mixed",
+        leaks=leaks,
+    )
+
+
+def _halves(
+    corpus: Corpus, ids: Sequence[str], random: np.random.Generator
+) -> tuple[list[str], list[str]]:
+    """Deal recordings by turns to two halves of one size, genre by genre, artist by artist."""
+    of: dict[str, dict[str, list[str]]] = {}
+    seen = set()
+    for i in random.permutation(corpus.positions(ids)).tolist():
+        row = corpus.recordings[i]
+        if row.recording not in seen:
+            seen.add(row.recording)
+            artist = corpus.artists[i] or f"\0{row.recording}"
+            of.setdefault(row.genre, {}).setdefault(artist, []).append(row.id)
+    halves: tuple[list[str], list[str]] = ([], [])
+    for genre in sorted(of):
+        dealt = [name for own in of[genre].values() for name in own]
+        for k, half in enumerate(halves):
+            half += dealt[k : len(dealt) // 2 * 2 : 2]
+    return halves

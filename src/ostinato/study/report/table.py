@@ -54,11 +54,12 @@ def sweep_columns(table: SweepTable) -> list[str]:
     heads = ["Variant", "Model"]
     if len({row.split for row in rows}) > 1:
         # Such a table compares splits, and 80 columns have no room for gaps and times.
-        return [*heads, "Train", "Held", "Artist met", "Own met", ACCURACY]
-    heads += [ACCURACY, "Gap"]
+        heads += ["Rows", "Tracks", "Artists", "Artist met", "Own met", ACCURACY]
+    else:
+        heads += [ACCURACY, "Gap"]
     if any(row.difference for row in rows):
         heads += [f"Against {table.base}", "p (Holm)"]
-    return [*heads, "s/run"]
+    return heads if "Rows" in heads else [*heads, "s/run"]
 
 
 def sweep_cells(table: SweepTable, row: SweepRow) -> list[str]:
@@ -67,8 +68,9 @@ def sweep_cells(table: SweepTable, row: SweepRow) -> list[str]:
     by_head = {
         "Variant": row.variant,
         "Model": row.label,
-        "Train": f"{row.n_train:,}",
-        "Held": f"{row.n:,}",
+        "Rows": f"{row.n_train:,}",
+        "Tracks": f"{row.train_recordings:,}",
+        "Artists": f"{row.train_artists:,}",
         "Artist met": _share(row.shared_artists),
         "Own met": _share(row.shared_recordings),
         ACCURACY: percent_with_span(row.accuracy),
@@ -88,9 +90,10 @@ def sweep_notes(table: SweepTable) -> list[str]:
     if len({row.split for row in rows}) > 1:
         notes = [
             f"Accuracy: {interval}; on the test part where the split has one, else on all folds' "
-            "held-out rows. Train: training rows; held: judged rows; artist met, own met: share of "
-            "the judged rows whose artist, or whose own recording, the models were trained or "
-            "validated on."
+            "held-out rows. Rows, tracks, artists: what a fold's models are trained on. Artist "
+            "met, own met: share of the judged rows whose artist, or whose own recording, the "
+            "models were trained or validated on.",
+            f"Judged: {joined([f'{n:,}' for n in sorted({row.n for row in rows})])} rows.",
         ]
     else:
         notes = [

@@ -151,7 +151,8 @@ def _census(corpus: Corpus, fold: Fold, part: str) -> Census:
         n=len(members),
         per_genre=dict(sorted(Counter(r.genre for r in members).items())),
         artists_per_genre=dict(sorted(Counter(genre for genre, _ in artists).items())),
-        unknown_artists=sum(artist is None for _, artist in named),
+        unknown_artists=len({members[k].recording for k, (_, a) in enumerate(named) if a is None}),
+        recordings=len({r.recording for r in members}),
     )
 
 

@@ -31,10 +31,10 @@ class Pool:
         self.positions = corpus.positions(itertools.chain.from_iterable(members))
         self.folds = np.repeat(np.arange(len(members)), [len(ids) for ids in members])
         self.labels = corpus.labels[self.positions]
-        # Held out once a drawing, a recording of unknown artist is one cluster all the same.
-        unknown = corpus.ids if split.repeats > 1 else (None,) * len(corpus)
+        # A recording of unknown artist is one cluster, whether it is held out once a drawing or in
+        # pieces.
         artists = [
-            unknown[i] if corpus.artists[i] is None else corpus.artists[i] for i in self.positions
+            corpus.artists[i] or f"\0{corpus.recordings[i].recording}" for i in self.positions
         ]
         self.clusters = Clusters.by_artist(self.labels, artists)
 

@@ -63,12 +63,13 @@ class DataFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Census:
-    """Recordings and artists of one part of a fold."""
+    """Rows, recordings and artists of one part of a fold."""
 
     n: int
     per_genre: dict[str, int]
     artists_per_genre: dict[str, int]
     unknown_artists: int
+    recordings: int | None = None  # different ones: fewer than rows, where these are pieces
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,9 @@ class SweepRow:
     leaks: bool
     part: str
     n: int  # recordings that are judged
-    n_train: int  # recordings that a fold is trained on
+    n_train: int  # rows that a fold is trained on; below, their recordings and artists
+    train_recordings: int
+    train_artists: int
     # Shares of the judged recordings whose artist, or own recording, is in an earlier part.
     shared_artists: float
     shared_recordings: float
