@@ -146,6 +146,21 @@ def test_a_leak_is_counted_and_called_so(done) -> None:
     assert any("LEAKING" in note and "leak" in note for note in sweep_notes(table))
 
 
+def test_a_table_of_splits_tells_rows_tracks_and_artists(done) -> None:
+    """30 tracks by 15 artists: 24 rows a fold are whole tracks of 12, 48 are pieces of all."""
+    *_, table = done
+    of = {row.variant: (row.n_train, row.train_recordings, row.train_artists) for row in table.rows}
+    assert of["base"] == (24, 24, 12)
+    pieces, tracks, artists = of["leak"]
+    assert pieces == 48
+    assert 24 < tracks <= 30
+    assert 12 < artists <= 15
+    heads = sweep_columns(table)
+    cells = dict(zip(heads, sweep_cells(table, table.rows[0]), strict=True))
+    assert (cells["Rows"], cells["Tracks"], cells["Artists"]) == ("24", "24", "12")
+    assert "Against base" in heads
+
+
 def test_table_page_and_markdown_say_the_same(done, tmp_path: Path) -> None:
     *_, table = done
     page = write_sweep(table, tmp_path)

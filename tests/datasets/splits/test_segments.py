@@ -30,6 +30,7 @@ from ostinato.datasets.splits import (
 from ostinato.errors import DataError, UsageError
 from ostinato.study.config import StudyConfig
 from ostinato.study.plan import plan_study
+from ostinato.study.results.pool import Pool
 from tests.helpers.refused import Tried
 from tests.helpers.toy import QUICK, toy_corpus
 
@@ -224,3 +225,12 @@ def test_a_piece_is_a_window_where_no_window_was_asked_for() -> None:
     plan = plan_study(config, CORPUS)
     assert plan.config.segments == 10
     assert plan.config.training.window_frames == max(len(f) for f in plan.corpus.frames)
+
+
+def test_pieces_of_a_recording_by_nobody_known_are_one_cluster() -> None:
+    """They succeed and fail together: taken as independent, they would narrow every interval."""
+    unknown = replace(CORPUS, recordings=[replace(r, artist=None) for r in CORPUS.recordings])
+    split = segmented_split(split_corpus(unknown, "holdout"), 4)
+    pool = Pool(segmented(unknown, 4), split, "test")
+    assert len(pool.labels) == 4 * len(wholes(split.folds[0].test))
+    assert np.unique(pool.clusters.of).size == len(wholes(split.folds[0].test))
