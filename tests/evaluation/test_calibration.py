@@ -246,3 +246,4 @@ class TestBadInput:
             evaluate(labels, probabilities, n_bins=0)
         with pytest.raises(UsageError, match="at least one draw"):
             evaluate(labels, probabilities, n_draws=0)
+        assert evaluate(labels, probabilities, n_draws=1).ece_if_calibrated.mean >= 0

@@ -248,6 +248,12 @@ class TestAbstaining:
         assert len(verdict.timeline) == 1
         assert verdict.seconds == pytest.approx(60)
 
+    def test_at_the_threshold_it_answers(self) -> None:
+        frames = np.random.default_rng(0).normal(size=(61, 4)).astype(np.float32)
+        first = toy(toy_info(novelty_threshold=9.0), distance=True).classify(frames=frames)
+        at = toy_info(threshold=first.probability, novelty_threshold=first.distance)
+        assert toy(at, distance=True).classify(frames=frames).genre == first.genre
+
     def test_below_the_threshold(self) -> None:
         frames = np.random.default_rng(0).normal(size=(61, 4)).astype(np.float32)
         p = toy().classify(frames=frames).probability
@@ -343,6 +349,14 @@ class TestModel:
         model.unlink()
         with pytest.raises(DataError, match="Cannot read the model"):
             ostinato.classify(sound, model=model)
+
+    def test_the_one_call_hears_all_of_a_long_file_if_asked_to(self, tmp_path: Path) -> None:
+        model, sound = tmp_path / "model.onnx", write(tmp_path / "a.wav", music(200))
+        model.write_bytes(toy_bytes(toy_info(temperature=0.05)))  # sure of itself
+        quick, whole = (
+            ostinato.classify(sound, model=model, thorough=thorough) for thorough in (False, True)
+        )
+        assert [len(verdict.timeline) for verdict in (quick, whole)] == [3, 7]
 
     def test_a_file_that_stays_is_loaded_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

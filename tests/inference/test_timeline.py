@@ -16,6 +16,7 @@ from ostinato.inference.timeline import (
     COLOURS,
     MOST_SHOWN,
     OTHERS,
+    SILENCE,
     Pictures,
     draw_timeline,
     genre_colours,
@@ -94,6 +95,15 @@ class TestWhatIsSaid:
     )
     def test_title_of_one_part(self, shown: Verdict, title: str) -> None:
         assert texts(shown)[0] == title
+
+    def test_the_ribbon_names_its_parts_and_what_is_silent(self) -> None:
+        """At its beginning, in the middle and at its end, where there is room for the word."""
+        shown = verdict((30, 60, {"jazz": 0.9}), (90, 100, {"pop": 0.9}), seconds=130.0)
+        ribbon = timeline(shown, "a.mp3").axes[0]
+        named = [(t.get_text(), round(t.get_position()[0], 6)) for t in ribbon.texts]
+        assert named == [("jazz", 45), ("pop", 95), *((SILENCE, x) for x in (15, 75, 115))]
+        bars = [(bar.get_x(), bar.get_width(), bar.get_hatch()) for bar in ribbon.patches]
+        assert bars == [(30, 30, None), (90, 10, None)]
 
     def test_hatching_is_explained_where_there_is_some(self) -> None:
         assert "Hatched: no genre reaches 40%." in texts(JAZZ_THEN_POP)[1].replace("\n", " ")

@@ -200,6 +200,15 @@ class TestRefusals:
         with pytest.raises(DataError, match=r"results\.json"):
             exported(copied, tmp_path / "m.onnx")
 
+    def test_the_data_are_loaded_as_is_asked(self, finished, tmp_path, monkeypatch) -> None:
+        def load(config, **options):
+            assert options == {"cache": tmp_path, "jobs": 3, "progress": print}
+            raise DataError("seen")
+
+        monkeypatch.setattr(export, "load_data", load)
+        with pytest.raises(DataError, match="seen"):
+            export.export_run(finished, tmp_path / "x.onnx", cache=tmp_path, jobs=3, progress=print)
+
     def test_what_the_study_has_not(self, finished, tmp_path) -> None:
         for wrong, said in (
             ({"model": "lstm"}, "--model of this study, baseline; got 'lstm'"),

@@ -200,7 +200,9 @@ def test_kept_weights_give_the_kept_predictions(done) -> None:
 
 def test_the_same_study_again_trains_nothing(done, monkeypatch) -> None:
     monkeypatch.setattr(study, "execute", lambda *a, **k: pytest.fail("trained again"))
-    assert stable(run(done.folder).results) == stable(done.results)
+    again = run(done.folder)
+    assert stable(again.results) == stable(done.results)
+    assert (again.report, done.report) == (None, done.folder / "report.html")
 
 
 def test_the_same_seed_gives_the_same_figures_however_many_run_side_by_side(done, tmp_path) -> None:

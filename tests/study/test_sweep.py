@@ -259,6 +259,28 @@ def test_what_is_wrong_is_refused_by_name(tmp_path: Path, old: str, new: str, sa
         load_sweep(written(tmp_path, TEXT.replace(old, new, 1)))
 
 
+def test_a_sweep_has_its_title_or_a_plain_one(tmp_path: Path) -> None:
+    titled = TEXT.replace('title = "One thing at a time"\n', "")
+    assert load_sweep(written(tmp_path)).title == "One thing at a time"
+    assert load_sweep(written(tmp_path, titled)).title == "Variants compared"
+
+
+def test_progress_names_the_variant_and_how_many_there_are(monkeypatch, tmp_path: Path) -> None:
+    said = []
+
+    def run(plan, *, progress, **_):
+        progress(1, 3, "lstm seed 1")
+        progress(3, 3, "")
+
+    monkeypatch.setattr(sweep_module, "run_study", run)
+    sweep = load_sweep(written(tmp_path)).only(["base", "shortcut"])
+    run_sweep(sweep, tmp_path, lambda _: CORPUS, progress=lambda *step: said.append(step))
+    assert said == [
+        (1, 3, "base, 1 of 2: lstm seed 1"), (3, 3, "base, 1 of 2"),
+        (1, 3, "shortcut, 2 of 2: lstm seed 1"), (3, 3, "shortcut, 2 of 2"),
+    ]  # fmt: skip
+
+
 def test_variants_must_be_tables(tmp_path: Path) -> None:
     path = written(tmp_path, "variants = 3\n")
     with pytest.raises(UsageError, match=r"\[\[variants\]\]"):

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from ostinato.errors import MissingExtraError
@@ -18,7 +19,7 @@ from ostinato.plotting import LONGEST, STYLE, save, short, titled
 from ostinato.storage import WriteError
 from ostinato.study.report import draw_all
 from ostinato.study.report.captions import CAPTIONS, alternatives
-from ostinato.study.report.curves import mean_curve
+from ostinato.study.report.curves import OBJECTIVE, TRAINING, mean_curve
 from ostinato.study.report.figures import FIGURES
 from ostinato.study.report.reading import (
     COLOURS,
@@ -65,6 +66,11 @@ class TestDrawnIsRecorded:
         ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
         wanted = [[m[f"{part}_accuracy"]["mean"] for part in ("valid", "train")] for m in models]
         np.testing.assert_allclose(ends, wanted)
+        tints = [tint for tint in colours(results["models"]).values() for _ in range(3)]
+        for marked in (True, False):
+            own = [x for x in axes.get_lines() if (x.get_marker() == "o") is marked]
+            assert [line.get_color() for line in own[not marked :]] == tints
+        assert axes.get_xlim()[0] <= 0 < 1 <= axes.get_xlim()[1] < 1.1
         texts = [text.get_text() for text in axes.texts]
         for model in models:
             assert f"{100 * model['gap']['mean']:.1f}\n" in "".join(t + "\n" for t in texts)
@@ -99,6 +105,10 @@ class TestDrawnIsRecorded:
             assert [bar.get_width() for bar in bars] == [f1[g][number] for g in order]
             middles = [bar.get_y() + bar.get_height() / 2 for bar in bars]
             np.testing.assert_allclose(np.diff(middles), 1)
+            assert bars.patches[0].get_facecolor()[:3] == pytest.approx(
+                to_rgb(list(colours(results["models"]).values())[number])
+            )
+        assert axes.get_xlim() == (0, 1)
         dots = lines_of(axes, marked=True)
         assert len(dots) == 3 * len(GTZAN)
         for number, name in enumerate(results["models"]):
@@ -125,6 +135,12 @@ class TestDrawnIsRecorded:
             n = min(len(run["epoch"]) for run in runs)
             for axes, kind in zip(panels[2 * number :][:2], ("loss", "accuracy"), strict=True):
                 drawn_ = lines_of(axes, marked=False)
+                tint = list(colours(results["models"]).values())[number]
+                assert {line.get_color() for line in axes.get_lines()} == (
+                    {TRAINING, tint} | ({OBJECTIVE} if kind == "loss" else set())
+                )
+                assert axes.get_ylim()[0] == 0
+                assert axes.get_ylim()[1] > 1 if kind == "loss" else 1 < axes.get_ylim()[1] < 1.1
                 for part in ("train", "valid"):
                     key = f"{part}_{kind}"
                     for run in runs:

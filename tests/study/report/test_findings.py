@@ -237,6 +237,33 @@ def test_a_genre_without_recordings_in_the_part_is_not_ranked(results: Results) 
     assert "jazz" not in genre_f1(typed(results))
 
 
+@pytest.mark.parametrize("n_models", [1, 3])
+def test_one_model_is_asked_other_questions_than_several(n_models: int) -> None:
+    found = findings(typed(fake_results(n_models=n_models)))
+    asked = [f.question for f in found if f.topic == "answer"]
+    alone = [
+        "How good is it?",
+        "How much does it over-fit?",
+        "Which genres are weakest?",
+        "Can its probabilities be believed?",
+        "Which recordings does it get wrong with every seed?",
+    ]
+    several = [
+        "Which model is best?",
+        "Is the difference between the best two larger than chance?",
+        "Which model over-fits least?",
+        "Which genres are weakest?",
+        "Can its probabilities be believed?",
+        "Which recordings does every model get wrong?",
+    ]
+    assert asked == (alone if n_models == 1 else several)
+    answer = about(found, "genres are weakest").answer
+    assert ("mean of 3 models" in answer) is (n_models == 3)
+    assert about(found, "wrong").sentences[0] == (
+        "2 of 290 test recordings, with none of 9 trainings."
+    )
+
+
 @pytest.mark.parametrize(("over", "shows"), [(-1e-6, False), (1e-3, True)])
 def test_miscalibration_shows_from_the_bound_on(results: Results, over: float, shows: bool) -> None:
     for model in results["models"].values():
