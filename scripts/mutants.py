@@ -140,18 +140,20 @@ class Coverage:
                     own[line] |= by_file[test.split("::")[0]] if phase == "setup" else {test}
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """The tests of the line, else of the file; its own before others, by file, quick first."""
+        """The tests of the line, else of the file: the nearest first, by file, the quick before."""
         lines = self.lines[mutant.file]
         found = set().union(*(lines[i] for i in range(mutant.first, mutant.line + 1)))
         found = (found or set().union(*lines.values())) & self.seconds.keys()
         total: Counter[str] = Counter()
         for test in found:
             total[test.split("::")[0]] += self.seconds[test]
-        own = str(Path(mutant.file).parent).replace("src/ostinato", "tests")
+        folder = str(Path(mutant.file).parent).replace("src/ostinato", "tests")
+        own = f"{folder}/test_{Path(mutant.file).stem}.py"
 
-        def rank(test: str) -> tuple[bool, float, str, float]:
+        def rank(test: str) -> tuple[bool, bool, float, str, float]:
             file = test.split("::")[0]
-            return not test.startswith(own), total[file], file, self.seconds[test]
+            near = (file != own, not file.startswith(folder))
+            return *near, total[file], file, self.seconds[test]
 
         chosen: list[str] = []
         left = BUDGET_S
@@ -176,7 +178,8 @@ def _passed(report: Path) -> Iterator[tuple[str, float]]:
 def _environment(copy: Path) -> dict[str, str]:
     shared = os.environ.get("OSTINATO_SHARED", str(REPOSITORY.parent / "shared"))
     own = {"PYTHONPATH": str(copy / "src"), "COVERAGE_FILE": str(WORK / "coverage")}
-    return {**os.environ, **own, "OSTINATO_SHARED": shared, "OMP_NUM_THREADS": "1"}
+    own |= {"PYTHONDONTWRITEBYTECODE": "", "OMP_NUM_THREADS": "1"}  # compiled once, not each time
+    return {**os.environ, **own, "OSTINATO_SHARED": shared}
 
 
 def _settle(copies: SimpleQueue[Path]) -> None:
@@ -184,7 +187,8 @@ def _settle(copies: SimpleQueue[Path]) -> None:
     os.chdir(copy)
     os.environ.update(_environment(copy))
     sys.path[:0] = [str(copy / "src"), str(copy)]
-    sys.dont_write_bytecode = True
+    sys.dont_write_bytecode = True  # of a file with a fault
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def _outcome(mutant: Mutant, tests: list[str], limit_s: float) -> str:
