@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ostinato.cli.main import main
 from ostinato.errors import DataError, UsageError
-from ostinato.study.compare import compare, read_judged
+from ostinato.study.compare import Judged, compare, read_judged
 from ostinato.study.config import StudyConfig
 from ostinato.study.ledger import LEDGER, read_ledger
 from ostinato.study.plan import plan_study
@@ -242,3 +243,20 @@ def test_a_wrong_format_is_a_wrong_call(runs: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["compare", str(runs / "one"), str(runs / "two"), "--format", "xml"])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(("segments", "n_clusters"), [(1, 4), (2, 2)])
+def test_pieces_of_a_recording_by_nobody_known_are_one_cluster(
+    segments: int, n_clusters: int
+) -> None:
+    """Ids of whole recordings may hold a '#' of their own."""
+    judged = Judged(
+        folder=Path("x"),
+        results=SimpleNamespace(config={"segments": segments}),  # type: ignore[arg-type]
+        part="valid",
+        ids=("a#0", "a#1", "b#0", "b#1"),
+        genres=("blues",) * 4,
+        artists=("",) * 4,
+        correct={},
+    )
+    assert np.unique(judged.clusters.of).size == n_clusters
