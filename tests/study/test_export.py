@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from ostinato import models
 from ostinato.audio import load_audio
 from ostinato.cli import main as cli
 from ostinato.errors import DataError, UsageError
-from ostinato.evaluation import apply_temperature
+from ostinato.evaluation import apply_temperature, calibration
 from ostinato.features import cut, frames
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.registry import load_graph
@@ -123,13 +124,38 @@ class TestFile:
         values = json.loads((finished / "results.json").read_text())
         rows = values["models"]["baseline"]["confidence"]["abstaining"]
         for row, threshold in zip(rows, (0.4, 0.5, None), strict=True):
-            row["threshold"] = threshold
+            point = threshold and {"threshold": threshold, "coverage": 0.5, "precision": 0.9}
+            row["seeds"] = [point]
         results = parse_results(json.dumps(values))
         for precision, wanted in ((0.7, (0.4, 0.7)), (0.8, (0.5, 0.8)), (0.9, (None, None))):
-            told = export.confidence_of(results, "baseline", precision=precision)
+            told = export.confidence_of(results, "baseline", precision=precision, seed=0)
             assert (told.threshold, told.precision) == wanted
         with pytest.raises(UsageError, match=r"--precision of 0.7, 0.8, 0.9, got 0.85"):
-            export.confidence_of(results, "baseline", precision=0.85)
+            export.confidence_of(results, "baseline", precision=0.85, seed=0)
+
+    def test_a_training_has_its_own_figures_and_not_the_mean(self, trained_twice, tmp_path) -> None:
+        """Accuracy by hand from the predictions; temperature by hand from its valid verdicts."""
+        values = json.loads((trained_twice / "results.json").read_text())
+        rows = values["models"]["lstm"]["confidence"]["abstaining"]
+        points = [{"threshold": t, "coverage": 0.5, "precision": 0.9} for t in (0.4, 0.6)]
+        rows[1]["seeds"] = points
+        results = parse_results(json.dumps(values))
+        test = predicted(trained_twice, "test")
+        temperatures = values["models"]["lstm"]["confidence"]["temperatures"]
+        assert temperatures[0] != temperatures[1]
+        for seed in (0, 1):
+            told = export.confidence_of(results, "lstm", precision=0.8, seed=seed)
+            assert (told.threshold, told.temperature) == ((0.4, 0.6)[seed], temperatures[seed])
+            info = load_graph(exported(trained_twice, tmp_path / "one.onnx", seed=seed)).info
+            truth, probabilities = predicted(trained_twice, "valid")[seed]
+            assert info.temperature == pytest.approx(
+                calibration.fit_temperature(truth, probabilities), rel=1e-3
+            )
+            truth, probabilities = test[seed]
+            right = probabilities.argmax(axis=1) == truth
+            assert info.accuracy["mean"] == pytest.approx(right.mean())
+            assert info.accuracy["low"] <= right.mean() <= info.accuracy["high"]
+            assert f"the training of seed {seed};" in info.accuracy["protocol"]
 
     def test_the_distance_of_nearly_every_held_out_track_is_within(self, finished, written) -> None:
         """And noise is not: the data are tones."""
@@ -229,6 +255,19 @@ class TestRefusals:
         (copied / "config.toml").write_text(text.replace(old, str(data)))
         with pytest.raises(DataError, match="have changed since"):
             exported(copied, tmp_path / "m.onnx")
+
+
+def predicted(run: Path, part: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Labels and probabilities of each seed of a study's only model, from predictions.csv."""
+    with (run / "predictions.csv").open(encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    genres = header[7:]
+    found = []
+    for seed in ("0", "1"):
+        own = [row for row in rows if (row[header.index("part")], row[5]) == (part, seed)]
+        labels = np.array([genres.index(row[header.index("genre")]) for row in own])
+        found.append((labels, np.array([[float(p) for p in row[7:]] for row in own])))
+    return found
 
 
 def finished_data(run: Path) -> Path:

@@ -14,8 +14,10 @@ from typing import Any
 
 from ostinato import models
 from ostinato.errors import DataError, UsageError
+from ostinato.evaluation.significance import Interval
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.ensemble import MeanOfModels
+from ostinato.study.compare import Judged, accuracy, read_judged
 from ostinato.study.config import load_config
 from ostinato.study.plan import Plan, load_data, plan_study
 from ostinato.study.results import RUN, StudyResults, read_results
@@ -78,7 +80,7 @@ def export_run(
     info = replace(
         info,
         name=f"{corpus.name} {name}",
-        accuracy=measured_accuracy(results, name, ensemble=seed is None),
+        accuracy=measured_accuracy(read_judged(run), name, seed=seed),
         provenance=info.provenance | {"split": results.split.name},
     )
     parts = tasks[0].parts
@@ -88,7 +90,7 @@ def export_run(
         corpus,
         train=parts.train,
         held_out=(parts,),
-        confidence=confidence_of(results, name, precision=precision, ensemble=seed is None),
+        confidence=confidence_of(results, name, precision=precision, seed=seed),
     )
     return write(finished, to, front_end=front_end)
 
@@ -105,22 +107,24 @@ def loaded(tasks: Sequence[Task]) -> tuple[models.GenreModel, ModelInfo]:
 
 
 def confidence_of(
-    results: StudyResults, name: str, *, precision: float, ensemble: bool = False
+    results: StudyResults, name: str, *, precision: float, seed: int | None
 ) -> Confidence:
-    """Temperature and threshold that a study found: of single trainings, or of their ensemble.
+    """Temperature and threshold that a study found for one training, or for the ensemble (None).
 
     The threshold is None where the target precision is out of reach, or nothing was judged.
     UsageError if the study chose no threshold for this precision.
     """
     model = results.models[name]
-    found = model.ensemble_confidence if ensemble else model.confidence
+    found = model.ensemble_confidence if seed is None else model.confidence
     if found is None:
         return Confidence()
     for row in found.abstaining:
         if abs(row.wished - precision) < 1e-9:
-            reached = None if row.threshold is None else precision
+            temperature, point = found.temperatures[seed or 0], row.seeds[seed or 0]
+            if point is None:
+                return Confidence(temperature=temperature)
             return Confidence(
-                temperature=found.temperature, threshold=row.threshold, precision=reached
+                temperature=temperature, threshold=point.threshold, precision=precision
             )
     targets = ", ".join(f"{row.wished:g}" for row in found.abstaining)
     raise UsageError(f"Expected a --precision of {targets}, got {precision:g}.")
@@ -160,16 +164,22 @@ def _tasks(plan: Plan, name: str, seed: int | None, fold: int) -> list[Task]:
     return found
 
 
-def measured_accuracy(
-    results: StudyResults, name: str, *, ensemble: bool = False
-) -> dict[str, Any]:
-    """The accuracy that the study measured, and how, in words."""
-    model, split, part = results.models[name], results.split, results.examined
-    seeds, n_folds = results.n_seeds, len(split.folds)
-    folds = "" if n_folds == 1 else f", {n_folds} folds"
-    found = model.ensemble[part].interval if ensemble else model.accuracy(part)
-    trainings = f"{seeds} training{'s' if seeds > 1 or ensemble else ''}"
-    of = f"{'ensemble' if ensemble else 'mean'} of {trainings}"
+def measured_accuracy(judged: Judged, name: str, *, seed: int | None) -> dict[str, Any]:
+    """The accuracy of one training, over all folds, or of the ensemble (None); and how, in words.
+
+    ``judged`` is the finished study.
+    """
+    if seed is None:
+        found = judged.results.models[name].ensemble[judged.part].interval
+        return in_words(judged.results, found, f"ensemble of {judged.results.n_seeds} trainings")
+    found = accuracy(judged.correct[name][[seed]], judged.clusters)
+    return in_words(judged.results, found, f"the training of seed {seed}")
+
+
+def in_words(results: StudyResults, found: Interval, of: str) -> dict[str, Any]:
+    """An accuracy on the examined part, and how it was measured, in words."""
+    split, part = results.split, results.examined
+    folds = "" if len(split.folds) == 1 else f", {len(split.folds)} folds"
     return {
         "mean": found.mean,
         "low": found.low,

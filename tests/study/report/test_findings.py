@@ -209,6 +209,24 @@ def test_best_and_smallest_are_said_with_whom_they_are_not_told_apart_from(
     assert "told apart" not in about(findings(typed(results)), "over-fits least?").sentences[0]
 
 
+def test_what_abstaining_gains_says_how_many_seeds_reach_the_target(results: Results) -> None:
+    points = [{"threshold": t, "coverage": 0.4, "precision": 0.81} for t in (0.52, 0.61)]
+    entry = {"wished": 0.8, "seeds": [*points, None], "coverage": 0.4, "precision": 0.81,
+             "low": 0.7, "high": 0.9}  # fmt: skip
+    none = {"wished": 0.9, "seeds": [None] * 3, "coverage": None, "precision": None, "low": None,
+            "high": None}  # fmt: skip
+    for model in results["models"].values():
+        model["confidence"]["abstaining"] = [entry, none]
+    found = about(findings(typed(results)), "probabilities be believed").sentences
+    assert found[1:] == (
+        "Answering only from 0.52 to 0.61 on, chosen to be right on 80.0%: it answers 40.0% and is "
+        "right on 81.0% of them (2 of 3 seeds; the others do not reach it).",
+        "No threshold makes it right on 90.0%.",
+    )
+    entry |= {"seeds": points}
+    assert "seeds;" not in about(findings(typed(results)), "be believed").sentences[1]
+
+
 def test_weakest_genres_and_commonest_errors_are_those_of_the_figures(results: Results) -> None:
     for model in results["models"].values():
         for genre in GTZAN:

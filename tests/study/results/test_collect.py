@@ -195,7 +195,51 @@ def test_a_target_that_no_threshold_reaches_answers_nothing() -> None:
     found = confidence(valid, test, [[{"valid": guess, "test": guess}]])
     assert found is not None
     for entry in found.abstaining:
-        assert (entry.threshold, entry.coverage, entry.precision) == (None, 0, None)
+        assert (entry.seeds, entry.coverage, entry.precision) == ([None], None, None)
+
+
+def test_a_seed_that_never_reaches_the_target_is_in_no_mean() -> None:
+    """Each seed's threshold is one operating point; a guessing seed is not averaged in."""
+    valid, test = pool("valid", 1, 4000), pool("test", 1, 4000, first=9000, seed=1)
+    guess = [{"valid": np.full((4000, G), 1 / G), "test": np.full((4000, G), 1 / G)}]
+    good = [
+        [{"valid": stated(valid.labels, 1, s), "test": stated(test.labels, 1, 10 + s)}]
+        for s in range(2)
+    ]
+    alone = confidence(valid, test, good)
+    found = confidence(valid, test, [good[0], guess, good[1]])
+    assert found is not None
+    assert alone is not None
+    assert found.temperatures == [
+        alone.temperatures[0],
+        pytest.approx(1, abs=20),
+        alone.temperatures[1],
+    ]
+    for entry, own in zip(found.abstaining, alone.abstaining, strict=True):
+        assert entry.seeds == [own.seeds[0], None, own.seeds[1]]
+        assert (entry.coverage, entry.precision) == (own.coverage, own.precision)
+        points = [point for point in own.seeds if point]
+        assert own.coverage == pytest.approx(np.mean([p.coverage for p in points]))
+        for seed, point in enumerate(points):
+            scaled = apply_temperature(good[seed][0]["test"], alone.temperatures[seed])
+            answered = scaled.max(axis=1) >= point.threshold
+            right = (scaled.argmax(axis=1) == test.labels)[answered]
+            assert (point.coverage, point.precision) == (answered.mean(), right.mean())
+
+
+def test_a_seed_that_reaches_the_target_in_some_folds_only_does_not_reach_it() -> None:
+    """The folds that choose for the last one hold a training that guesses."""
+    valid = pool("valid", 3, 2000)
+    labels = valid.labels.reshape(3, -1)
+    sharp = [{"valid": stated(labels[k], 1, k)} for k in range(3)]
+    guess = [{"valid": np.full((2000, G), 1 / G)} for _ in range(2)]
+    found = confidence(valid, valid, [[guess[0], guess[1], sharp[2]], sharp])
+    assert found is not None
+    for entry in found.abstaining:
+        first, second = entry.seeds
+        assert first is None
+        assert second is not None
+        assert (entry.coverage, entry.precision) == (second.coverage, second.precision)
 
 
 def test_always_wrong_are_those_that_no_training_got_right_the_surest_first() -> None:

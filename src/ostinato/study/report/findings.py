@@ -38,7 +38,7 @@ from ostinato.study.report.words import (
     points_span,
     points_with_span,
 )
-from ostinato.study.results.model_schema import ModelResults
+from ostinato.study.results.model_schema import Abstaining, ModelResults
 from ostinato.study.results.schema import MissedRecording, StudyResults
 
 OVER_FITTING = "Which model over-fits least?"
@@ -250,18 +250,26 @@ def _probabilities(results: StudyResults) -> list[Finding]:
         f"would show {after.ece_low:.3f} to {after.ece_high:.3f}; "
         + ("no miscalibration shows." if inside else "more than chance explains.")
     ]
-    for entry in own.abstaining:
-        if entry.threshold is None or entry.precision is None:
-            sentences.append(f"No threshold makes it right on {percent(entry.wished)}.")
-            break
-        sentences.append(
-            f"Answering only from {entry.threshold:.2f} on, chosen to be right on "
-            f"{percent(entry.wished)}: it answers {percent(entry.coverage)} and is right on "
-            f"{percent(entry.precision)} of them."
-        )
+    sentences += [_abstains(entry) for entry in own.abstaining]
     # Miscalibration that does not show may be there.
     verdict: Verdict | None = None if inside else "no"
     return [_answer("Can its probabilities be believed?", *sentences, verdict=verdict)]
+
+
+def _abstains(entry: Abstaining) -> str:
+    """What the seeds do that a threshold brings to a target precision, and how many these are."""
+    limits = sorted(point.threshold for point in entry.seeds if point)
+    if not limits or entry.coverage is None:
+        return f"No threshold makes it right on {percent(entry.wished)}."
+    low, high = (f"{limit:.2f}" for limit in (limits[0], limits[-1]))
+    start = low if low == high else f"{low} to {high}"
+    does = f"it answers {percent(entry.coverage)}"
+    if entry.precision is not None:
+        does += f" and is right on {percent(entry.precision)} of them"
+    n = len(entry.seeds)
+    some = "" if len(limits) == n else f" ({len(limits)} of {n} seeds; the others do not reach it)"
+    chosen = f"chosen to be right on {percent(entry.wished)}"
+    return f"Answering only from {start} on, {chosen}: {does}{some}."
 
 
 def _always_wrong(results: StudyResults) -> Finding:

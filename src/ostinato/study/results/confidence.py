@@ -19,6 +19,7 @@ from ostinato.study.results.model_schema import (
     Abstaining,
     CalibrationScores,
     Confidence,
+    OperatingPoint,
     ReliabilityPoint,
     RiskCoverage,
 )
@@ -45,16 +46,18 @@ def confidence(
         return None
     rows = np.concatenate([to_judge for _, to_judge in pairs])
     labels = judged.labels[rows]
-    before, after, temperatures = [], [], []
+    before, after = [], []
+    temperatures: list[list[float]] = []  # (seed, fold)
     limits = np.full((len(TARGETS), len(seeds), rows.size), np.inf)  # thresholds; inf: none reaches
     for seed, folds in enumerate(seeds):
         chosen_on, plain = fitted.probabilities(folds), judged.probabilities(folds)
         scaled = []
+        temperatures.append([])
         at = 0
         for to_fit, to_judge in pairs:
             truth, said = fitted.labels[to_fit], chosen_on[to_fit]
             temperature = calibration.fit_temperature(truth, said)
-            temperatures.append(temperature)
+            temperatures[seed].append(temperature)
             scaled.append(apply_temperature(plain[to_judge], temperature))
             verdicts = calibration.verdicts(truth, apply_temperature(said, temperature))
             here = slice(at, at + to_judge.size)
@@ -68,6 +71,7 @@ def confidence(
         part=judged.part,
         fitted_on="other folds" if fitted is judged else "valid",
         temperature=float(np.mean(temperatures)),
+        temperatures=[float(np.mean(folds)) for folds in temperatures],
         before=_scores([calibration.evaluate(labels, p) for p in before]),
         after=_scores([calibration.evaluate(labels, p) for p in after]),
         reliability=_reliability(labels, after),
@@ -140,17 +144,35 @@ def _abstaining(
     limits: NDArray[np.float64],
     target: float,
 ) -> Abstaining:
-    """What thresholds (seed, row) chosen elsewhere do here: share answered, share of it right."""
-    found = [calibration.verdicts(labels, p) for p in seeds]
-    answered = [sure >= limit for (_, sure), limit in zip(found, limits, strict=True)]
-    right = [correct & given for (correct, _), given in zip(found, answered, strict=True)]
-    n_answered, n_right = (float(np.mean([x.sum() for x in xs])) for xs in (answered, right))
-    usable = limits[np.isfinite(limits)]
-    share = wilson(n_right / n_answered, max(1, round(n_answered))) if n_answered else None
+    """What thresholds (seed, row) chosen elsewhere do here.
+
+    A seed that no threshold brings to the target, in whichever fold, answers at no point, and is in
+    no mean.
+    """
+    points: list[OperatingPoint | None] = []
+    for probabilities, limit in zip(seeds, limits, strict=True):
+        if not np.isfinite(limit).all():
+            points.append(None)
+            continue
+        correct, sure = calibration.verdicts(labels, probabilities)
+        answered = sure >= limit
+        points.append(
+            OperatingPoint(
+                threshold=float(limit.mean()),
+                coverage=float(answered.mean()),
+                precision=float(correct[answered].mean()) if answered.any() else None,
+            )
+        )
+    reached = [point for point in points if point]
+    n_answered = sum(point.coverage for point in reached) * labels.size
+    n_right = sum(point.coverage * (point.precision or 0) for point in reached) * labels.size
+    share = None
+    if n_answered:
+        share = wilson(n_right / n_answered, max(1, round(n_answered / len(reached))))
     return Abstaining(
         wished=target,
-        threshold=float(usable.mean()) if usable.size else None,
-        coverage=n_answered / labels.size,
+        seeds=points,
+        coverage=n_answered / labels.size / len(reached) if reached else None,
         precision=share.mean if share else None,
         low=share.low if share else None,
         high=share.high if share else None,

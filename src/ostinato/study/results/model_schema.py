@@ -157,12 +157,24 @@ class RiskCoverage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """One seed's threshold, the share that it answers, and the share right of these."""
+
+    threshold: float
+    coverage: float
+    precision: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Abstaining:
-    """What a threshold chosen for a target precision does; None where none reaches the target."""
+    """What thresholds chosen for a target precision do; means over the seeds that reach it.
+
+    ``seeds`` has None for a seed that no threshold brings to the target, in some fold.
+    """
 
     wished: float
-    threshold: float | None
-    coverage: float
+    seeds: list[OperatingPoint | None]
+    coverage: float | None
     precision: float | None
     low: float | None
     high: float | None
@@ -175,6 +187,7 @@ class Confidence:
     part: str
     fitted_on: str
     temperature: float
+    temperatures: list[float]
     before: CalibrationScores
     after: CalibrationScores
     reliability: list[ReliabilityPoint]
