@@ -1,6 +1,6 @@
 """Build the weights that ship, as ONNX files, from the frames that ship.
 
-    python scripts/build_weights.py               (half an hour on two cores; resumed if interrupted)
+    python scripts/build_weights.py               (half an hour on two cores; resumed)
     python scripts/build_weights.py --teaching    (the three of `make study` alone: two minutes)
 
 - ``default-filtered.onnx`` is trained on the train part of the fault-filtered split. All figures of
