@@ -114,7 +114,7 @@ def test_the_table_fits_100_columns(call, weights, monkeypatch, columns) -> None
         ]
     text = " ".join(out.split())
     assert "Trained on 1,234 recordings of gtzan, split strict." in text
-    assert "from a probability of 50%, chosen so that 80% of answers are right" in text
+    assert "from a probability of 50%, chosen on held-out recordings for 80% right answers" in text
 
 
 def test_where_none_ship(call, weights) -> None:

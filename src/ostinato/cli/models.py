@@ -79,5 +79,5 @@ def _sentences(model: dict[str, Any]) -> list[str]:
     if threshold is not None:
         answers = f"Answers from a probability of {threshold:.0%}"
         if model["precision"] is not None:
-            answers += f", chosen so that {model['precision']:.0%} of answers are right"
+            answers += f", chosen on held-out recordings for {model['precision']:.0%} right answers"
     return [*said, f"{answers}; temperature {model['temperature']:.2f}."]
