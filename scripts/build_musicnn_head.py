@@ -6,7 +6,7 @@
 of ``studies/accuracy/musicnn.toml``. Its seeds are trained
 
 - on folds by artist: temperature and threshold are chosen on the mean of the seeds' probabilities
-  of held-out tracks;
+  of held-out tracks, and what they are worth is judged nested, on each fold by the others' choice;
 - on all 442 tracks, the training part of the fault-filtered split: the mean of these models is the
   head. With ``--test`` it is examined on the split's 290 test tracks, once, after the recipe was
   chosen; the look is entered into ``--ledger``, before and after.
@@ -40,7 +40,7 @@ from ostinato.study import export
 from ostinato.study.config import load_config
 from ostinato.study.ledger import ENSEMBLE, SHIPPED, SINGLE, append, looks
 from ostinato.study.plan import Plan, load_data, plan_study
-from ostinato.study.results import read_run
+from ostinato.study.results import StudyResults, read_run
 from ostinato.study.study import run_study
 from ostinato.study.training_run import (
     PROBABILITIES,
@@ -49,7 +49,7 @@ from ostinato.study.training_run import (
     is_finished,
     read_probabilities,
 )
-from ostinato.training.finish import Confidence, finish, fit_confidence, write
+from ostinato.training.finish import finish, fit_confidence, write
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = ROOT / "studies" / "accuracy" / "musicnn.toml"
@@ -67,7 +67,7 @@ def main() -> None:
     test = tuple(i for i in corpus.ids if i in set(lists["test"]))
 
     plan = plan_study(config, corpus, options.work / "folds")
-    run_study(plan, jobs=options.jobs, report=False)
+    results = run_study(plan, jobs=options.jobs, report=False).results
     labels, held_out, artists = out_of_fold(plan, corpus)
     confidence = fit_confidence(labels, held_out.mean(axis=0), precision=options.precision)
     temperature = confidence.temperature
@@ -77,7 +77,7 @@ def main() -> None:
         "temperature": temperature,
         "threshold": confidence.threshold,
         "precision": options.precision,
-        "answered": answered(held_out.mean(axis=0), confidence),
+        "nested": nested(results, options.precision),
     }
     parts = Fold(train=train, valid=train[::20], test=test if options.test else ())
     tasks = [
@@ -128,12 +128,19 @@ def main() -> None:
     print(json.dumps(figures, indent=1))
 
 
-def answered(probabilities: NDArray[np.float64], confidence: Confidence) -> float | None:
-    """Share of tracks that get a verdict; None where no threshold was found."""
-    if confidence.threshold is None:
-        return None
-    scaled = apply_temperature(probabilities, confidence.temperature)
-    return float((scaled.max(axis=1) >= confidence.threshold).mean())
+def nested(results: StudyResults, precision: float) -> dict[str, Any] | None:
+    """What the mean of the seeds answers, and how much of it is right, fold by fold.
+
+    Each fold is judged by the temperature and threshold that the other folds chose: on the verdicts
+    that chose a threshold it is right as often as it was chosen to be. None without a threshold.
+    """
+    (model,) = results.models.values()
+    assert model.ensemble_confidence is not None  # there are folds
+    for row in model.ensemble_confidence.abstaining:
+        if abs(row.wished - precision) < 1e-9 and row.precision is not None:
+            right = {"mean": row.precision, "low": row.low, "high": row.high}
+            return {"answered": row.coverage, "right_of_answered": right | {"by": "track"}}
+    return None
 
 
 def described(info: ModelInfo, figures: dict[str, Any], *, n_seeds: int) -> ModelInfo:
