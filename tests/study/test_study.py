@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from ostinato import models
 from ostinato.datasets.splits import load_split
 from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.evaluation.calibration import fit_temperature
 from ostinato.evaluation.paired import sign_flip
 from ostinato.evaluation.significance import Clusters
 from ostinato.study import study
@@ -142,6 +143,26 @@ def test_every_figure_follows_from_the_predictions(done) -> None:
             assert facts[f"{part}_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
             assert facts[f"{part}_macro_f1"]["mean"] == pytest.approx(np.mean(f1))
             np.testing.assert_allclose(facts["confusion"][part], np.mean(counts, axis=0))
+
+
+def test_an_ensemble_has_the_temperature_of_the_mean_of_its_seeds(done) -> None:
+    rows = predictions(done.folder)
+    for name in CONFIG.models:
+        seeds = [
+            [r for r in rows if (r["model"], r["part"], r["seed"]) == (name, "valid", seed)]
+            for seed in ("0", "1")
+        ]
+        labels = np.array([CORPUS.genres.index(r["genre"]) for r in seeds[0]])
+        said = np.array([[[float(r[g]) for g in CORPUS.genres] for r in own] for own in seeds])
+        found = done.results.models[name]
+        assert found.ensemble_confidence is not None
+        assert found.ensemble_confidence.temperature == pytest.approx(
+            fit_temperature(labels, said.mean(axis=0)), rel=0.01
+        )
+        assert found.confidence is not None
+        assert found.confidence.temperature == pytest.approx(
+            np.mean([fit_temperature(labels, own) for own in said]), rel=0.01
+        )
 
 
 def test_comparisons_are_tested_on_the_predictions_by_artist(done) -> None:

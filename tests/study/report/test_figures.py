@@ -76,6 +76,25 @@ class TestDrawnIsRecorded:
             assert f"{100 * model['gap']['mean']:.1f}\n" in "".join(t + "\n" for t in texts)
             assert f"{100 * model['test_accuracy']['mean']:.1f}%" in texts
 
+    def test_words_in_the_place_of_figures(self, results: dict[str, Any]) -> None:
+        said, models = alternatives(typed(results)), results["models"].values()
+        for model in models:
+            label = model["label"]
+            right = float(np.trace(np.array(model["confusion"]["test"])))
+            assert f"{label} {model['confidence']['after']['ece']:.3f}" in said["trust"]
+            assert (
+                f"{label} {100 * model['gap_last_epoch']['mean']:+.1f}" in said["learning_curves"]
+            )
+            assert f"{label} {right:.1f}".removesuffix(".0") in said["confusion"]
+            for part, noun in (("train", "training"), ("valid", "validation"), ("test", "test")):
+                percent = f"{noun} {100 * model[f'{part}_accuracy']['mean']:.1f}%"
+                assert percent in said["overfitting"]
+        assert "of 290 recordings" in said["confusion"]
+        f1 = np.mean([m["per_genre"]["test"]["rock"]["f1"] for m in models])
+        assert f"rock {f1:.2f}" in said["genre_f1"]
+        (true, other, n), *_ = confused_pairs(typed(results), 1)
+        assert f"{true} taken for {other} {n:.1f}".removesuffix(".0") in said["confusions"]
+
     def test_confusion_matrices(self, results: dict[str, Any]) -> None:
         panels = figure_of("confusion", results).axes
         counts = [np.array(m["confusion"]["test"]) for m in results["models"].values()]
@@ -127,6 +146,10 @@ class TestDrawnIsRecorded:
             counts = np.array(model["confusion"]["test"])
             wanted = [counts[GTZAN.index(true), GTZAN.index(said)] for true, said, _ in pairs]
             assert own == wanted
+        farthest = np.max([[n for *_, n in pairs], *dots], axis=0)
+        assert [text.xy for text in axes.texts] == [(x, y) for y, x in enumerate(farthest)]
+        for text, (_, _, n) in zip(axes.texts, pairs, strict=True):
+            assert text.get_text() == f"{n:.1f}".removesuffix(".0") + " of 29"
 
     def test_learning_curves(self, results: dict[str, Any]) -> None:
         panels = figure_of("learning_curves", results).axes

@@ -141,9 +141,13 @@ def test_data_and_settings_are_told(
 def test_folds_that_differ_are_ranges(figures: dict[str, Path], tmp_path: Path) -> None:
     results = fake_results(**STUDIES["no test, folds, no artists"])
     first = results["split"]["folds"][0]
-    changed = first["parts"]["valid"] | {"n": 75}
+    own = first["parts"]["valid"]
+    changed = own | {"n": 75, "per_genre": {**own["per_genre"]}, "artists_per_genre": {"jazz": 3}}
+    del changed["per_genre"]["jazz"]  # a fold that holds none of it
     results["split"]["folds"][1] = first | {"parts": first["parts"] | {"valid": changed}}
-    assert "70 to 75" in Page(write_page(typed(results), figures, tmp_path / "report.html")).text
+    text = Page(write_page(typed(results), figures, tmp_path / "report.html")).text
+    assert "70 to 75" in text
+    assert re.search(rf"jazz [0-9 ]*0 to {own['per_genre']['jazz']} 0 to 3 ", text)
 
 
 def test_a_winner_is_marked_only_where_the_intervals_allow(
