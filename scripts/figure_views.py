@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import shlex
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ def sweep(record: dict[str, Any]) -> str:
     """The table of a study with variants, and its notes."""
     from ostinato.study.report.table import sweep_markdown
 
-    return sweep_markdown(_sweep(record)).partition("\n\n")[2].strip()
+    table, _, notes = sweep_markdown(_sweep(record)).partition("\n\n")[2].partition("\n\n")
+    wrapped = [textwrap.fill(note, 120, break_on_hyphens=False) for note in notes.splitlines()]
+    return "\n\n".join([table, *filter(None, wrapped)])
 
 
 def models(record: dict[str, Any]) -> str:

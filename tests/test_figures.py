@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ostinato.evaluation.significance import Interval
 from ostinato.study.report import print_summary
+from ostinato.study.report.table import sweep_markdown, sweep_notes
+from ostinato.study.results import to_json
+from ostinato.study.results.tables import SweepRow, SweepTable
 from tests.helpers.fake_results import fake_results, typed
 
 REPOSITORY = Path(__file__).parents[1]
@@ -82,6 +86,17 @@ def root(tmp_path: Path, made_up: dict[str, Any]) -> Path:
     return tmp_path
 
 
+def row(variant: str) -> SweepRow:
+    """A row of a study with variants."""
+    accuracy, gap = Interval(0.5, 0.4, 0.6), Interval(0.3, 0.2, 0.4)
+    return SweepRow(
+        variant=variant, at=None, model="lstm", label="LSTM", parameters=7, split="artist-folds",
+        leaks=False, part="valid", n=100, n_train=80, train_recordings=80, train_artists=9,
+        shared_artists=0.0, shared_recordings=0.0, seeds=3, accuracy=accuracy, train_accuracy=0.8,
+        gap=gap, seconds=1.0, gradient_norms=None, recall={"blues": 0.5}, difference=None,
+    )  # fmt: skip
+
+
 def block(what: str, body: str = "\nold\n") -> str:
     return f"Before.\n<!-- figures: {what} -->{body}<!-- end -->\nAfter.\n"
 
@@ -141,6 +156,21 @@ class TestBlocks:
         assert "4 (fewer than 10)" in blues
         assert "100 (no interval: 4 artists)" in blues
         assert "| 12 |" in rock
+
+    def test_a_study_with_variants_is_its_table_and_notes(self, tmp_path: Path) -> None:
+        table = SweepTable(
+            schema=1, title="Leaks", axis=None, base=None, rows=[row("a"), row("b")], waiting=["c"]
+        )
+        (tmp_path / "table.json").write_text(to_json(table))
+        folder = tmp_path / views.RECORDS
+        folder.mkdir(parents=True)
+        (folder / "leaks.json").write_text(json.dumps(figures.keep(tmp_path, "ostinato study")))
+        text = views.render("leaks sweep", tmp_path)
+        lines = text.splitlines()
+        assert lines[:4] == sweep_markdown(table).splitlines()[2:6]
+        assert max(map(len, lines)) <= 120
+        assert " ".join(text.split()).endswith(" ".join(" ".join(sweep_notes(table)).split()))
+        assert "50.0% (40.0-60.0)" in views.render("leaks terminal", tmp_path)
 
     def test_a_look_at_a_test_part_is_one_row(self, tmp_path: Path) -> None:
         head = "when,commit,split,study,model,seeds,system,accuracy"
