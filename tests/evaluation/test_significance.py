@@ -211,6 +211,10 @@ class TestWidth:
         """How alike an artist's tracks are is unknown: they may be worth a single one."""
         single = clusters([(0, "Robert Johnson")] * 4)
         assert interval([term([[1, 0, 0, 1]], single)]) == Interval(0.5, 0.0, 1.0)
+        two = clusters([(genre, f"artist {genre}") for genre in (0, 0, 0, 1, 1)])
+        spread = Spread.of(np.array([1.0, 0.0, 1.0, 0.0, 1.0]), two)
+        assert spread.correlation == 1
+        assert spread.design_effects.tolist() == [3, 2]
 
     def test_all_right_is_as_sure_as_so_many_artists(self) -> None:
         of = clusters(VALID)  # by five artists

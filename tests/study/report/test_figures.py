@@ -162,6 +162,8 @@ class TestDrawnIsRecorded:
                 assert {line.get_color() for line in axes.get_lines()} == (
                     {TRAINING, tint} | ({OBJECTIVE} if kind == "loss" else set())
                 )
+                if kind == "loss":
+                    assert (axes.get_title(), axes.title.get_color()) == (model["label"], tint)
                 assert axes.get_ylim()[0] == 0
                 assert axes.get_ylim()[1] > 1 if kind == "loss" else 1 < axes.get_ylim()[1] < 1.1
                 for part in ("train", "valid"):
