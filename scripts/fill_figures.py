@@ -45,7 +45,6 @@ EXEMPT = (
     "Published figures",
     "Speed of one machine",
 )
-_LATER = ("splits.md",)
 
 _BLOCK = re.compile(r"(<!-- figures: (?P<what>[^\n]*?) -->)(?P<body>.*?)(<!-- end -->)", re.S)
 #: A share or a score: not a size or a time, which are the machine's.
@@ -57,7 +56,7 @@ def pages(root: Path = REPOSITORY) -> list[Path]:
     folders = [root / "docs" / name for name in ("research", "reference")]
     found = [root / name for name in ("README.md", CARD, "docs/guide/musicnn.md")]
     found += [page for folder in folders for page in sorted(folder.rglob("*.md"))]
-    return [page for page in found if page.is_file() and page.name not in _LATER]
+    return [page for page in found if page.is_file()]
 
 
 # Blocks of a page.
