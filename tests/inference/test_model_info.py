@@ -143,6 +143,15 @@ class TestDamaged:
         write(path, spec=INFO.spec.to_dict() | change)
         assert next(iter(change)) in refused(path)
 
+    @pytest.mark.parametrize(
+        "name",
+        ["sample_rate_hz", "n_fft", "hop_samples", "n_mels", "n_coefficients", "excerpt_seconds",
+         "top_db", "width"],
+    )  # fmt: skip
+    def test_settings_that_would_fill_the_memory(self, path: Path, name: str) -> None:
+        write(path, spec=INFO.spec.to_dict() | {name: 10**8})
+        assert f"'{name}': expected at most" in refused(path)
+
     def test_a_wrong_value_is_refused_before_it_is_written(self) -> None:
         with pytest.raises(DataError, match="'temperature': expected a positive number, got 0"):
             replace(INFO, temperature=0.0)

@@ -137,6 +137,11 @@ class TestWhatIsSaid:
         assert 1 <= len(ticks) <= 11
         assert len({clock(tick) for tick in ticks}) == len(ticks)
 
+    @pytest.mark.parametrize(("seconds", "step"), [(18, 2), (45, 5), (95, 15), (290, 60)])
+    def test_ticks_are_at_round_times(self, seconds: float, step: int) -> None:
+        figure = timeline(verdict((0, seconds, {"jazz": 0.9}), seconds=seconds), "a.mp3")
+        assert np.diff(figure.axes[1].get_xticks()).tolist() == [step] * (seconds // step)
+
 
 class TestColours:
     def test_a_genre_has_its_colour_in_every_picture(self) -> None:

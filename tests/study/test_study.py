@@ -113,6 +113,11 @@ def test_artists_are_counted_as_artists_and_too_few_are_told(done) -> None:
     assert "g0 1, g1 1 and g2 1" in caveat.answer
 
 
+def test_what_is_not_the_same_for_all_models_is_told(done) -> None:
+    (sentence,) = done.results.fairness.differ
+    assert sentence.startswith("LSTM and ResLSTM differ in the shortcut around each layer")
+
+
 def test_columns_of_the_predictions_are_the_genres_of_the_runs(done) -> None:
     rows = {(r["model"], r["seed"], r["recording"]): r for r in predictions(done.folder)}
     path = done.folder / "models" / "lstm" / "seed1-fold0" / "probabilities.csv"

@@ -38,7 +38,13 @@ def drawn(results: dict[str, Any], names: Sequence[str] = tuple(FIGURES)) -> Non
     """Draw figures coarsely, and keep nothing."""
     for name in names:
         with matplotlib.rc_context(STYLE):
-            FIGURES[name](results).savefig(io.BytesIO(), format="png", dpi=30)
+            figure = FIGURES[name](results)
+            figure.savefig(io.BytesIO(), format="png", dpi=30)
+        for keys in figure.legends:
+            box, whole = keys.get_window_extent(), figure.bbox
+            assert box.x0 >= whole.x0, name
+            assert box.x1 <= whole.x1, name
+            assert box.y1 <= whole.y1, name
 
 
 def figure_of(name: str, results: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ostinato.evaluation import apply_temperature, calibration, selective
+from ostinato.evaluation.significance import wilson
 from ostinato.study.results.always_wrong import always_wrong
 from ostinato.study.results.confidence import TARGETS, confidence
 from tests.helpers.toy import toy_corpus
@@ -121,6 +122,16 @@ def test_a_second_training_alike_makes_no_interval_narrower() -> None:
     assert twice.after == once.after
     bounds = [[(p.low, p.high, p.n) for p in found.reliability] for found in (once, twice)]
     np.testing.assert_allclose(*bounds)
+
+
+def test_a_point_of_one_recording_is_as_unsure_as_one_recording() -> None:
+    valid, test = pool("valid", 1, 300), pool("test", 1, 1, first=9000, seed=1)
+    seed = [{"valid": stated(valid.labels, 1, 0), "test": stated(test.labels, 1, 1)}]
+    found = confidence(valid, test, [seed])
+    assert found is not None
+    (point,) = found.reliability
+    expected = wilson(point.accuracy, 1)
+    assert (point.low, point.high, point.n) == (expected.low, expected.high, 1)
 
 
 def test_each_fold_with_a_test_part_is_judged_by_its_own_validation_part() -> None:

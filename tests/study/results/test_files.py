@@ -85,6 +85,13 @@ def test_a_value_of_another_type_is_named() -> None:
         typed(values)
 
 
+def test_another_schema_is_told_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(DataError) as caught:
+        read_results(tmp_path)
+    assert str(tmp_path / "results.json") in str(caught.value)
+
+
 def test_a_folder_without_results_is_a_wrong_call(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"Expected a finished study in .*got none"):
         read_results(tmp_path)
