@@ -157,7 +157,8 @@ def test_a_table_of_splits_tells_rows_tracks_and_artists(done) -> None:
     assert 12 < artists <= 15
     heads = sweep_columns(table)
     cells = dict(zip(heads, sweep_cells(table, table.rows[0]), strict=True))
-    assert (cells["Rows"], cells["Tracks"], cells["Artists"]) == ("24", "24", "12")
+    assert cells["Rows / tracks / artists"] == "24 / 24 / 12"
+    assert cells["Own / artist met"] == "none / none"
     assert "Against base" in heads
 
 

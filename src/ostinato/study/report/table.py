@@ -29,6 +29,8 @@ from ostinato.study.results.tables import Compared, SweepRow, SweepTable
 #: From this share of held-out recordings on, a split is said to share artists.
 _ANY = 0.0005
 ACCURACY = "Accuracy (95%)"
+LEARNED = "Rows / tracks / artists"
+MET = "Own / artist met"
 
 
 def grid(
@@ -54,12 +56,12 @@ def sweep_columns(table: SweepTable) -> list[str]:
     heads = ["Variant", "Model"]
     if len({row.split for row in rows}) > 1:
         # Such a table compares splits, and 80 columns have no room for gaps and times.
-        heads += ["Rows", "Tracks", "Artists", "Artist met", "Own met", ACCURACY]
+        heads += [LEARNED, MET, ACCURACY]
     else:
         heads += [ACCURACY, "Gap"]
     if any(row.difference for row in rows):
         heads += [f"Against {table.base}", "p (Holm)"]
-    return heads if "Rows" in heads else [*heads, "s/run"]
+    return heads if LEARNED in heads else [*heads, "s/run"]
 
 
 def sweep_cells(table: SweepTable, row: SweepRow) -> list[str]:
@@ -68,11 +70,8 @@ def sweep_cells(table: SweepTable, row: SweepRow) -> list[str]:
     by_head = {
         "Variant": row.variant,
         "Model": row.label,
-        "Rows": f"{row.n_train:,}",
-        "Tracks": f"{row.train_recordings:,}",
-        "Artists": f"{row.train_artists:,}",
-        "Artist met": _share(row.shared_artists),
-        "Own met": _share(row.shared_recordings),
+        LEARNED: f"{row.n_train:,} / {row.train_recordings:,} / {row.train_artists:,}",
+        MET: f"{_share(row.shared_recordings)} / {_share(row.shared_artists)}",
         ACCURACY: percent_with_span(row.accuracy),
         "Gap": points(row.gap.mean),
         f"Against {table.base}": points_with_span(against) if against else "",
@@ -90,8 +89,8 @@ def sweep_notes(table: SweepTable) -> list[str]:
     if len({row.split for row in rows}) > 1:
         notes = [
             f"Accuracy: {interval}; on the test part where the split has one, else on all folds' "
-            "held-out rows. Rows, tracks, artists: what a fold's models are trained on. Artist "
-            "met, own met: share of the judged rows whose artist, or whose own recording, the "
+            "held-out rows. Rows, tracks, artists: what a fold's models are trained on. Own, "
+            "artist met: share of the judged rows whose own recording, or whose artist, the "
             "models were trained or validated on.",
             f"Judged: {joined([f'{n:,}' for n in sorted({row.n for row in rows})])} rows.",
         ]
@@ -123,16 +122,13 @@ def sweep_notes(table: SweepTable) -> list[str]:
 
 
 def print_sweep(table: SweepTable, console: Console) -> None:
-    """Print a sweep's table and its notes; with differences a row takes two lines, to fit 80."""
+    """Print a sweep's table and its notes; with differences a row takes several lines to fit 80."""
     heads = sweep_columns(table)
     rows = [sweep_cells(table, row) for row in table.rows]
     two_lines = any(row.difference for row in table.rows)
     if two_lines:
-        heads = [heads[0], *(head.replace(" (", "\n(") for head in heads[2:])]
-        rows = [
-            [f"{variant}\n{model}", *(cell.replace(" (", "\n(") for cell in rest)]
-            for variant, model, *rest in rows
-        ]
+        heads = [heads[0], *map(_stacked, heads[2:])]
+        rows = [[f"{variant}\n{model}", *map(_stacked, rest)] for variant, model, *rest in rows]
     else:
         names = [None, *(row.variant for row in table.rows)]
         rows = [
@@ -193,6 +189,11 @@ def print_comparison(found: Compared, console: Console) -> None:
         )
     for note in notes:
         console.print(Text(note))
+
+
+def _stacked(cell: str) -> str:
+    """A cell over several lines: a figure over its interval, one of several over the next."""
+    return cell.replace(" (", "\n(").replace(" / ", "\n")
 
 
 def _share(value: float) -> str:
