@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -82,7 +83,8 @@ def test_thresholds_reach_their_target_on_recordings_that_did_not_choose_them() 
 
 
 def test_what_is_answered_is_counted_seed_by_seed() -> None:
-    """Share answered, and share of that right, counted one by one; scores before are all seeds'."""
+    """Share answered, and share of that right, counted one by one, of the seeds that reach the
+    target; scores before are all seeds'."""
     valid, test = pool("valid", 1, 600), pool("test", 1, 500, first=9000, seed=1)
     seeds = [
         [{"valid": stated(valid.labels, k, k), "test": stated(test.labels, k, 10 + k)}]
@@ -91,20 +93,22 @@ def test_what_is_answered_is_counted_seed_by_seed() -> None:
     found = confidence(valid, test, seeds)
     assert found is not None
     for entry in found.abstaining:
-        answered = right = 0
-        for (fold,) in seeds:
+        answered = right = reached = 0
+        for (fold,), point in zip(seeds, entry.seeds, strict=True):
             temperature = calibration.fit_temperature(valid.labels, fold["valid"])
             chosen = calibration.verdicts(
                 valid.labels, apply_temperature(fold["valid"], temperature)
             )
             limit = selective.threshold_for(*chosen, precision=entry.wished)
+            assert (point is None) == (limit is None)
+            reached += limit is not None
             scaled = apply_temperature(fold["test"], temperature)
             for truth, row in zip(test.labels, scaled, strict=True):
                 if limit is not None and row.max() >= limit.threshold:
                     answered += 1
                     right += int(row.argmax() == truth)
         assert 0 < right < answered
-        assert entry.coverage == pytest.approx(answered / 1000)
+        assert entry.coverage == pytest.approx(answered / 500 / reached)
         assert entry.precision == pytest.approx(right / answered)
     plain = [calibration.evaluate(test.labels, fold["test"]) for (fold,) in seeds]
     assert found.before.nll == pytest.approx(np.mean([one.nll for one in plain]))
@@ -118,7 +122,8 @@ def test_a_second_training_alike_makes_no_interval_narrower() -> None:
     once, twice = (confidence(valid, test, [seed] * n) for n in (1, 2))
     assert once is not None
     assert twice is not None
-    assert twice.abstaining == once.abstaining
+    for one, two in zip(once.abstaining, twice.abstaining, strict=True):
+        assert two == replace(one, seeds=one.seeds * 2)
     assert twice.after == once.after
     bounds = [[(p.low, p.high, p.n) for p in found.reliability] for found in (once, twice)]
     np.testing.assert_allclose(*bounds)
