@@ -117,6 +117,19 @@ def test_the_table_fits_100_columns(call, weights, monkeypatch, columns) -> None
     assert "from a probability of 50%, chosen on held-out recordings for 80% right answers" in text
 
 
+@pytest.mark.parametrize(("part", "chosen"), [("valid", True), ("test", False)])
+def test_an_accuracy_on_what_the_recipe_was_chosen_on_is_marked(
+    call, weights, part: str, chosen: bool
+) -> None:
+    protocol = f"gtzan, split artist-folds, {part} part, 5 folds, ensemble; 95 % by artist"
+    info = replace(FULL, accuracy=ACCURACY | {"protocol": protocol})
+    (weights / "full.onnx").write_bytes(toy_bytes(info))
+    out = " ".join(call("models")[1].split())
+    assert "In brackets: 95% interval by artist." in out
+    assert ("50.0% (40.0-60.0) *" in out) == chosen
+    assert ("recordings, on which the recipe was chosen: gtzan" in out) == chosen
+
+
 def test_where_none_ship(call, weights) -> None:
     assert listed(call) == []
 

@@ -37,11 +37,14 @@ def models(format_: Format = "table") -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for head in ("Model", "Family"):
         table.add_column(head, no_wrap=True)
-    for head in ("Parameters", "Size", "Accuracy (95%)"):
+    for head in ("Parameters", "Size", "Accuracy"):
         table.add_column(head, justify="right")
     for model in found:
         table.add_row(*(Text(cell) for cell in _cells(model)))
     output.print(table, width=width)
+    if found:
+        note = "In brackets: 95% interval by artist. *: on tracks that its recipe was chosen on."
+        output.print(Text(f"{note}\n"), width=width)
     for n, model in enumerate(found):
         output.print(Text("\n" * (n > 0) + model["name"], style="bold"), width=width)
         about = Text("\n".join(_sentences(model)))
@@ -53,7 +56,8 @@ def _cells(model: dict[str, Any]) -> tuple[str, ...]:
     measured = "?"
     if accuracy is not None:
         low, high = 100 * accuracy["low"], 100 * accuracy["high"]
-        measured = f"{accuracy['mean']:.1%} ({low:.1f}-{high:.1f})"
+        mark = " *" if _chosen_on(model) else ""
+        measured = f"{accuracy['mean']:.1%} ({low:.1f}-{high:.1f}){mark}"
     return (
         model["name"],
         model["family"],
@@ -61,6 +65,12 @@ def _cells(model: dict[str, Any]) -> tuple[str, ...]:
         f"{model['bytes'] / 1e6:.1f} MB",
         measured,
     )
+
+
+def _chosen_on(model: dict[str, Any]) -> bool:
+    """Whether the accuracy is of held-out folds or a valid part, for choosing: not a result."""
+    accuracy = model["accuracy"]
+    return accuracy is not None and ", valid part" in accuracy["protocol"]
 
 
 def _sentences(model: dict[str, Any]) -> list[str]:
@@ -74,7 +84,8 @@ def _sentences(model: dict[str, Any]) -> list[str]:
     ]
     if accuracy is not None:
         protocol = accuracy["protocol"].replace(" %", "%")  # else a line may break between the two
-        said.append(f"Accuracy on {accuracy['n']:,} recordings: {protocol}.")
+        chosen = ", on which the recipe was chosen" if _chosen_on(model) else ""
+        said.append(f"Accuracy on {accuracy['n']:,} recordings{chosen}: {protocol}.")
     answers = "Answers at any probability"
     if threshold is not None:
         answers = f"Answers from a probability of {threshold:.0%}"
