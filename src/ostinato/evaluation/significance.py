@@ -204,7 +204,7 @@ def interval(terms: Sequence[Term], *, level: float = 0.95) -> Interval:
 
 
 def _unvaried(mean: float, terms: Sequence[Term], level: float) -> Interval:
-    """Of models that always agree: no width. All right or all wrong: as of one track an artist."""
+    """No width where two models always agree; one always right is as sure as so many artists."""
     if len(terms) > 1:
         return Interval(mean, mean, mean)
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -235,7 +235,12 @@ class Spread:
 
     @classmethod
     def of(cls, outcomes: NDArray[np.float64], clusters: Clusters) -> Spread:
-        """Of one outcome a recording [shape=(n_recordings,)]: right or wrong, or a difference."""
+        """Estimate it from one outcome a recording: right or wrong, or a difference.
+
+        Parameters
+        ----------
+        outcomes : float array [shape=(n_recordings,)]
+        """
         _, strata = np.unique(clusters.strata, return_inverse=True)  # of each cluster
         genre = strata[clusters.of]  # of each recording
         n, n_genres, n_clusters = outcomes.size, int(strata.max()) + 1, strata.size
@@ -271,7 +276,7 @@ class Spread:
 
     @property
     def variance_of_mean(self) -> float:
-        """Of the mean over all recordings, the genres' sizes held fixed."""
+        """The variance of the mean over all recordings, the genres' sizes held fixed."""
         return float((self.sizes * self.variances * self.design_effects).sum()) / (
             float(self.sizes.sum()) ** 2
         )
