@@ -72,6 +72,18 @@ def wav(samples: Samples, subtype: str, *, size: int | None = None, before: byte
     return data[:at] + before + b"data" + field + data[at + 8 :]
 
 
+def test_a_wav_that_names_its_format_behind_an_extension() -> None:
+    """WAVE_FORMAT_EXTENSIBLE: the format is in the first two bytes of the subformat's GUID."""
+    samples = sound()
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE_HZ, format="WAVEX", subtype="PCM_16")
+    data = file.getvalue()
+    assert struct.unpack("<H", data[20:22]) == (0xFFFE,)
+    np.testing.assert_array_equal(
+        heard(io.BytesIO(data)), heard(io.BytesIO(wav(samples, "PCM_16")))
+    )
+
+
 # --- byte streams ---------------------------------------------------------------------------------
 
 

@@ -154,7 +154,8 @@ class TestGraph:
         assert graph.info.window_frames == WINDOW
         assert graph.info.temperature == 1.5
         assert graph.info.provenance["musicnn"] == {"wheel": "none"}
-        assert "ISC" in graph.info.licence
+        own = read_graph(head_bytes(), source="head").info.licence or "not stated"
+        assert graph.info.licence == f"musicnn: ISC, J. Pons; its head: {own}"
 
     def test_a_head_of_other_windows_is_refused(self) -> None:
         tagger = tagger_graph(small_arrays(), window_frames=WINDOW + PATCH_HOP)

@@ -143,6 +143,8 @@ def test_a_leak_is_counted_and_called_so(done) -> None:
     assert leak.leaks
     assert leak.shared_recordings > 0.5
     assert {row.shared_recordings for row in table.rows[:-1]} == {0}
+    heads = sweep_columns(table)
+    assert sweep_markdown(table).splitlines()[3] == "|" + "---|" * len(heads)
     assert any("LEAKING" in note and "leak" in note for note in sweep_notes(table))
 
 

@@ -188,6 +188,7 @@ class TestLeakArms:
         for arm, split in arms.items():
             assert split.leaks == ("LEAKING" in split.notes[0]) == (arm == "same-tracks")
             if split.leaks:
+                assert split.notes[0].startswith("LEAKING, a demonstration: each recording is cut")
                 with pytest.raises(LeakError, match=f"'{arm}' leaks.*--allow-leak"):
                     StudyConfig(split=arm)
             else:
