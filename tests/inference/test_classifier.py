@@ -272,6 +272,42 @@ class TestAbstaining:
         limit = toy_info(novelty_threshold=far.distance / 2)
         assert toy(limit, distance=True).classify(frames=frames).abstained == UNLIKE
 
+    @pytest.mark.parametrize(
+        ("seconds", "lasts"), [(0.7, "0.7 s"), (1.0, "1.0 s"), (3.749, "3.7 s")]
+    )
+    def test_a_third_of_a_window_is_needed(self, seconds: float, lasts: str) -> None:
+        """However far it is from what was learned; what the model would say is told."""
+        info = toy_info(window_frames=145, novelty_threshold=1e-6)  # 11.25 s
+        classifier = toy(info, distance=True)
+        verdict = classifier.classify(waveform=music(seconds), sample_rate_hz=RATE_HZ)
+        why = f"it is too short to be judged: {lasts}, the model needs 3.8 s"
+        assert (verdict.genre, verdict.abstained) == (None, why)
+        assert len(verdict.ranked) == 3
+        assert verdict.seconds == pytest.approx(seconds, abs=1e-4)
+        assert [segment.genre for segment in verdict.segments()] == [None]
+        longer = classifier.classify(waveform=music(3.8), sample_rate_hz=RATE_HZ)
+        assert longer.abstained == UNLIKE
+
+    @pytest.mark.parametrize("seconds", [0.5, 2.0])
+    def test_a_short_silence_is_silent(self, seconds: float) -> None:
+        silence = np.zeros(round(seconds * RATE_HZ))
+        verdict = Classifier.load().classify(waveform=silence, sample_rate_hz=RATE_HZ)
+        assert verdict.abstained == SILENT
+
+    def test_as_soon_as_it_listens_what_is_no_music_gets_no_genre(self) -> None:
+        """The first verdict on a live sound is on 10 s, which the default model takes.
+
+        But it takes a sweep from 50 Hz to 8 kHz within 10 s for country.
+        """
+        classifier = Classifier.load()
+        assert 9.9 < classifier.info.shortest_s < 10
+        said = {
+            name: classifier.classify(waveform=y, sample_rate_hz=RATE_HZ).genre
+            for name, y in not_music(seconds=10, seed=1).items()
+            if name != "a sweep"
+        }
+        assert said == dict.fromkeys(said)
+
     @pytest.mark.parametrize("model", ["default", "default-filtered"])
     def test_what_is_no_music_gets_no_genre(self, model: str) -> None:
         classifier = Classifier.load(model)
@@ -324,6 +360,11 @@ class TestSegments:
     def test_below_the_threshold_there_is_none(self) -> None:
         found = self.verdict((0, 30, 0.9), (30, 60, 0.5), threshold=0.8).segments()
         assert [s.genre for s in found] == ["jazz", None]
+
+    @pytest.mark.parametrize(("why", "genre"), [(UNSURE, "jazz"), (UNLIKE, None)])
+    def test_no_part_has_a_genre_if_it_is_unlike_music(self, why: str, genre: str | None) -> None:
+        verdict = replace(self.verdict((0, 30, 0.9)), genre=None, abstained=why)
+        assert [s.genre for s in verdict.segments()] == [genre]
 
 
 class TestModel:

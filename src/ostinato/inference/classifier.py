@@ -8,8 +8,8 @@ and :func:`~ostinato.inference.verdict.pooled` makes one verdict of all excerpts
 come from :mod:`ostinato.features`, with which the model was trained. PyTorch is not needed.
 
 Of a long sound, only excerpts spread over it are listened to, unless all of it is asked for
-(:mod:`ostinato.inference.sampling`). A model abstains, and says why, if the sound is silent, if it
-is unlike the music that the model learned from, or if no genre is likely enough.
+(:mod:`ostinato.inference.sampling`). A model abstains, and says why, if the sound is silent or too
+short, if it is unlike the music that the model learned from, or if no genre is likely enough.
 
 Axes: T frames, F features, W windows, G genres.
 """

@@ -156,7 +156,9 @@ def _subtitle(verdict: Verdict, name: str) -> str:
     if verdict.timeline:
         spans = [stretch.end_s - stretch.start_s for stretch in verdict.timeline]
         said.append(f"Probabilities every {np.median(spans):.0f} s; above them, verdicts.")
-    if verdict.threshold and any(segment.genre is None for segment in verdict.segments()):
+    if not verdict.by_probability:
+        said.append(f"Hatched: {verdict.abstained}.")
+    elif verdict.threshold and any(segment.genre is None for segment in verdict.segments()):
         said.append(f"Hatched: no genre reaches {verdict.threshold:.0%}.")
     return " ".join(said)
 

@@ -5,6 +5,7 @@ Axes: E excerpts, G genres.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +19,16 @@ from ostinato.inference.model_info import ModelInfo
 SILENT = "it is silent"
 UNLIKE = "it is unlike the music that the model learned from"
 UNSURE = "no genre is likely enough"
+
+
+def too_short(seconds: float, info: ModelInfo) -> str:
+    """Why there is no verdict on less than :attr:`ModelInfo.shortest_s`, as a clause.
+
+    Both are rounded to tenths, and never look alike.
+    """
+    needs = math.ceil(10 * info.shortest_s) / 10
+    lasts = min(seconds, needs - 0.1)
+    return f"it is too short to be judged: {lasts:.1f} s, the model needs {needs:g} s"
 
 
 class Stretch(NamedTuple):
@@ -76,8 +87,15 @@ class Verdict:
     distance: float | None = None
     threshold: float | None = None
 
+    @property
+    def by_probability(self) -> bool:
+        """Whether probability alone decides on a genre: the sound is long, and like music."""
+        return self.abstained in (None, UNSURE)
+
     def segments(self) -> tuple[Segment, ...]:
         """The timeline, with neighbours of the same genre merged; their probabilities' mean.
+
+        No part has a genre if the sound is too short, or unlike what the model learned from.
 
         Where excerpts overlap, as the last two of a sound may, the later one begins where the
         earlier one ends.
@@ -85,8 +103,8 @@ class Verdict:
         merged: list[list[Any]] = []  # start, end, genre, weighted sum, weight
         for stretch in self.timeline:
             best = int(np.argmax(stretch.probabilities))
-            sure = stretch.probabilities[best] >= (self.threshold or 0)
-            genre = self.genres[best] if sure else None
+            is_sure = stretch.probabilities[best] >= (self.threshold or 0)
+            genre = self.genres[best] if is_sure and self.by_probability else None
             start_s = max(stretch.start_s, merged[-1][1]) if merged else stretch.start_s
             weight = max(stretch.end_s - start_s, 1e-9)
             if merged and merged[-1][2] == genre and start_s - merged[-1][1] < 1e-3:
@@ -127,8 +145,12 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _why_abstain(info: ModelInfo, probability: float, distance: float | None) -> str | None:
+def _why_abstain(
+    info: ModelInfo, probability: float, distance: float | None, seconds: float
+) -> str | None:
     """Why the model abstains, as a clause; None if it does not."""
+    if seconds < info.shortest_s:  # before the distance, which is large for that reason alone
+        return too_short(seconds, info)
     novelty = info.novelty_threshold
     if distance is not None and novelty is not None and distance > novelty:
         return UNLIKE
@@ -161,7 +183,7 @@ def pooled(heard: Sequence[Heard], info: ModelInfo, *, model: str, seconds: floa
     order = np.argsort(-final, kind="stable")
     distances = [each.distance for each in loud if each.distance is not None]
     distance = float(np.average(distances, weights=weights)) if distances else None
-    abstained = _why_abstain(info, float(final.max()), distance)
+    abstained = _why_abstain(info, float(final.max()), distance, seconds)
     rows = apply_temperature(by_excerpt, info.temperature).tolist()
     return Verdict(
         model=model,
