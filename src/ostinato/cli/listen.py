@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ostinato.audio import AudioStream
-    from ostinato.inference.live import LiveVerdict
+    from ostinato.inference.live import LiveClassifier, LiveVerdict
 
 _BAR = 20  # characters that a probability of 1 fills
 
@@ -44,8 +44,9 @@ def listen(
 
     Reads WAV from standard input, or raw samples if --rate, --channels or
     --encoding is given; the default microphone if standard input is a terminal.
-    A verdict covers the last 30 s. The first one needs about 11 s of sound, or 20 s
-    with musicnn. The end of the sound, or Ctrl-C, ends it with a last verdict.
+    A verdict covers the last 30 s. The first one comes after 10 s of sound, and
+    says that it is early until the model has all that it takes at once: 30 s, or
+    20 s with musicnn. The end of the sound, or Ctrl-C, ends it with a last verdict.
 
     Examples:
 
@@ -66,7 +67,7 @@ def listen(
     classifier = Classifier.load(model)
     running = LiveClassifier(classifier, every_s=every)
     rate_hz = classifier.info.spec.sample_rate_hz
-    with _open(settings, rate_hz) as stream, _shown(format_, running.enough_s) as show:
+    with _open(settings, rate_hz) as stream, _shown(format_, running) as show:
         with suppress(KeyboardInterrupt):  # Ctrl-C is the end, also while a verdict is made
             for chunk in stream.chunks():
                 if (now := running.add(chunk)) is not None:
@@ -90,19 +91,19 @@ def _open(settings: dict[str, Any], rate_hz: int) -> AudioStream:
 
 
 @contextmanager
-def _shown(format_: str, enough_s: float) -> Iterator[Show]:
+def _shown(format_: str, running: LiveClassifier) -> Iterator[Show]:
     """Show verdicts as JSON, in one line that is rewritten, or in a line each."""
     if format_ == "json":
         yield lambda now, is_last: write_line(json.dumps({**now.to_dict(), "last": is_last}))
         return
     if not output.is_terminal:
-        shown_s = -1.0
+        shown = None
 
         def write(now: LiveVerdict, is_last: bool) -> None:
-            nonlocal shown_s
-            if not (is_last and now.at_s == shown_s):
-                write_line(_line(now, enough_s).plain.rstrip())
-            shown_s = now.at_s
+            nonlocal shown
+            if now != shown:  # the last one may be that of the last tick
+                write_line(_line(now, running).plain.rstrip())
+            shown = now
 
         yield write
         return
@@ -111,20 +112,22 @@ def _shown(format_: str, enough_s: float) -> Iterator[Show]:
 
     start = Text("listening ...", style="dim")
     with Live(start, console=output, auto_refresh=False, redirect_stderr=False) as line:
-        yield lambda now, is_last: line.update(_line(now, enough_s, bar=not is_last), refresh=True)
+        yield lambda now, is_last: line.update(_line(now, running, bar=not is_last), refresh=True)
 
 
-def _line(now: LiveVerdict, enough_s: float, *, bar: bool = False) -> Text:
+def _line(now: LiveVerdict, running: LiveClassifier, *, bar: bool = False) -> Text:
     """Format ``0:42  jazz  62%  blues 21%, rock 8%``, or why there is no genre."""
     from rich.text import Text
 
     minutes, seconds = divmod(int(now.at_s), 60)
     line = Text(f"{minutes:>3}:{seconds:02}  ", no_wrap=True, overflow="ellipsis", end="")
     if now.verdict is None:
-        return line.append(f"listening ... ({enough_s:.0f} s of sound are needed)", style="dim")
+        first = f"{running.first_s:.0f} s of sound are needed"
+        return line.append(f"listening ... ({first})", style="dim")
+    early = f"early ({now.at_s:.0f} of {running.enough_s:.0f} s)  " if now.early else ""
     if now.verdict.genre is None:
         maybe = [f" (perhaps {genre}, {p:.0%})" for genre, p in now.verdict.ranked[:1]]
-        line.append("?           ", style="bold")
+        line.append("?           ", style="bold").append(early)
         return line.append("".join([str(now.verdict.abstained), *maybe]))
     (genre, p), *others = now.verdict.ranked
     line.append(f"{genre:<10} {p:>4.0%}  ", style="bold")
@@ -132,4 +135,5 @@ def _line(now: LiveVerdict, enough_s: float, *, bar: bool = False) -> Text:
         full = round(p * _BAR)
         line.append("\N{FULL BLOCK}" * full, style="green")
         line.append("\N{LIGHT SHADE}" * (_BAR - full) + "  ", style="dim")
+    line.append(early)
     return line.append(", ".join(f"{name} {q:.0%}" for name, q in others[:2]), style="dim")

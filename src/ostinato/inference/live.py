@@ -6,9 +6,9 @@
             if (now := classifier.add(chunk)) is not None:
                 print(now.at_s, now.verdict)
 
-A verdict needs a whole window of the model, 11 to 20 s: the model never learned from less. From
-then on it is that of :meth:`~ostinato.inference.classifier.Classifier.classify` on the last 30 s,
-abstentions included.
+A verdict is that of :meth:`~ostinato.inference.classifier.Classifier.classify` on the last 30 s,
+abstentions included. The first one comes after 10 s of sound. It is early until a whole window of
+the model is full, 30 s by default, 20 s with musicnn: the model never learned from less.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ from ostinato.audio import MIN_SECONDS, Recent
 from ostinato.errors import UsageError
 from ostinato.features import Waveform
 from ostinato.inference.classifier import Classifier
-from ostinato.inference.verdict import Verdict
+from ostinato.inference.verdict import Verdict, too_short
 
-__all__ = ["LISTENING", "LiveClassifier", "LiveVerdict"]
+__all__ = ["FIRST_S", "LISTENING", "LiveClassifier", "LiveVerdict"]
+
+FIRST_S = 10.0
+"""Seconds of sound before the first verdict: fewer if the model's windows are shorter, and more if
+a third of a window is longer, which the model needs."""
 
 LISTENING = "it is listening, there is too little sound yet"
-"""Why there is no verdict before a window is full."""
+"""Why there is no verdict before the first."""
 
 _MOST_BUSY = 0.5  # share of the time: while a verdict is made, new sound waits in the pipe
 
@@ -36,16 +40,20 @@ class LiveVerdict(NamedTuple):
     """The verdict at one moment."""
 
     at_s: float  # sound since the beginning
+    early: bool  # whether that is less than a window of the model
     model: str
     verdict: Verdict | None  # on the last 30 s; None while there is too little sound
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: those of a verdict, and ``at_s``."""
-        verdict = self.verdict or Verdict(
-            model=self.model, genre=None, abstained=LISTENING, probability=0.0, ranked=(),
-            seconds=self.at_s,
-        )  # fmt: skip
-        return {"at_s": self.at_s, **verdict.to_dict()}
+        """Plain values, for JSON: those of a verdict, ``at_s`` and ``early``."""
+        verdict = self.verdict or _nothing_heard(self.model, self.at_s, LISTENING)
+        return {"at_s": self.at_s, "early": self.early, **verdict.to_dict()}
+
+
+def _nothing_heard(model: str, seconds: float, why: str) -> Verdict:
+    return Verdict(
+        model=model, genre=None, abstained=why, probability=0.0, ranked=(), seconds=seconds
+    )
 
 
 class LiveClassifier:
@@ -58,6 +66,13 @@ class LiveClassifier:
         than half of them, so that no sound is lost.
     clock : callable
         Gives the time in seconds, to measure that.
+
+    Attributes
+    ----------
+    first_s : float
+        Seconds of sound until the first verdict, however many there are between verdicts.
+    enough_s : float
+        Seconds of sound until verdicts are no longer early.
 
     Raises
     ------
@@ -75,13 +90,13 @@ class LiveClassifier:
         if not 0 < every_s < math.inf:
             raise UsageError(f"Seconds between verdicts: expected more than 0, got {every_s}.")
         info, spec = classifier.info, classifier.info.spec
-        window = (info.window_frames - 1) * spec.hop_samples + spec.n_fft
-        self.enough_s = min(window / spec.sample_rate_hz, spec.excerpt_seconds)
+        self.enough_s = info.window_s
+        self.first_s = min(self.enough_s, max(FIRST_S, info.shortest_s))
         self._classifier = classifier
         self._recent = Recent(spec.excerpt_seconds, sample_rate_hz=spec.sample_rate_hz)
         self._every_s = every_s
         self._clock = clock
-        self._due_s = every_s
+        self._due_s = min(every_s, self.first_s)
 
     @property
     def heard_s(self) -> float:
@@ -96,20 +111,27 @@ class LiveClassifier:
         self._recent.add(chunk)
         if self.heard_s < self._due_s:
             return None
+        if self.heard_s < self.first_s:
+            self._due_s = min(self.heard_s + self._every_s, self.first_s)
+            return self._now(None)
         began = self._clock()
-        verdict = self._verdict(self.enough_s)
+        verdict = self._classify()
         took_s = self._clock() - began
         self._due_s = self.heard_s + max(self._every_s, took_s / _MOST_BUSY)
-        return verdict
+        return self._now(verdict)
 
     def last(self) -> LiveVerdict:
-        """Give the verdict at the end, even if the sound is shorter than a window."""
-        return self._verdict(MIN_SECONDS)
+        """Give the verdict at the end, which may be that the sound is too short."""
+        if self.heard_s < MIN_SECONDS:
+            why = too_short(self.heard_s, self._classifier.info)
+            return self._now(_nothing_heard(self._classifier.name, self.heard_s, why))
+        return self._now(self._classify())
 
-    def _verdict(self, enough_s: float) -> LiveVerdict:
-        verdict = None
-        if self.heard_s >= enough_s:
-            verdict = self._classifier.classify(
-                waveform=self._recent.waveform(), sample_rate_hz=self._recent.sample_rate_hz
-            )
-        return LiveVerdict(self.heard_s, self._classifier.name, verdict)
+    def _classify(self) -> Verdict:
+        return self._classifier.classify(
+            waveform=self._recent.waveform(), sample_rate_hz=self._recent.sample_rate_hz
+        )
+
+    def _now(self, verdict: Verdict | None) -> LiveVerdict:
+        is_early = self.heard_s < self.enough_s
+        return LiveVerdict(self.heard_s, is_early, self._classifier.name, verdict)
