@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ostinato.errors import OstinatoError
-from ostinato.storage import WriteError, printable, replacing, write_text
+from ostinato.storage import WriteError, as_text, printable, replacing, write_text
 
 posix = pytest.mark.skipif(os.name == "nt", reason="file modes are those of POSIX")
 unprivileged = pytest.mark.skipif(
@@ -235,5 +235,12 @@ class TestBroken:
 
 
 def test_a_name_that_is_no_text_can_be_printed() -> None:
-    assert printable("söng.wav") == "söng.wav"
-    assert printable("s\udcffng.wav") == r"s\udcffng.wav"
+    assert printable("söng.wav") == as_text("söng.wav") == "söng.wav"
+    assert printable("s\udcffng.wav") == as_text("s\udcffng.wav") == r"s\udcffng.wav"
+
+
+def test_what_commands_a_terminal_is_printed_as_an_escape_and_kept_for_programs() -> None:
+    name = "a\nb\x1b[2J\x9b\u202ec\t"
+    assert printable(name) == r"a\nb\x1b[2J\x9b\u202ec\t"
+    assert printable(name, keep="\n\t") == "a\nb\\x1b[2J\\x9b\\u202ec\t"
+    assert as_text(name) == name

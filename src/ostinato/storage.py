@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ostinato.errors import OstinatoError
+
+_COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class WriteError(OstinatoError):
@@ -49,12 +52,21 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def printable(name: str) -> str:
-    r"""Text that any file or terminal can hold: bytes that are not UTF-8 become ``\udcff``.
+def as_text(name: str) -> str:
+    r"""Text that any file can hold, for programs: bytes that are not UTF-8 become ``\udcff``.
 
     Names of files are bytes on Linux, and need not be text.
     """
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Text that does nothing to a terminal: control characters become ``\x1b``, ``\n`` and so on.
+
+    So do bytes that are not UTF-8, what turns the direction of writing around, and separators of
+    lines, but for the characters in ``keep``. A name takes one line then.
+    """
+    return _COMMANDS.sub(lambda c: c[0] if c[0] in keep else ascii(c[0])[1:-1], text)
 
 
 def cause(error: BaseException | None) -> str:

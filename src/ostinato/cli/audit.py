@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import Cache, Format, Jobs, output, progress
+from ostinato.cli.console import Cache, Format, Jobs, output, progress, write_line
 
 
 def audit(
@@ -59,6 +59,6 @@ def audit(
                 progress=step,
             )  # fmt: skip
     if format_ == "json":
-        typer.echo(json.dumps(result.to_dict(), indent=1))
+        write_line(json.dumps(result.to_dict(), indent=1))
     else:
         print_audit(result, output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 import time
@@ -24,7 +25,7 @@ from ostinato.cli.console import (
     write_line,
 )
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.storage import printable
+from ostinato.storage import as_text, printable
 
 if TYPE_CHECKING:
     from ostinato.audio import FoundAudio
@@ -154,23 +155,22 @@ def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path, 
 
 def _print(path: str, verdict: Verdict, *, format_: str, top: int | None, timeline: bool) -> None:
     """Print the verdict on one file."""
-    path = printable(path)
     if format_ == "json":
-        values = {"path": path, **verdict.to_dict(timeline=timeline)}
+        values = {"path": as_text(path), **verdict.to_dict(timeline=timeline)}
         values["ranked"] = values["ranked"][:top]
         write_line(json.dumps(values))
     elif format_ == "csv":
         ranked = ";".join(f"{genre}={p:.4f}" for genre, p in verdict.ranked[:top])
         share, seconds = f"{verdict.probability:.4f}", f"{verdict.seconds:.2f}"
         why = verdict.abstained or ""
-        _write_row((path, verdict.genre or "", share, ranked, why, seconds))
+        _write_row((as_text(path), verdict.genre or "", share, ranked, why, seconds))
     else:
         from ostinato.inference.verdict import clock
 
         _print_line(path, verdict, top or 2)
         for start_s, end_s, genre, p in verdict.segments() if timeline else ():
             span = f"{clock(start_s):>9} - {clock(end_s):<9}"
-            output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True, markup=False)
+            output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True)
 
 
 def _print_line(path: str, verdict: Verdict, top: int) -> None:
@@ -182,9 +182,10 @@ def _print_line(path: str, verdict: Verdict, top: int) -> None:
         said = f"{'?':<10}      {verdict.abstained}{maybe}"
     else:
         said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
-    output.print(f"{said:<38}  {path}", soft_wrap=True, markup=False)
+    output.print(f"{said:<38}  {printable(path)}", soft_wrap=True)
 
 
 def _write_row(values: Iterable[str]) -> None:
-    csv.writer(sys.stdout, lineterminator="\n").writerow(values)
-    sys.stdout.flush()
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\r\n").writerow(values)  # quotes both kinds of line ends
+    write_line(row.getvalue().removesuffix("\r\n"))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import Format, listed, output
+from ostinato.cli.console import Format, listed, output, write_line
 from ostinato.errors import require
 
 
@@ -39,6 +39,6 @@ def compare(
 
     found = compared([read_judged(folder) for folder in runs], genres=listed(genres) or ())
     if format_ == "json":
-        typer.echo(to_json(found), nl=False)
+        write_line(to_json(found).rstrip())
     else:
         print_comparison(found, output)

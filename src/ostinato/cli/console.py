@@ -1,30 +1,60 @@
-"""The terminal: results on stdout, messages and progress on stderr."""
+"""The terminal: results on stdout, messages and progress on stderr.
+
+All that is printed passes here. Names of files, genres and models are a user's text, to which
+brackets, colons and control characters belong: nothing in it is markup or a command to a terminal.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 
 from ostinato.errors import UsageError
+from ostinato.storage import printable
 
 INTERRUPTED = 130  # exit status after Ctrl-C
 
-output = Console(highlight=False)
-messages = Console(stderr=True, highlight=False)
+
+class PlainConsole(Console):
+    """A console to which all text is data: without markup, emoji names and control characters."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        self.above: Console | None = None  # a bar's, on the same terminal: it moves out of the way
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, above the bar if there is one."""
+        (self.above.print if self.above else super().print)(*objects, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render to segments, whose text commands nothing; what moves the cursor is rich's own."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text, keep="\n"), style, control)
+
+
+output = PlainConsole()
+messages = PlainConsole(stderr=True)
 
 
 def one_blas_thread() -> None:
@@ -71,8 +101,8 @@ Jobs = Annotated[
 
 
 def tell(sentence: str) -> None:
-    """Print a message for people on stderr."""
-    messages.print(sentence, soft_wrap=True, markup=False)
+    """Print a message for people on stderr, in one line."""
+    messages.print(printable(sentence), soft_wrap=True)
 
 
 def listed(names: str | None) -> tuple[str, ...] | None:
@@ -82,6 +112,9 @@ def listed(names: str | None) -> tuple[str, ...] | None:
 
 def write_line(line: str) -> None:
     """Write a line for a program on stdout and flush it, so that a pipe's reader need not wait."""
+    if sys.stdout.isatty():
+        output.print(line, soft_wrap=True)
+        return
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -89,19 +122,54 @@ def write_line(line: str) -> None:
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
     """A progress bar on stderr, None if that is no terminal; a new total restarts the clock."""
-    if not messages.is_terminal:
-        yield None
-        return
     columns = (
-        "[bold]{task.fields[unit]}", BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}",
+        TextColumn(unit, style="bold", markup=False), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
     )  # fmt: skip
-    with Progress(*columns, console=messages, transient=True) as bar:
-        task = bar.add_task("", total=None, unit=unit, start=True)
+    with _bar(*columns) as bar:
+        if bar is None:
+            yield None
+            return
+        task = bar.add_task("", total=None)
 
         def step(done: int, total: int, what: str) -> None:
             if bar.tasks[0].total not in (None, total):
                 bar.reset(task)
-            bar.update(task, completed=done, total=total, description=what)
+            bar.update(task, completed=done, total=total, description=printable(what))
 
         yield step
+
+
+@contextmanager
+def transfers() -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar on stderr for each step of a download, None if that is no terminal."""
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with _bar(*columns) as bar:
+        if bar is None:
+            yield None
+            return
+        tasks: dict[str, TaskID] = {}
+
+        def step(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what)
+            bar.update(tasks[what], completed=done, total=total or None)
+
+        yield step
+
+
+@contextmanager
+def _bar(*columns: ProgressColumn) -> Iterator[Progress | None]:
+    if not messages.is_terminal:
+        yield None
+        return
+    # Rich would send to stderr what is written to stdout, also where that is a file.
+    with Progress(*columns, console=messages, transient=True, redirect_stdout=False) as bar:
+        output.above = messages if sys.stdout.isatty() else None
+        try:
+            yield bar
+        finally:
+            output.above = None

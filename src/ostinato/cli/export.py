@@ -9,6 +9,7 @@ import typer
 
 from ostinato.cli.console import Cache, Jobs, output, progress
 from ostinato.errors import UsageError, require
+from ostinato.storage import printable
 
 
 def export(
@@ -65,5 +66,5 @@ def export(
             licence=licence,
         )  # fmt: skip
     size = f"{to.stat().st_size / 1e6:.1f} MB"
-    said = f"{to}: {size}; PyTorch and ONNX Runtime agree to {difference:.1e}."
-    output.print(said, soft_wrap=True, markup=False)
+    said = f"{printable(str(to))}: {size}; PyTorch and ONNX Runtime agree to {difference:.1e}."
+    output.print(said, soft_wrap=True)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import tell
+from ostinato.cli.console import tell, transfers, write_line
 from ostinato.errors import UsageError
+from ostinato.storage import as_text
 
 
 def fetch(
@@ -44,9 +45,11 @@ def fetch(
     if name == "musicnn":
         from ostinato.inference.musicnn_wheel import fetch_musicnn
 
-        typer.echo(fetch_musicnn(to=to, wheel=wheel, tell=tell))
+        write_line(as_text(str(fetch_musicnn(to=to, wheel=wheel, tell=tell))))
         return
     from ostinato.datasets.checksums import SOURCE_URL
     from ostinato.datasets.download import fetch_gtzan
 
-    typer.echo(fetch_gtzan(to=to, url=url or SOURCE_URL))
+    with transfers() as step:
+        folder = fetch_gtzan(to=to, url=url or SOURCE_URL, progress=step, tell=tell)
+    write_line(as_text(str(folder)))

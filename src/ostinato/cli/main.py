@@ -15,7 +15,7 @@ from ostinato import __version__
 from ostinato.cli.audit import audit
 from ostinato.cli.classify import classify
 from ostinato.cli.compare import compare
-from ostinato.cli.console import tell
+from ostinato.cli.console import tell, write_line
 from ostinato.cli.export import export
 from ostinato.cli.fetch import fetch
 from ostinato.cli.listen import listen
@@ -38,7 +38,7 @@ def root(
 ) -> None:
     """Recurrent networks that name the genre of music, compared honestly."""
     if version:
-        typer.echo(f"ostinato {__version__}")
+        write_line(f"ostinato {__version__}")
         raise typer.Exit
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ostinato.cli.console import INTERRUPTED, Cache, Jobs, listed, output, progress, tell
+from ostinato.storage import printable
 
 
 def study(
@@ -123,4 +124,4 @@ def study(
         print_summary(result.results, output)
     else:
         print_sweep(result.table, output)
-    output.print(f"\nReport: {result.report}", soft_wrap=True)
+    output.print(f"\nReport: {printable(str(result.report))}", soft_wrap=True)

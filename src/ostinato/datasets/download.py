@@ -19,21 +19,16 @@ import json
 import shutil
 import socket
 import ssl
-import sys
 import tarfile
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from platformdirs import user_data_path
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TaskID
 
 from ostinato.datasets.checksums import SOURCE_URL, Checksum, checksums, not_verified
 from ostinato.errors import DataError, OstinatoError, UsageError, first_of
@@ -79,9 +74,9 @@ def fetch_gtzan(
         The files to extract, by their path below ``genres/``; by default those of the table that
         ships with Ostinato.
     progress : callable, optional
-        By default a bar on stderr if it is a terminal.
+        Called with the step, its bytes done and in all.
     tell : callable, optional
-        Called with messages, a line each; by default they go to stderr.
+        Called with messages, a sentence each.
 
     Returns
     -------
@@ -101,15 +96,14 @@ def fetch_gtzan(
         raise UsageError(f"Expected an address that begins with http:// or https://, got '{url}'.")
     folder = user_data_path("ostinato", appauthor=False) / "gtzan" if to is None else Path(to)
     table = checksums() if expected is None else expected
-    with _shown(progress) as report:
-        try:
-            tell = tell or partial(print, file=sys.stderr)
-            return _fetch(folder.expanduser(), url, table, report, tell)
-        except OSError as error:
-            raise DownloadError(
-                f"Cannot keep GTZAN in {folder} ({error.strerror or error}, "
-                f"at {error.filename or folder}): free some space or choose another folder."
-            ) from error
+    report, tell = progress or (lambda what, done, total: None), tell or (lambda sentence: None)
+    try:
+        return _fetch(folder.expanduser(), url, table, report, tell)
+    except OSError as error:
+        raise DownloadError(
+            f"Cannot keep GTZAN in {folder} ({error.strerror or error}, "
+            f"at {error.filename or folder}): free some space or choose another folder."
+        ) from error
 
 
 def _fetch(
@@ -363,24 +357,3 @@ def _read_state(part: Path) -> tuple[str, int]:
 def _forget(part: Path) -> None:
     _state_file(part).unlink(missing_ok=True)
     part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _shown(progress: Report | None) -> Iterator[Report]:
-    """The caller's callback, or one that draws a bar on stderr if that is a terminal."""
-    if progress is not None:
-        yield progress
-        return
-    if not sys.stderr.isatty():
-        yield lambda what, done, total: None
-        return
-    columns = (*Progress.get_default_columns(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what)
-            bars.update(tasks[what], completed=done, total=total or None)
-
-        yield show
