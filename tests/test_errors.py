@@ -13,7 +13,7 @@ from ostinato.audio import AudioError
 from ostinato.datasets import CacheError
 from ostinato.datasets.download import DownloadError
 from ostinato.datasets.splits import LeakError
-from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, require
+from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageError, near, require
 from ostinato.features import FeatureError
 from ostinato.storage import WriteError
 
@@ -101,3 +101,9 @@ class TestRequire:
         """Installing it again under that name would mend nothing: the true cause must be seen."""
         with pytest.raises(ModuleNotFoundError, match=r"nowhere_to_be_found|compiled_part"):
             require(f"{make_package}.{module}", extra="train", needed_for="A study")
+
+
+def test_a_name_that_is_alike_is_meant() -> None:
+    assert near("lstn", ["cnn", "lstm"]) == "; did you mean 'lstm'?"
+    assert near("LSTM", ["cnn", "lstm"]) == "; did you mean 'lstm'?"
+    assert near("zebra", ["cnn", "lstm"]) == "."

@@ -7,8 +7,9 @@ that sentence and leaves with ``exit_status``.
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 
@@ -57,6 +58,12 @@ def require(module: str, *, extra: str, needed_for: str) -> ModuleType:
         if error.name != package:
             raise  # the package is there; something inside it, or below it, is broken
         raise MissingExtraError(extra, needed_for, package) from error
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """End a sentence about a name that is not known: ``; did you mean 'lstm'?`` or a full stop."""
+    alike = difflib.get_close_matches(name.lower(), list(known), n=1)
+    return f"; did you mean '{alike[0]}'?" if alike else "."
 
 
 def joined(words: Sequence[str]) -> str:

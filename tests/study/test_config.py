@@ -41,16 +41,16 @@ def test_a_setting_left_out_is_the_default(tmp_path) -> None:
         ("seed = 5", "There is no setting 'seed'"),
         ("[training]\nepoch = 5", r"There is no setting 'training\.epoch'"),
         ("[settings.lstm]\nwidht = 5", r"There is no setting 'settings\.lstm\.widht'"),
-        ("seeds = 'five'", "seeds: input should be a valid integer; got 'five'"),
+        ("seeds = 'five'", "seeds: expected a valid integer; got 'five'"),
         ("seeds = 0", "seeds: expected 1 or more, got 0"),
         (
             "frames = 'mel'",
-            "frames: input should be 'mfcc', 'log-mel-from-mfcc', 'log-mel' or 'musicnn-tags'; got",
+            "frames: expected 'mfcc', 'log-mel-from-mfcc', 'log-mel' or 'musicnn-tags'; got",
         ),
         ("coefficients = 0", "coefficients: expected 1 or more, got 0"),
         ("[training]\nepochs = 1.5", r"training\.epochs: .*integer; got 1.5"),
         ("[training]\nepochs = 0", r"training\.epochs: expected a positive number, got 0"),
-        ("test = 1", "test: input should be a valid boolean; got 1"),
+        ("test = 1", "test: expected a valid boolean; got 1"),
         ("models = ['gru']", "Expected models of lstm, residual-lstm, conv-lstm, .*; got 'gru'"),
         ("models = []", "models: expected one or more"),
         ("models = ['lstm', 'lstm']", "each once"),
@@ -81,6 +81,61 @@ def test_a_wrong_setting_is_refused_by_name(tmp_path, text: str, sentence: str) 
     assert str(caught.value).count("\n") == 0
     assert "study.toml" in str(caught.value)
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("seeds = 2\nsead = 5", "line 2: There is no setting 'sead'; did you mean 'seeds'?"),
+        ("[training]\n\nepohcs = 5", "line 3: There is no setting 'training.epohcs'; did you mean"),
+        (
+            "[settings.lstm]\nwidht = 5",
+            "line 2: There is no setting 'settings.lstm.widht'; did you",
+        ),
+        ("zebra = 5", "line 1: There is no setting 'zebra'."),
+        ("models = ['lstn']", "got 'lstn'; did you mean 'lstm'?"),
+        ("[settings.lstn]\nwidth = 5", "got 'lstn'; did you mean 'lstm'?"),
+        (
+            "frames = 'log_mel'",
+            "line 1: frames: expected 'mfcc', 'log-mel-from-mfcc', 'log-mel' or ",
+        ),
+        ("frames = 'log_mel'", "got 'log_mel'; did you mean 'log-mel'?"),
+        ("split = 'artist-fold'", "did you mean 'artist-folds'?"),
+        ("models = 'lstm'", 'line 1: models: expected a list, such as models = ["lstm"]; got'),
+        (
+            "seeds = 1\n[training]\nepochs = 0",
+            "line 3: training.epochs: expected a positive number",
+        ),
+        (
+            "[settings.lstm]\n# a comment\ndropout = 1.5",
+            "line 3: settings.lstm: Expected a dropout",
+        ),
+        ("shares = '80/20'", "line 1: shares: expected percentages of train, valid, test with sum"),
+    ],
+)
+def test_a_sentence_says_which_line_and_what_may_be_meant(tmp_path, text, sentence) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_config(write(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+def test_shares_are_written_as_the_option_is(tmp_path) -> None:
+    config = load_config(write(tmp_path, "shares = '80/10/10'"))
+    assert config.shares == pytest.approx({"train": 0.8, "valid": 0.1, "test": 0.1})
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path) -> None:
+    path = tmp_path / "bom.toml"
+    path.write_bytes(b"\xef\xbb\xbfseeds = 5\n")
+    assert load_config(path).seeds == 5
+
+
+@pytest.mark.parametrize("name", ["music", "table.csv", "tags.npz"])
+def test_a_collection_in_place_of_a_study_is_told_the_option(tmp_path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("") if path.suffix else path.mkdir()
+    with pytest.raises(UsageError, match=rf"ostinato study --data .*{name}"):
+        load_config(path)
 
 
 @pytest.mark.parametrize("split", ["auto", "holdout", "song-holdout"])

@@ -254,6 +254,11 @@ def test_gradients_of_every_recurrent_layer_are_in_the_table(done) -> None:
         ('split = "holdout"', 'split = "x"', "expected one of"),
         ("allow_leak = true", "", "--allow-leak"),
         ("epochs = 3", "epochs = ", "is not valid TOML"),
+        (
+            "epochs = 3",
+            "epochs = 0",
+            r"line \d+: variants.base.training.epochs: expected a positive",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -293,7 +298,9 @@ def test_variants_must_be_tables(tmp_path: Path) -> None:
 def test_variants_are_run_by_name(tmp_path: Path) -> None:
     sweep = load_sweep(written(tmp_path))
     assert [v.name for v in sweep.only(["leak", "base"]).variants] == ["base", "leak"]
-    with pytest.raises(UsageError, match=r"Expected variants of base, .*; got 'bass'"):
+    with pytest.raises(
+        UsageError, match=r"Expected variants of base, .*; got 'bass'; did you mean 'base'\?"
+    ):
         sweep.only(["bass"])
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ostinato.cli.console import tell, transfers, write_line
-from ostinato.errors import UsageError
+from ostinato.errors import UsageError, near
 from ostinato.storage import as_text
 
 
@@ -37,8 +37,8 @@ def fetch(
 
       ostinato fetch musicnn                  (29 MB; then: ostinato classify --model musicnn ...)
     """
-    if name not in ("gtzan", "musicnn"):
-        raise UsageError(f"Expected one of: gtzan, musicnn; got '{name}'.")
+    if name not in (known := ("gtzan", "musicnn")):
+        raise UsageError(f"Expected one of: gtzan, musicnn; got '{name}'{near(name, known)}")
     for option, given, of in (("--url", url, "gtzan"), ("--wheel", wheel, "musicnn")):
         if given is not None and name != of:
             raise UsageError(f"Expected {option} with {of}, got it with {name}.")

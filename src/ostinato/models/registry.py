@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import DataError, UsageError, near
 from ostinato.features import FeatureSpec
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
@@ -76,7 +76,9 @@ FAMILIES: dict[str, Family] = {
 def family(name: str) -> Family:
     """The family of this name; raises ``UsageError`` if there is none."""
     if name not in FAMILIES:
-        raise UsageError(f"Expected models of {', '.join(FAMILIES)}; got '{name}'.")
+        raise UsageError(
+            f"Expected models of {', '.join(FAMILIES)}; got '{name}'{near(name, FAMILIES)}"
+        )
     return FAMILIES[name]
 
 

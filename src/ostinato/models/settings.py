@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from ostinato.errors import UsageError
+from ostinato.errors import UsageError, near
 from ostinato.models.layers.pooling import PoolKind, check_pooling
 
 T = TypeVar("T")
@@ -50,9 +51,30 @@ def checked(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     """
     try:
         return TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
+    except UsageError as error:  # a value out of its range
+        is_named = re.match(r"[\w.-]+: ", str(error)) or not prefix
+        raise UsageError(f"{prefix if is_named else f'{prefix[:-1]}: '}{error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = prefix + ".".join(str(part) for part in first["loc"])
+        *tables, last = (str(part) for part in first["loc"])
+        name, got = prefix + ".".join((*tables, last)), first["input"]
         if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            raise UsageError(f"There is no setting '{name}'.") from None
-        raise UsageError(f"{name}: {first['msg'].lower()}; got {first['input']!r}.") from None
+            known = near(last, _settings_of(kind, tables))
+            raise UsageError(f"There is no setting '{name}'{known}") from None
+        if first["type"] in ("list_type", "tuple_type") and not isinstance(got, list | dict):
+            example = f"{last} = [{json.dumps(got)}]"
+            raise UsageError(f"{name}: expected a list, such as {example}; got {got!r}.") from None
+        if first["type"] == "literal_error":
+            known = near(str(got), re.findall(r"'([^']+)'", first["ctx"]["expected"]))
+            wrong = f"{name}: expected {first['ctx']['expected']}; got {got!r}{known}"
+            raise UsageError(wrong) from None
+        wished = first["msg"].lower().replace("input should be", "expected")
+        raise UsageError(f"{name}: {wished}; got {got!r}.") from None
+
+
+def _settings_of(kind: Any, tables: Sequence[str]) -> list[str]:
+    """Names of the settings of a dataclass, or of one that is within it."""
+    for name in tables:
+        hint = get_type_hints(kind).get(name) if is_dataclass(kind) else None
+        kind = next((k for k in (hint, *get_args(hint)) if is_dataclass(k)), None)
+    return [f.name for f in fields(kind)] if is_dataclass(kind) else []

@@ -6,13 +6,13 @@ A setting with a wrong name, type or value is refused by name; nothing is ignore
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import tomli_w
+from pydantic import BeforeValidator
 
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
 from ostinato.datasets.splits import (
@@ -22,18 +22,37 @@ from ostinato.datasets.splits import (
     check_settings,
     refuse_leak,
 )
-from ostinato.errors import UsageError
+from ostinato.errors import UsageError, near
 from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.models import FAMILIES, family, parse_settings
 from ostinato.models.settings import checked
 from ostinato.study.results.schema import Claim
+from ostinato.study.toml_file import TomlFile
 from ostinato.training.settings import TrainingSettings
 
 FrameKind = Literal["mfcc", "log-mel-from-mfcc", "log-mel", "musicnn-tags"]
 FRAMES: tuple[FrameKind, ...] = get_args(FrameKind)
 
 DEFAULT_MODELS = ("lstm", "residual-lstm", "conv-lstm")
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """Shares of train, valid and test from percentages with sum 100: ``"80/10/10"``."""
+    try:
+        percent = [float(number) for number in text.split("/")]
+    except ValueError:
+        percent = []
+    if len(percent) != len(PARTS) or not min(percent) > 0 or not math.isclose(sum(percent), 100):
+        raise UsageError(
+            f"shares: expected percentages of {', '.join(PARTS)} with sum 100, such as 80/10/10; "
+            f"got '{text}'."
+        )
+    return {part: n / 100 for part, n in zip(PARTS, percent, strict=True)}
+
+
+def _parsed_shares(given: Any) -> Any:
+    return parse_shares(given) if isinstance(given, str) else given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +75,11 @@ class StudyConfig:
     # whole. For demonstrations of a leak.
     segments: int = 1
     allow_leak: bool = False  # allow a split that leaks, as a demonstration
-    # Shares of train, valid and test in "holdout" and "song-holdout", with sum 1.
-    shares: dict[str, float] = field(default_factory=lambda: dict(HOLDOUT_SHARES))
+    # Shares of train, valid and test in "holdout" and "song-holdout", with sum 1; in TOML also
+    # "80/10/10".
+    shares: Annotated[dict[str, float], BeforeValidator(_parsed_shares)] = field(
+        default_factory=lambda: dict(HOLDOUT_SHARES)
+    )
     repeats: int = 1  # how many times folds are drawn, with split seeds from split_seed on
     seeds: int = 3  # trainings per model, with seeds 0, 1, ...
     test: bool = True  # False does not use the test part: for choosing
@@ -84,7 +106,10 @@ class StudyConfig:
             if value < 1:
                 raise UsageError(f"{name}: expected 1 or more, got {value}.")
         if self.frames not in FRAMES:
-            raise UsageError(f"frames: expected one of {', '.join(FRAMES)}; got '{self.frames}'.")
+            raise UsageError(
+                f"frames: expected one of {', '.join(FRAMES)}; got '{self.frames}'"
+                + near(self.frames, FRAMES)
+            )
         for name in (*self.models, *self.settings):
             self.model_settings(name)
 
@@ -120,37 +145,11 @@ class StudyConfig:
         return tomli_w.dumps({k: v for k, v in self.to_dict().items() if v is not None})
 
 
-def parse_shares(text: str) -> dict[str, float]:
-    """Shares of train, valid and test from percentages with sum 100: ``"80/10/10"``."""
-    try:
-        percent = [float(number) for number in text.split("/")]
-    except ValueError:
-        percent = []
-    if len(percent) != len(PARTS) or not min(percent) > 0 or not math.isclose(sum(percent), 100):
-        raise UsageError(
-            f"shares: expected percentages of {', '.join(PARTS)} with sum 100, such as 80/10/10; "
-            f"got '{text}'."
-        )
-    return {part: n / 100 for part, n in zip(PARTS, percent, strict=True)}
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The values of a study's TOML; UsageError if it cannot be read, or is not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read the study {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The study {path} is not valid TOML: {error}.") from error
-
-
 def load_config(path: Path) -> StudyConfig:
     """Read a study's settings from TOML; UsageError if the file or a setting in it is wrong."""
-    values = read_toml(path)
-    try:
-        return checked(StudyConfig, values)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+    file = TomlFile(path)
+    with file.named_in_errors():
+        return checked(StudyConfig, file.values)
 
 
 def overridden(config: StudyConfig, **changes: Any) -> StudyConfig:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato import models
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import DataError, UsageError, near
 from ostinato.evaluation.significance import Interval
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.ensemble import MeanOfModels
@@ -136,7 +136,10 @@ def _chosen(results: StudyResults, model: str | None) -> str:
         return names[0]
     if model is None or model not in names:
         got = "none" if model is None else f"'{model}'"
-        raise UsageError(f"Expected a --model of this study, {', '.join(names)}; got {got}.")
+        raise UsageError(
+            f"Expected a --model of this study, {', '.join(names)}; got {got}"
+            + near(model or "", names)
+        )
     return model
 
 

@@ -31,19 +31,20 @@ import numpy as np
 
 from ostinato.datasets import Corpus
 from ostinato.datasets.load import Progress
-from ostinato.errors import DataError, UsageError
+from ostinato.errors import DataError, UsageError, near
 from ostinato.evaluation import paired
 from ostinato.evaluation.significance import Interval
 from ostinato.models.settings import checked
 from ostinato.storage import write_text
 from ostinato.study.compare import Judged, accuracy, read_judged
-from ostinato.study.config import StudyConfig, overridden, read_toml
+from ostinato.study.config import StudyConfig, overridden
 from ostinato.study.ledger import LEDGER
 from ostinato.study.plan import Plan, plan_study
 from ostinato.study.report.reading import turned
 from ostinato.study.results import RESULTS, SCHEMA, to_json
 from ostinato.study.results.tables import BaseDifference, SweepRow, SweepTable
 from ostinato.study.study import run_study
+from ostinato.study.toml_file import TomlFile
 
 TABLE = "table.json"
 #: Settings that decide which corpus is loaded.
@@ -73,14 +74,16 @@ class Sweep:
         known = [v.name for v in self.variants]
         for name in names:
             if name not in known:
-                raise UsageError(f"Expected variants of {', '.join(known)}; got '{name}'.")
+                raise UsageError(
+                    f"Expected variants of {', '.join(known)}; got '{name}'{near(name, known)}"
+                )
         return replace(self, variants=tuple(v for v in self.variants if v.name in names))
 
 
 def is_sweep(path: Path) -> bool:
     """Whether a study's TOML has variants; False where it cannot be read, which others report."""
     try:
-        return "variants" in read_toml(path)
+        return "variants" in TomlFile(path).values
     except UsageError:
         return False
 
@@ -90,14 +93,14 @@ def load_sweep(path: Path, **changes: Any) -> Sweep:
 
     UsageError if the file cannot be read, is not TOML, or a setting in it is wrong.
     """
-    values = read_toml(path)
-    try:
-        return _sweep(values, changes)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+    file = TomlFile(path)
+    with file.named_in_errors():
+        sweep = _sweep(file.values)
+    variants = (replace(v, config=overridden(v.config, **changes)) for v in sweep.variants)
+    return replace(sweep, variants=tuple(variants))
 
 
-def _sweep(common: dict[str, Any], changes: dict[str, Any]) -> Sweep:
+def _sweep(common: dict[str, Any]) -> Sweep:
     tables, base, axis = (common.pop(key, None) for key in ("variants", "base", "axis"))
     if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables) or not tables:
         raise UsageError("variants: expected one table [[variants]] or more.")
@@ -119,7 +122,7 @@ def _sweep(common: dict[str, Any], changes: dict[str, Any]) -> Sweep:
                 f"there; got {at!r} and the axis {axis!r}."
             )
         config = checked(StudyConfig, _merged(common, own), f"variants.{name}.")
-        variants.append(Variant(name=name, config=overridden(config, **changes), at=at))
+        variants.append(Variant(name=name, config=config, at=at))
     names = [v.name for v in variants]
     if len(set(names)) < len(names):
         raise UsageError(f"variants: expected different names, got {', '.join(names)}.")
