@@ -6,9 +6,12 @@ inches, so that text has the same size in every figure.
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +28,10 @@ INK, SOFT, FAINT = "#222222", "#666666", "#dddddd"
 #: A genre's name is cut to this many letters.
 LONGEST = 16
 
+_FONT = "DejaVu Sans"  # comes with matplotlib
+
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.family": _FONT,
     "font.size": 11,
     "text.color": INK,
     "text.parse_math": False,  # a genre may be called "$"
@@ -45,14 +50,46 @@ STYLE: dict[str, Any] = {
 }
 
 
-def style(needed_for: str) -> AbstractContextManager[None]:
-    """Have figures drawn in :data:`STYLE` in a ``with`` statement.
+@contextmanager
+def style(needed_for: str, texts: Iterable[str] = ()) -> Iterator[None]:
+    """Have figures drawn in :data:`STYLE`, with fonts for the names that a user gave.
 
-    ``needed_for`` is what is drawn, for the sentence where matplotlib is not installed.
+    ``needed_for`` is what is drawn, for the sentence where matplotlib is not installed. Boxes stand
+    for the characters of ``texts`` that :func:`not_drawn` gives.
     """
     matplotlib = require("matplotlib", extra="plot", needed_for=needed_for)
-    settings: AbstractContextManager[None] = matplotlib.rc_context(STYLE)
-    return settings
+    fonts = [_FONT, *_fonts_for("".join(texts))[0]]
+    with matplotlib.rc_context(STYLE | {"font.family": fonts}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def not_drawn(texts: Iterable[str]) -> str:
+    """Characters of these texts that no installed font has."""
+    return _fonts_for("".join(texts))[1]
+
+
+@functools.lru_cache(maxsize=16)
+def _fonts_for(text: str) -> tuple[tuple[str, ...], str]:
+    """Installed fonts for what our own lacks, and the characters that none of them has."""
+    from matplotlib.font_manager import findfont, fontManager, get_font
+
+    wanted = {c for c in text if not c.isspace()}
+    wanted -= _characters(get_font(findfont(_FONT)), wanted)
+    chosen: list[str] = []
+    for font in sorted(fontManager.ttflist, key=lambda f: f.name) if wanted else ():
+        try:
+            held = _characters(get_font(font.fname), wanted)
+        except (OSError, RuntimeError):  # moved since they were listed, or of colours alone
+            continue
+        if held:
+            chosen.append(font.name)
+            wanted -= held
+    return tuple(chosen), "".join(sorted(wanted))
+
+
+def _characters(font: Any, wanted: set[str]) -> set[str]:
+    return {c for c in wanted if font.get_char_index(ord(c))}
 
 
 def titled(title: str, subtitle: str, *, width: float, height: float) -> Figure:

@@ -9,7 +9,6 @@ Axes: N stretches, G genres.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.errors import UsageError, joined
+from ostinato.errors import UsageError, joined, require
 from ostinato.inference.verdict import Segment, Stretch, Verdict, clock
 from ostinato.plotting import INK, SOFT, place, save, short, style, titled
 
@@ -44,15 +43,26 @@ COLOURS = (
 _PALE = "#d9d9d9"
 _EMPTY = "#f5f5f5"
 _LETTER = 0.092  # inches, of a bold letter in the ribbon
+_NEEDED_FOR = "The picture of a timeline"
+_OTHER_PICTURES = (
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".webp",
+    ".svg",
+    ".pdf",
+    ".eps",
+    ".tif",
+    ".tiff",
+    ".bmp",
+)
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _MOST_TICKS = 9
 
 
 def draw_timeline(verdict: Verdict, path: Path, *, name: str) -> Path:
     """Draw the timeline of the sound ``name`` as a PNG, whose folder is made."""
-    with style("The picture of a timeline"), warnings.catch_warnings():
-        # A file's name may hold letters that the font lacks: they are drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with style(_NEEDED_FOR, (name, *verdict.genres)):
         return save(timeline(verdict, name), path)
 
 
@@ -69,13 +79,16 @@ class Pictures:
     Raises
     ------
     UsageError
-        If several files are to become one PNG.
+        If several files are to become one PNG, or a picture is asked for that is no PNG.
     MissingExtraError
         If matplotlib is not installed.
     """
 
     def __init__(self, to: Path, *, n_files: int) -> None:
-        style("The picture of a timeline")  # says now, not after a long file, what is missing
+        # Said now, not after a long file.
+        require("matplotlib", extra="plot", needed_for=_NEEDED_FOR)
+        if to.suffix.lower() in _OTHER_PICTURES and not to.is_dir():
+            raise UsageError(f"Expected a .png or a folder for the picture, got {to}.")
         self._is_file = to.suffix.lower() == ".png" and not to.is_dir()
         if self._is_file and n_files > 1:
             raise UsageError(

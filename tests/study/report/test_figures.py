@@ -14,8 +14,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from ostinato import plotting
 from ostinato.errors import MissingExtraError
-from ostinato.plotting import LONGEST, STYLE, save, short, titled
+from ostinato.plotting import LONGEST, STYLE, not_drawn, save, short, style, titled
 from ostinato.storage import WriteError
 from ostinato.study.report import draw_all
 from ostinato.study.report.captions import CAPTIONS, alternatives
@@ -285,3 +286,35 @@ def test_without_matplotlib_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r'pip install "ostinato\[plot\]"'):
         draw_all(typed(results), tmp_path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_that_no_font_has_are_boxes_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.font_manager import fontManager
+
+    ours = [font for font in fontManager.ttflist if font.name.startswith("DejaVu Sans")]
+    monkeypatch.setattr(fontManager, "ttflist", ours)
+    plotting._fonts_for.cache_clear()
+    draw_all(typed(fake_results(genres=["演歌", "rock"], n_per_genre=4, n_seeds=1)), tmp_path)
+    assert not_drawn(["演歌", "rock"]) == "歌演"
+
+
+def test_a_font_that_has_the_letters_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DejaVu Sans Mono stands for a font with letters that our own lacks."""
+    from matplotlib import rcParams
+
+    held = plotting._characters
+    monkeypatch.setattr(
+        plotting,
+        "_characters",
+        lambda font, wanted: (
+            wanted if font.family_name == "DejaVu Sans Mono" else held(font, wanted)
+        ),
+    )
+    plotting._fonts_for.cache_clear()
+    assert not_drawn(["演歌"]) == ""
+    with style("The report", ["演歌"]):
+        assert rcParams["font.family"] == ["DejaVu Sans", "DejaVu Sans Mono"]
+    plotting._fonts_for.cache_clear()

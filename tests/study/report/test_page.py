@@ -231,3 +231,10 @@ def test_without_jinja2_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r'pip install "ostinato\[plot\]"'):
         write_page(typed(results), figures, tmp_path / "report.html")
+
+
+def test_the_page_says_which_letters_no_font_has(figures, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("ostinato.study.report.page.not_drawn", lambda texts: "歌演")
+    results = typed(fake_results(genres=["演歌", "rock"], n_per_genre=4, n_seeds=1))
+    text = Page(write_page(results, figures, tmp_path / "report.html")).text
+    assert "No installed font has the characters 歌演" in text

@@ -46,7 +46,7 @@ def draw_all(results: StudyResults, folder: Path) -> dict[str, Path]:
 
     MissingExtraError if matplotlib is not installed; WriteError if a file cannot be written.
     """
-    with style("The report"):
+    with style("The report", results.data.genres):
         return {name: save(draw(results), folder / f"{name}.png") for name, draw in FIGURES.items()}
 
 

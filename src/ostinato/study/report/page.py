@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ostinato.errors import UsageError, require
-from ostinato.plotting import DPI
+from ostinato.plotting import DPI, not_drawn
 from ostinato.storage import write_text
 from ostinato.study.report.captions import CAPTIONS, alternatives
 from ostinato.study.report.caveats import LEAKING, NO_TEST
@@ -121,6 +121,7 @@ def _context(results: StudyResults) -> dict[str, Any]:
         "small_part": SMALL_PART,
         "kind": kind(results),
         "few_artists": FEW_ARTISTS,
+        "not_drawn": not_drawn(results.data.genres),
         "drawn": "artist" if results.data.artists_known else "recording",
         "genres": list(reversed(genre_f1(results))),
         "support": support(results, part),

@@ -28,7 +28,7 @@ def write_sweep(table: SweepTable, folder: Path) -> Path:
     MissingExtraError if matplotlib or Jinja is not installed.
     """
     figures = {"accuracy": "The accuracies of the table, with their intervals."}
-    with style("The report"):
+    with style("The report", [row.variant for row in table.rows]):
         write_text(folder / "table.md", sweep_markdown(table))
         drawn = along_axis(table) if table.axis else rows_of(table)
         save(drawn, folder / "figures" / "accuracy.png")
