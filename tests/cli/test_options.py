@@ -39,7 +39,7 @@ STUDY: list[tuple[list[str], Any]] = [
      lambda seen: seen.run["ledger"] == Path("looks.csv")),
     (["--cache", "kept"], lambda seen: seen.load["cache"].folder == Path("kept")),
     (["--jobs", "3"], lambda seen: (seen.load["n_jobs"], seen.run["jobs"]) == (3, 3)),
-    (["--accelerator", "gpu"], lambda seen: seen.run["accelerator"] == "gpu"),
+    (["--accelerator", "gpu"], lambda seen: seen.run["accelerator"] == "cuda"),
     (["variants.toml", "--only", "b"], lambda seen: seen.plan.folder.name == "b"),
     (["variants.toml", "--seeds", "5"], lambda seen: len(seen.plan.tasks) == 15),
     (["--split", "segment-random", "--allow-leak"], lambda seen: seen.plan.split.leaks),
@@ -113,6 +113,7 @@ def test_an_option_of_a_study_reaches_its_data_or_its_runs(
         raise SeenError("seen")
 
     (tmp_path / "variants.toml").write_text(VARIANTS)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("ostinato.study.plan.load_corpus", load)
     monkeypatch.setattr("ostinato.study.entry.run_study", run)
     monkeypatch.setattr("ostinato.study.sweep.run_study", run)

@@ -398,7 +398,9 @@ def test_an_unfinished_run_is_not_resumed_by_another_recipe(tmp_path, monkeypatc
     """Its checkpoint would be taken for one of the new recipe, and nobody would notice."""
 
     def interrupted(x, *, alpha):
-        raise KeyboardInterrupt
+        if list(tmp_path.rglob(fit_module.CHECKPOINT)):
+            raise KeyboardInterrupt
+        return mixup(x, alpha=alpha)
 
     config = replace(CONFIG, seeds=1, models=("lstm",))
     monkeypatch.setattr(fit_module, "mixup", interrupted)
@@ -408,6 +410,22 @@ def test_an_unfinished_run_is_not_resumed_by_another_recipe(tmp_path, monkeypatc
     with pytest.raises(DataError, match="holds a run of another recipe"):
         run(tmp_path, replace(config, training=replace(QUICK, noise=0.0)))
     run(tmp_path, config)
+
+
+def test_a_run_that_failed_before_its_first_epoch_is_no_obstacle(tmp_path, monkeypatch) -> None:
+    config = replace(CONFIG, seeds=1, models=("lstm",))
+    monkeypatch.setattr(fit_module, "mixup", lambda x, *, alpha: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, config)
+    monkeypatch.setattr(fit_module, "mixup", mixup)
+    run(tmp_path, replace(config, training=replace(QUICK, noise=0.0)))
+
+
+def test_a_start_that_is_refused_leaves_no_folder(tmp_path) -> None:
+    config = replace(CONFIG, models=("lstm", "crnn"), settings={"crnn": {"bands": 48}})
+    with pytest.raises(UsageError, match="number of bands that divides"):
+        run(tmp_path / "out", config)
+    assert not (tmp_path / "out").exists()
 
 
 def test_training_leaves_the_callers_random_numbers_and_threads_alone(tmp_path) -> None:

@@ -75,7 +75,11 @@ def study(
     cache: Cache = None,
     jobs: Jobs = None,
     accelerator: Annotated[
-        str, typer.Option(help="Device for training: cpu, gpu or auto.")
+        str,
+        typer.Option(
+            help="Device for training: cpu, gpu (or its kind: cuda, mps), or auto, which says what "
+            "it found. The default models are small: see docs/research/models.md."
+        ),
     ] = "cpu",
     only: Annotated[
         str | None, typer.Option(help="Variants of the study to run, separated by commas.")

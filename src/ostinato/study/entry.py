@@ -11,12 +11,14 @@ from typing import Any
 from ostinato.datasets import Corpus
 from ostinato.datasets.load import Progress
 from ostinato.errors import UsageError
+from ostinato.storage import expanded
 from ostinato.study.config import StudyConfig, load_config, overridden
 from ostinato.study.plan import load_data, plan_study
 from ostinato.study.report import write_sweep
 from ostinato.study.results.tables import SweepTable
 from ostinato.study.study import StudyResult, run_study
 from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
+from ostinato.training.device import training_device
 
 Tell = Callable[[str], None]
 
@@ -63,7 +65,7 @@ def run(
     tell : callable or None
         Called with a sentence on each file or genre that is left out, and on an interruption.
     accelerator : str
-        Lightning's: ``"cpu"``, ``"gpu"`` or ``"auto"``.
+        One of :data:`ostinato.training.device.ACCELERATORS`.
     ledger : Path or None
         Where looks at a test part are entered; None is ``test-ledger.csv`` beside the folder.
     **changes
@@ -72,13 +74,17 @@ def run(
     Raises
     ------
     UsageError
-        If a setting is wrong, or the data do not exist.
+        If a setting is wrong, the data do not exist, or there is no such accelerator.
     DataError
         If the data cannot be used, or the folder holds runs of another recipe.
     OstinatoError
         If a training fails; those that are finished are kept.
     """
     tell = tell or (lambda sentence: None)
+    device = training_device(accelerator)
+    if accelerator == "auto":
+        tell(f"Trained on: {device}.")
+    out, ledger = (None if path is None else expanded(path) for path in (out, ledger))
 
     def load(config: StudyConfig) -> Corpus:
         corpus = load_data(config, cache=cache, jobs=jobs, progress=progress)
@@ -86,24 +92,29 @@ def run(
             tell(sentence)
         return corpus
 
-    source = Path(study) if isinstance(study, str) else study
+    source = expanded(study) if isinstance(study, str | Path) else study
     if isinstance(source, Path) and is_sweep(source):
-        sweep, folder = load_sweep(source, **changes), Path(out or Path("runs") / source.stem)
+        sweep, folder = load_sweep(source, **changes), out or Path("runs") / source.stem
         chosen = sweep.only(only) if only else sweep
         with _resumable(folder, tell):
             run_sweep(
-                chosen, folder, load, jobs=jobs, progress=progress, accelerator=accelerator,
+                chosen,
+                folder,
+                load,
+                jobs=jobs,
+                progress=progress,
+                accelerator=device,
                 ledger=ledger,
-            )  # fmt: skip
+            )
         table = tabulate(sweep, folder)
         return SweepResult(table=table, folder=folder, report=write_sweep(table, folder))
     if only is not None:
         raise UsageError("Expected a study with variants for --only, got one without.")
     config = load_config(source) if isinstance(source, Path) else source or StudyConfig()
     config = overridden(config, **changes)
-    plan = plan_study(config, load(config), Path(out) if out else None)
+    plan = plan_study(config, load(config), out)
     with _resumable(plan.folder, tell):
-        return run_study(plan, jobs=jobs, progress=progress, accelerator=accelerator, ledger=ledger)
+        return run_study(plan, jobs=jobs, progress=progress, accelerator=device, ledger=ledger)
 
 
 def _left_out(corpus: Corpus) -> Iterator[str]:

@@ -7,6 +7,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
+
+from ostinato import models
 from ostinato.datasets import Corpus, FrameCache, load_corpus
 from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import (
@@ -59,7 +62,8 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
 
     Without a folder the study gets one below ``runs/``, named for data, split and recipe, so that
     other settings never meet in one folder. UsageError if the corpus has not the copies that the
-    settings ask for; DataError if it cannot be split so.
+    settings ask for, or a model's settings do not fit its frames; DataError if it cannot be split
+    so.
     """
     config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
     data = corpus_digest(corpus)
@@ -74,6 +78,13 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
         )
         for name in config.models
     }
+    for (
+        name
+    ) in config.models:  # settings that do not fit the frames are told before anything is kept
+        with torch.random.fork_rng(devices=[]):
+            models.build(
+                name, spec=corpus.spec, n_genres=len(corpus.genres), settings=recipes[name].settings
+            )
     folder = folder or _default_folder(config, corpus, split, data)
     tasks = tuple(
         Task(

@@ -15,6 +15,7 @@ from typing import TypeVar
 from ostinato import parallel
 from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import save_split
+from ostinato.errors import require
 from ostinato.storage import write_text
 from ostinato.study.ledger import LEDGER, append, enter, looks, read_ledger
 from ostinato.study.plan import Plan
@@ -77,11 +78,15 @@ def run_study(
         If a run cannot be done; those that were finished are kept.
     """
     config, corpus, split, folder = plan.config, plan.corpus, plan.split, plan.folder
+    # What can be refused is refused before anything is written.
     waiting = [task for task in plan.tasks if not is_finished(task)]
+    ledger = ledger or folder.absolute().parent / LEDGER
+    read_ledger(ledger)
+    if report:
+        for module in ("matplotlib", "jinja2"):
+            require(module, extra="plot", needed_for="The report")
     write_text(folder / "config.toml", config.to_toml())
     save_split(split, folder / SPLIT)
-    ledger = ledger or folder.absolute().parent / LEDGER
-    read_ledger(ledger)  # a damaged one is told before training
     planned = looks(
         plan.tasks, corpus, data=corpus.name, split=split.name, study=folder.absolute().name,
         pieces=config.segments > 1,

@@ -90,9 +90,11 @@ def corpus_digest(corpus: Corpus) -> str:
 def is_finished(task: Task) -> bool:
     """Whether the folder holds this run, finished.
 
-    DataError if it holds a run of another recipe, finished or not, or a damaged one.
+    DataError if it holds a run of another recipe, finished or interrupted, or a damaged one. One
+    that failed before its first epoch has left nothing to keep.
     """
-    if not (task.folder / RECIPE).exists():
+    left = (RUN, CHECKPOINT, WEAK_GENRES)
+    if not any((task.folder / name).exists() for name in left):
         return False
     if recorded_digest(task.folder / RECIPE) != task.recipe.digest():
         raise DataError(

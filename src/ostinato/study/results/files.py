@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import DataError, UsageError
-from ostinato.storage import write_text
+from ostinato.storage import cause, write_text
 from ostinato.study.results.model_schema import RunRecord
 from ostinato.study.results.schema import SCHEMA, StudyResults
 
@@ -61,9 +61,12 @@ def read_results(folder: Path) -> StudyResults:
     try:
         text = (folder / RESULTS).read_bytes()
     except OSError as error:
+        why = f"there is no such {'file' if folder.is_dir() else 'folder'}"
+        if not isinstance(error, FileNotFoundError):
+            why = cause(error)
+        place = folder / RESULTS if folder.is_dir() else folder
         raise UsageError(
-            f"Expected a finished study in {folder}, with its {RESULTS}, got none "
-            f"({error.strerror})."
+            f"Expected a finished study in {folder}, got none: {place}: {why}."
         ) from error
     return parse_results(text, str(folder / RESULTS))
 
