@@ -6,13 +6,23 @@ import errno
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ostinato.errors import OstinatoError
-from ostinato.storage import WriteError, as_text, printable, replacing, write_text
+from ostinato.errors import OstinatoError, UsageError
+from ostinato.storage import (
+    WriteError,
+    as_text,
+    expanded,
+    printable,
+    replacing,
+    user_cache,
+    user_data,
+    write_text,
+)
 
 posix = pytest.mark.skipif(os.name == "nt", reason="file modes are those of POSIX")
 unprivileged = pytest.mark.skipif(
@@ -244,3 +254,48 @@ def test_what_commands_a_terminal_is_printed_as_an_escape_and_kept_for_programs(
     assert printable(name) == r"a\nb\x1b[2J\x9b\u202ec\t"
     assert printable(name, keep="\n\t") == "a\nb\\x1b[2J\\x9b\\u202ec\t"
     assert as_text(name) == name
+
+
+def test_the_home_folder_is_expanded(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert expanded("~/x") == tmp_path / "x"
+    assert expanded("x~y") == Path("x~y")
+
+
+def test_a_home_folder_that_is_not_known_is_a_sentence(monkeypatch) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(UsageError, match="Expected a home folder for ~/x, got none"):
+        expanded("~/x")
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: "~/.local/share/ostinato")
+    with pytest.raises(UsageError, match="Expected a home folder, to keep gtzan in, got none"):
+        user_data("gtzan")
+
+
+@pytest.mark.parametrize("cache", ["~/.cache/ostinato", f"{__file__}/ostinato"])
+def test_a_cache_that_cannot_be_written_has_a_makeshift_and_says_so(
+    monkeypatch, tmp_path, cache: str
+) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: cache)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder, note = user_cache()
+    assert folder.parent == tmp_path
+    assert folder.is_dir()
+    assert cache in note
+    assert str(folder) in note
+
+
+def test_a_makeshift_that_is_somebody_elses_is_not_trusted(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/ostinato")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    other = tmp_path.stat().st_uid + 1
+    monkeypatch.setattr(os, "getuid", lambda: other, raising=False)
+    (tmp_path / f"ostinato-{other}").mkdir()
+    assert user_cache()[0].parent == tmp_path
+    assert user_cache()[0].name != f"ostinato-{other}"
+
+
+def test_a_cache_that_can_be_written_has_no_note(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(tmp_path / "a" / "b"))
+    assert user_cache() == (tmp_path / "a" / "b", "")
+    assert not (tmp_path / "a").exists()

@@ -6,11 +6,14 @@ import errno
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ostinato.errors import OstinatoError
+import platformdirs
+
+from ostinato.errors import OstinatoError, UsageError
 
 _COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -50,6 +53,42 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with ``~`` as the home folder; UsageError where there is none."""
+    found = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises RuntimeError
+    if found.startswith("~") and Path(found).parts[0] == "~":
+        raise UsageError(f"Expected a home folder for {path}, got none; write the path in full.")
+    return Path(found)
+
+
+def user_cache() -> tuple[Path, str]:
+    """The user's cache folder, which may not exist yet, and a sentence if it is a makeshift.
+
+    Where there is no home, or no right to write there, it is a folder of the user among the
+    temporary ones.
+    """
+    folder = Path(platformdirs.user_cache_dir("ostinato", appauthor=False))
+    nearest = next(p for p in (folder, *folder.parents) if p.exists())
+    if folder.is_absolute() and os.access(nearest, os.W_OK | os.X_OK):
+        return folder, ""
+    makeshift = Path(tempfile.gettempdir()) / f"ostinato-{getattr(os, 'getuid', int)()}"
+    with suppress(OSError):
+        makeshift.mkdir(mode=0o700, exist_ok=True)
+        if makeshift.stat().st_uid != getattr(os, "getuid", int)():  # somebody else's trap
+            makeshift = Path(tempfile.mkdtemp(prefix="ostinato-"))
+    return makeshift, f"The cache folder {folder} cannot be written: {makeshift} is used instead."
+
+
+def user_data(name: str) -> Path:
+    """A place of this name in the user's folder for data; UsageError where there is no home."""
+    folder = Path(platformdirs.user_data_dir("ostinato", appauthor=False))
+    if not folder.is_absolute():
+        raise UsageError(
+            f"Expected a home folder, to keep {name} in, got none; choose one by --to."
+        )
+    return folder / name
 
 
 def as_text(name: str) -> str:

@@ -16,7 +16,6 @@ import soundfile
 from ostinato.audio import load_audio
 from ostinato.datasets import CacheError, FrameCache
 from ostinato.datasets import compute as compute_module
-from ostinato.datasets import frame_cache as cache_module
 from ostinato.datasets.compute import FileFrames, compute_frames
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec, frames
@@ -121,9 +120,7 @@ def test_a_flipped_bit_counts_as_absent(cache: FrameCache, position: int) -> Non
 def test_the_default_folder_is_the_users_and_is_not_made_before_it_is_needed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        cache_module.platformdirs, "user_cache_dir", lambda name, **_: str(tmp_path / name)
-    )
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name, **_: str(tmp_path / name))
     cache = FrameCache()
     assert cache.folder == tmp_path / "ostinato" / "frames"
     assert cache.load(HASH, SPEC) is None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import Cache, Format, Jobs, output, progress, write_line
+from ostinato.cli.console import Cache, Format, Jobs, output, progress, tell, write_line
 
 
 def audit(
@@ -54,8 +54,11 @@ def audit(
             sides = split_corpus(corpus, split) if split else None
             result = audit_corpus(corpus, split=sides, threshold=least, progress=step)
         else:
+            frames = FrameCache(cache)
+            if frames.note:
+                tell(frames.note)
             result = audit_folder(
-                Path(data), cache=FrameCache(cache), split=split, threshold=least, n_jobs=jobs,
+                Path(data), cache=frames, split=split, threshold=least, n_jobs=jobs,
                 progress=step,
             )  # fmt: skip
     if format_ == "json":

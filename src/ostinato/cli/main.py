@@ -22,6 +22,7 @@ from ostinato.cli.listen import listen
 from ostinato.cli.models import models
 from ostinato.cli.study import study
 from ostinato.errors import OstinatoError
+from ostinato.storage import expanded
 
 app = typer.Typer(
     name="ostinato",
@@ -49,7 +50,7 @@ for verb in (study, compare, audit, fetch, classify, listen, export, models):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
     try:
-        app(args=arguments)
+        app(args=[_at_home(a) for a in (sys.argv[1:] if arguments is None else arguments)])
     except OstinatoError as error:
         tell(f"ostinato: {error}")
         sys.exit(error.exit_status)
@@ -58,6 +59,14 @@ def main(arguments: list[str] | None = None) -> None:
         reason = f"{error.strerror or error}{where}"
         tell(f"ostinato: Stopped: {reason}; what was finished is kept.")
         sys.exit(OstinatoError.exit_status)
+
+
+def _at_home(argument: str) -> str:
+    """Expand ``~`` also where shells do not, as in ``--out=~/x``."""
+    option, is_set, value = argument.partition("=")
+    if argument.startswith("--") and is_set and value.startswith("~"):
+        return f"{option}={expanded(value)}"
+    return str(expanded(argument)) if argument.startswith("~") else argument
 
 
 if __name__ == "__main__":

@@ -28,10 +28,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from platformdirs import user_data_path
-
 from ostinato.datasets.checksums import SOURCE_URL, Checksum, checksums, not_verified
 from ostinato.errors import DataError, OstinatoError, UsageError, first_of
+from ostinato.storage import expanded, user_data
 
 Report = Callable[[str, int, int], None]
 """Called with the step (``"Downloading"``), the bytes done, and the total (0 if not known)."""
@@ -94,11 +93,11 @@ def fetch_gtzan(
     """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise UsageError(f"Expected an address that begins with http:// or https://, got '{url}'.")
-    folder = user_data_path("ostinato", appauthor=False) / "gtzan" if to is None else Path(to)
+    folder = user_data("gtzan") if to is None else expanded(to)
     table = checksums() if expected is None else expected
     report, tell = progress or (lambda what, done, total: None), tell or (lambda sentence: None)
     try:
-        return _fetch(folder.expanduser(), url, table, report, tell)
+        return _fetch(folder, url, table, report, tell)
     except OSError as error:
         raise DownloadError(
             f"Cannot keep GTZAN in {folder} ({error.strerror or error}, "

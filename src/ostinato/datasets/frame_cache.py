@@ -31,11 +31,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from ostinato.errors import OstinatoError
 from ostinato.features import FeatureSpec, Frames
-from ostinato.storage import WriteError, cause, replacing
+from ostinato.storage import WriteError, cause, expanded, replacing, user_cache
 
 _SETTLED_NS = 2_000_000_000
 """A file that changed within this time may change again under the same modification time: FAT's
@@ -50,13 +49,12 @@ class FrameCache:
     """Frames, by the content of their file and their FeatureSpec; CacheError where it fails.
 
     The folder is created by the first write; by default it is the user's cache, e.g.
-    ``~/.cache/ostinato/frames``.
+    ``~/.cache/ostinato/frames``. Where that cannot be written, ``note`` says which folder is used.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        if folder is None:
-            folder = Path(platformdirs.user_cache_dir("ostinato", appauthor=False)) / "frames"
-        self.folder = folder.expanduser()
+        own, self.note = user_cache() if folder is None else (folder, "")
+        self.folder = own / "frames" if folder is None else expanded(own)
         self._index = self.folder / "hashes.txt"
         self._hashes: dict[tuple[str, int, int], str] | None = None  # by path, size and time
 

@@ -28,6 +28,7 @@ from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import DataError, UsageError, first_of
 from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
+from ostinato.storage import expanded
 
 MIN_RECORDINGS = 3
 """Different recordings a genre needs: one for each part of a split."""
@@ -88,7 +89,7 @@ def load_corpus(
     CacheError
         If the cache cannot be read or written.
     """
-    path = Path(data)
+    path = expanded(data)
     if spec == TAGS_SPEC:
         corpus = load_tag_npz(path)
     elif data == "gtzan":
@@ -99,7 +100,7 @@ def load_corpus(
         return _load_listing(
             read_table(path) if is_table(path) else list_folder(path),
             spec=spec,
-            cache=cache or FrameCache(),
+            cache=FrameCache() if cache is None else cache,
             augmentation=augmentation,
             n_jobs=n_jobs,
             progress=progress,
@@ -163,7 +164,7 @@ def _load_listing(
         spec=spec,
         skipped=tuple(sorted(skipped, key=lambda s: s.id)),
         left_out=left_out,
-        notes=listing.notes,
+        notes=listing.notes + ((cache.note,) if cache.note else ()),
         augmentation=augmentation,
         copies=tuple(zip(*copies, strict=True)),
     )

@@ -34,7 +34,7 @@ from ostinato.inference.musicnn import (
     tagger_graph,
 )
 from ostinato.inference.registry import HEAD, WEIGHTS, fetched_path
-from ostinato.storage import replacing
+from ostinato.storage import expanded, replacing
 
 REQUIREMENT = "musicnn==0.1.0"
 WHEEL = "musicnn-0.1.0-py3-none-any.whl"
@@ -84,7 +84,7 @@ def fetch_musicnn(
     WriteError
         If the file cannot be written.
     """
-    path = fetched_path(NAME) if to is None else to.expanduser() / fetched_path(NAME).name
+    path = fetched_path(NAME) if to is None else expanded(to) / f"{NAME}{SUFFIX}"
     head = _shipped_head()
     made_of = {"wheel": WHEEL_SHA256, "head": hashlib.sha256(head).hexdigest()[:16]}
     if _is_made_of(path, made_of):

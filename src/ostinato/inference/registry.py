@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
-
-from ostinato.errors import UsageError
+from ostinato.errors import UsageError, near
 from ostinato.inference.model_file import SUFFIX, ModelGraph, open_graph
+from ostinato.storage import expanded, user_data
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder of the models that ship."""
@@ -32,20 +31,21 @@ def shipped() -> tuple[str, ...]:
 
 def fetched_path(name: str) -> Path:
     """Where the file of a model of :data:`FETCHED` lies once it was fetched."""
-    return user_data_path("ostinato", appauthor=False) / f"{name}{SUFFIX}"
+    return user_data(f"{name}{SUFFIX}")
 
 
 def model_path(name_or_path: str | Path) -> Path:
     """The file of a model, given its name in :func:`shipped` or :data:`FETCHED`, or its path."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
-        return Path(name_or_path)
+        return expanded(name_or_path)
     if name in shipped():
         return WEIGHTS / f"{name}{SUFFIX}"
     if name not in FETCHED:
+        known = (*shipped(), *FETCHED)
         raise UsageError(
-            f"Model '{name}': expected {', '.join((*shipped(), *FETCHED))}, or the path of an "
-            f"{SUFFIX} file."
+            f"Expected a model of {', '.join(known)}, or the path of an {SUFFIX} file; got '{name}'"
+            + near(name, known)
         )
     path = fetched_path(name)
     if not path.is_file():

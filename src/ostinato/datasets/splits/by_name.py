@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 from ostinato.datasets.corpus import Corpus
 from ostinato.datasets.splits.drawn import (
@@ -19,7 +18,8 @@ from ostinato.datasets.splits.fold import Split, check_split
 from ostinato.datasets.splits.published import fault_filtered, missing, strict
 from ostinato.datasets.splits.segments import ARMS, LEAKING, SEGMENT_RANDOM, refuse_leak
 from ostinato.datasets.splits.split_file import SUFFIX, load_split
-from ostinato.errors import UsageError
+from ostinato.errors import UsageError, near
+from ostinato.storage import expanded
 
 _LISTS: dict[str, Callable[[Corpus], Split]] = {
     "fault-filtered": fault_filtered,
@@ -50,11 +50,12 @@ def check_settings(
         one repeat is not for folds that are drawn.
     """
     if name.endswith(SUFFIX):
-        if not Path(name).is_file():
+        if not expanded(name).is_file():
             raise UsageError(f"split: there is no file {name}.")
     elif name not in (*SPLITS, SEGMENT_RANDOM, *ARMS):
         raise UsageError(
-            f"split: expected one of {', '.join(SPLITS)}, or a file {SUFFIX}; got '{name}'."
+            f"split: expected one of {', '.join(SPLITS)}, or a file {SUFFIX}; got '{name}'"
+            + near(name, SPLITS)
         )
     check_shares(shares)
     if dict(shares) != HOLDOUT_SHARES and name not in ("auto", *_HOLDOUTS):
@@ -106,7 +107,7 @@ def split_corpus(
     if name in ARMS:
         raise UsageError(f"split: '{name}' is one of pieces of recordings, which a study makes.")
     if name.endswith(SUFFIX):
-        return load_split(Path(name), corpus)
+        return load_split(expanded(name), corpus)
     if name == "auto":
         name = "holdout" if missing(corpus) else "fault-filtered"
         check_settings(name, shares=shares)
