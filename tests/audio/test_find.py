@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from ostinato.audio import find_audio
+from ostinato.audio import AUDIO_SUFFIXES, find_audio
+from tests.conftest import REPOSITORY
 
 
 def put(folder: Path, *names: str) -> None:
@@ -26,11 +28,25 @@ def test_files_are_taken_as_they_are_and_folders_in_order(tmp_path: Path) -> Non
     assert find_audio(tmp_path).paths == [tmp_path / name for name in expected[2:]]
 
 
+def test_the_page_on_listening_lists_the_suffixes() -> None:
+    page = (REPOSITORY / "docs" / "guide" / "listening.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\.\w+", "".join(re.findall(r"(?m)^    \..*$", page)))
+    assert sorted(listed) == sorted(AUDIO_SUFFIXES)
+
+
 def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
     put(tmp_path, "x.wav", ".x.wav", "x.JPG", "y.jpg", "README", ".git/x.wav", "__MACOSX/x.wav")
     found = find_audio(tmp_path)
     assert found.paths == [tmp_path / "x.wav"]
-    assert found.passed_over == Counter({".jpg": 2, ".wav": 1, "": 1})
+    assert found.passed_over == Counter({".jpg": 2, "": 1})
+
+
+def test_what_is_passed_over_is_told_in_words(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{n}.jpg" for n in range(12)), "a.txt", "b.TXT", "README", "x.mp3")
+    put(tmp_path, "Mr. Smith", "a.pdf", ".hidden.jpg", ".DS_Store", "x.ts", "x.py", "x.c")
+    told = find_audio(tmp_path).told_passed_over()
+    assert told == "12 .jpg, 2 without a suffix, 2 .txt, 1 .c, 1 .pdf and 2 others"
+    assert find_audio(tmp_path / "x.mp3").told_passed_over() == ""
 
 
 def test_links_are_followed_and_no_folder_is_entered_twice(tmp_path: Path) -> None:

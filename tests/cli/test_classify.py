@@ -68,8 +68,9 @@ class TestFormats:
             assert sum(r["probability"] for r in record["ranked"]) == pytest.approx(1)
         assert [r["seconds"] for r in records] == pytest.approx([2, 3, 2])
         assert status == 1  # of the broken file alone
-        assert err.count("\n") == 1
-        assert "broken.mp3" in err
+        about_broken, about_others = err.splitlines()
+        assert "broken.mp3" in about_broken
+        assert about_others == "Passed over: 1 .jpg."
 
     def test_csv_says_the_same(self, call, model, library) -> None:
         _, out, _ = call("classify", library, "--format", "csv", "--model", model, "--top", "2")
@@ -184,7 +185,16 @@ class TestWhatIsGiven:
         (tmp_path / "empty").mkdir()
         status, out, err = call("classify", "empty", "--model", model)
         assert (status, out) == (1, "")
-        assert "got 0 other files in empty" in err
+        assert "got no files in empty" in err
+
+    def test_a_folder_run_ends_with_what_was_passed_over(self, call, model, library) -> None:
+        for name in ("back.jpg", "notes.txt", ".hidden", "a/back.jpg"):
+            (library / name).touch()
+        (library / "broken.mp3").unlink()
+        status, out, err = call("classify", library, "--model", model)
+        assert status == 0
+        assert err.splitlines()[-1] == "Passed over: 3 .jpg, 1 .txt."
+        assert "jpg" not in out
 
     def test_a_folder_that_cannot_be_listed_is_named(
         self, call, model, library, monkeypatch
@@ -208,8 +218,9 @@ class TestWhatIsGiven:
         assert status == 1
         assert len(out.splitlines()) == 3
         names = ("broken.mp3", "empty.ogg", "missing.wav")
-        assert len(err.splitlines()) == 3
-        for name, line in zip(names, err.splitlines(), strict=True):
+        *lines, last = err.splitlines()
+        assert last == "Passed over: 1 .jpg."
+        for name, line in zip(names, lines, strict=True):
             assert name in line
 
     def test_wrong_calls(self, call, model, library) -> None:

@@ -12,13 +12,21 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
+from ostinato.audio.formats import (
+    CONTAINERS,
+    ENCRYPTED,
+    UNKNOWN_CODEC,
+    is_encrypted,
+    states_length,
+    why_unknown,
+)
 from ostinato.audio.samples import (
     MIN_READABLE,
     UNKNOWN_BYTES,
@@ -31,7 +39,7 @@ from ostinato.audio.samples import (
 
 if TYPE_CHECKING:
     import av
-    from av import AudioFrame
+    from av import AudioFrame, Packet
     from av.container import InputContainer
 
 MOST_IDLE_S = 8.0
@@ -43,9 +51,6 @@ SOUNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd", b"fLaC")
 # Formats of a WAV that are MPEG audio, least byte first, and where they are looked for.
 _MPEG_TAGS = (b"\x50\0", b"\x55\0")
 _HEAD_BYTES = 4096
-
-# FFmpeg's demuxers that may be tried: none that would follow a playlist to other files.
-_CONTAINERS = "aac,aiff,asf,au,flac,matroska,mov,mp3,ogg,wav"
 
 # libsndfile believes the size of a file, not its header; what the header states is in its log:
 # "data : 220500 (should be 73470)" (WAV), "Data Size : ..." (AU), "SSND : ..." (AIFF).
@@ -196,19 +201,21 @@ def open_container(path: Path, name: str) -> Iterator[InputContainer]:
     """Open a file with FFmpeg; within the context, its errors are AudioErrors."""
     import av  # 0.1 s that a folder of WAV or FLAC need not spend
 
-    with (
-        ffmpeg_errors(name),
-        # Without "file:", FFmpeg takes "Bach: Air.m4a" for an address. Tags in unknown encodings
-        # are no reason to fail.
-        av.open(
-            f"file:{os.fspath(path)}",
-            "r",
-            options={"format_whitelist": _CONTAINERS},
-            metadata_errors="replace",
-            timeout=MOST_IDLE_S,
-        ) as container,
-    ):
-        yield container
+    with ffmpeg_errors(name):
+        try:
+            container = av.open(
+                # Without "file:", FFmpeg takes "Bach: Air.m4a" for an address.
+                f"file:{os.fspath(path)}",
+                "r",
+                # Nor may a file that is opened open an address.
+                options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+                metadata_errors="replace",  # tags in unknown encodings are no reason to fail
+                timeout=MOST_IDLE_S,
+            )
+        except (av.error.InvalidDataError, av.error.ArgumentError, av.error.EOFError) as error:
+            raise AudioError(name, why_unknown(path)) from error
+        with container:
+            yield container
 
 
 @contextmanager
@@ -221,8 +228,8 @@ def ffmpeg_errors(name: str) -> Iterator[None]:
     except av.error.ExitError as error:  # the interrupt that a time limit stands for
         raise AudioError(name, _NO_PROGRESS) from error
     except (av.FFmpegError, OSError) as error:
-        reason = "it has no sound format that can be read, or is badly damaged"
-        raise AudioError(name, f"{reason} ({error.strerror})") from error
+        reason = f"it cannot be read, or is badly damaged ({error.strerror})"
+        raise AudioError(name, reason) from error
 
 
 _NO_PROGRESS = f"it seems damaged, its decoder gave no sample for {MOST_IDLE_S:g} s"
@@ -236,7 +243,9 @@ def main_stream(container: InputContainer, name: str) -> av.AudioStream:
     if stream is None:
         raise AudioError(name, "it holds no audio stream that can be decoded")
     if not isinstance(stream, av.AudioStream) or stream.codec_context is None:
-        raise AudioError(name, "the codec of its audio stream is not known")
+        raise AudioError(name, UNKNOWN_CODEC)
+    if is_encrypted(stream.codec_context):
+        raise AudioError(name, ENCRYPTED)
     return stream
 
 
@@ -247,7 +256,7 @@ def decoded_packets(
     import av
 
     decoded_at = time.monotonic()
-    for packet in container.demux(stream):
+    for packet in packets(container, stream):
         frames: list[AudioFrame] = []
         trouble = ""
         try:
@@ -263,6 +272,14 @@ def decoded_packets(
         decoded_at += time.monotonic() - now  # what the caller did meanwhile is not counted
 
 
+def packets(container: InputContainer, stream: av.AudioStream) -> Iterator[Packet[av.AudioStream]]:
+    """Read from the container's position until it ends or breaks off; the length tells which."""
+    import av
+
+    with suppress(av.error.InvalidDataError, av.error.EOFError):
+        yield from container.demux(stream)
+
+
 # FFmpeg's names of samples, without the "p" where each channel has a plane of its own.
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 _FFMPEG_POINTERS = 8
@@ -273,7 +290,8 @@ def mono_of(frame: AudioFrame, name: str) -> Waveform:
     dtype = _DTYPES.get(frame.format.name.removesuffix("p"))
     if dtype is None:
         expected = "integers of 8, 16 or 32 bits or floats"
-        raise AudioError(name, f"expected samples that are {expected}, got '{frame.format.name}'")
+        got = f"got '{frame.format.name}': 'ffmpeg -i FILE out.wav' converts it"
+        raise AudioError(name, f"expected samples that are {expected}, {got}")
     n_channels = frame.layout.nb_channels
     if frame.format.name == "fltp" and n_channels <= 2:
         # MP3, AAC, Vorbis, Opus: so few samples at a time that to_ndarray takes half of the time
@@ -297,30 +315,11 @@ def mono_of(frame: AudioFrame, name: str) -> Waveform:
 
 
 def stated_seconds(container: InputContainer, stream: av.AudioStream, path: Path) -> float | None:
-    """Length of a stream by its header, in seconds; None where FFmpeg only guesses it."""
-    if length_is_guessed(container, path):
+    """Length of a stream by its header, in seconds; None where no header states it."""
+    if not states_length(container, path):
         return None
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration and len(container.streams) == 1:  # Matroska; not that of a video
         return container.duration / 1e6  # microseconds
     return None
-
-
-def length_is_guessed(container: InputContainer, path: Path) -> bool:
-    """Tell raw AAC and MP3 without a length header: there FFmpeg guesses by the first bit rate."""
-    kind = container.format.name
-    return kind == "aac" or (kind == "mp3" and not _mp3_states_length(path))
-
-
-def _mp3_states_length(path: Path) -> bool:
-    """Look for the length header of an MP3 (Xing, Info or VBRI) behind its ID3v2 tag."""
-    with path.open("rb") as handle:
-        head = handle.read(10)
-        if len(head) == 10 and head.startswith(b"ID3"):
-            size = 0
-            for byte in head[6:]:  # 28 bits in four bytes (ID3v2.4, 3.1)
-                size = size << 7 | byte & 0x7F
-            handle.seek(10 + size)
-        first_frame = head + handle.read(4096)
-    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))

@@ -77,7 +77,8 @@ class AudioFile:
     """An open sound; use it in a ``with`` statement, or close it. Made by :func:`open_audio`.
 
     ``seconds`` is the length that the file states, which may be a lie; where it states none (raw
-    AAC, MP3 without a length header), that of its packets counted; None where neither is known.
+    AAC, MP3 without a length header, Ogg), that of its packets counted; None where neither is
+    known.
     """
 
     def __init__(self, path: Path, name: str, *, sample_rate_hz: int, is_copy: bool) -> None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-AUDIO_SUFFIXES: frozenset[str] = frozenset(
-    {".wav", ".au", ".snd", ".aif", ".aiff", ".flac", ".mp3", ".ogg", ".oga", ".opus"}
-    | {".m4a", ".mp4", ".aac", ".webm", ".wma"}
-)
-"""Suffixes of the files that count as audio in a folder (lower case, with the dot)."""
+_SUFFIXES = """
+.wav .w64 .rf64 .bwf .au .snd .aif .aiff .aifc .caf
+.flac .wv .tta .ape .tak .shn .dsf .dff
+.mp3 .mp2 .aac .m4a .m4b .m4r .ogg .oga .opus .mka .weba .wma .ac3 .eac3 .mpc .ra .oma
+.mp4 .m4v .mov .3gp .3g2 .mkv .webm .ogv .avi .asf .wmv .flv .mpg .mpeg
+"""
+AUDIO_SUFFIXES: frozenset[str] = frozenset(_SUFFIXES.split())
+"""Suffixes of the files that count as audio in a folder (lower case, with the dot).
+
+Those of films are among them, which are heard by their sound. Left out is what is as often
+something else: ``.ts`` is also TypeScript, ``.dts`` a device tree.
+"""
+
+_IS_SUFFIX = re.compile(r"\.\w{1,9}")
+_MOST_TOLD = 5
 
 
 @dataclass
@@ -20,13 +31,21 @@ class FoundAudio:
     """Audio files, and what was passed over on the way to them.
 
     ``paths`` are in the order given; those of a folder sorted by name, before those of its
-    subfolders. ``passed_over`` counts other files by suffix (lower case, with the dot; ``""`` for
-    none); ``closed`` gives the reason of each folder that cannot be listed.
+    subfolders. ``passed_over`` counts other files that are not hidden by suffix (lower case, with
+    the dot; ``""`` for none); ``closed`` gives the reason of each folder that cannot be listed.
     """
 
     paths: list[Path] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     closed: dict[Path, str] = field(default_factory=dict)
+
+    def told_passed_over(self) -> str:
+        """Say what was passed over, the commonest first: ``"12 .jpg, 3 .txt and 5 others"``."""
+        known = sorted(self.passed_over.items(), key=lambda c: (-c[1], c[0]))
+        told = [f"{count} {suffix or 'without a suffix'}" for suffix, count in known[:_MOST_TOLD]]
+        n_others = sum(count for _, count in known[_MOST_TOLD:])
+        others = f" and {n_others} other{'s' if n_others > 1 else ''}" if n_others else ""
+        return ", ".join(told) + others
 
 
 def find_audio(paths: Path | Sequence[Path]) -> FoundAudio:
@@ -62,10 +81,12 @@ def _walk(root: Path, found: FoundAudio) -> list[Path]:
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         for name in sorted(names):
             suffix = PurePath(name).suffix.lower()
-            if suffix in AUDIO_SUFFIXES and not _is_hidden(name):
+            if _is_hidden(name):
+                continue
+            if suffix in AUDIO_SUFFIXES:
                 audio.append(Path(folder, name))
-            else:
-                found.passed_over[suffix] += 1
+            else:  # "Vol. 2 of 3" has none
+                found.passed_over[suffix if _IS_SUFFIX.fullmatch(suffix) else ""] += 1
     return audio
 
 

@@ -5,17 +5,19 @@ libsndfile seeks to the sample. FFmpeg seeks to a packet, and knows a time for i
 
 - decoding starts 1 s early: MP3 borrows bits from frames before, Opus and AAC start from nothing
   and are the same as in one pass after a few frames only;
-- the position is that of the median frame of all that are decoded, since times are rounded (to
-  1 ms in Matroska) and those of the first frames behind a seek are wrong (Ogg); MPEG-4 states the
-  place of every packet, and packets are counted, since its times may jump where the sound does not;
+- the position is that of the median frame of all that are decoded, on the grid of frames of one
+  size, since times are rounded (to 1 ms in Matroska, ASF and FLV) and those of the first frames
+  behind a seek are wrong (Ogg); MPEG-4 states the place of every packet, and packets are counted,
+  since its times may jump where the sound does not;
 - a stretch near the start is read from the start, where the first packets are treated specially.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +29,12 @@ from ostinato.audio.decode import (
     decoded_packets,
     ffmpeg_errors,
     is_for_soundfile,
-    length_is_guessed,
     libsndfile_says,
     main_stream,
     mono_of,
     open_container,
     open_soundfile,
+    packets,
     refused_before,
     stated_by_log,
     stated_seconds,
@@ -48,7 +50,8 @@ _PREROLL_S = 1.0  # 20 of the shortest MP3 frames, 50 of Opus
 _SLACK_S = 0.1  # by how much the time of one frame may be wrong
 _MOST_UNCOUNTED = 0.05  # priming and padding of a short file; jumps of its times
 _BEYOND_S = 1e6  # behind the end of any file
-_N_FIRST = 16  # frames by which time and place are compared
+_N_FIRST = 16  # frames by which time and place are compared, or as many as fill this many seconds
+_MOST_FIRST_S = 4.0
 
 
 def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker:
@@ -124,7 +127,7 @@ class ContainerSeeker:
                 self._start_again()
                 self._compare_clock_and_count()
                 self.seconds = stated_seconds(self._container, self._stream, path)
-                if self.seconds is None and length_is_guessed(self._container, path):
+                if self.seconds is None:
                     self.seconds = self._last_packet_ends()
         except BaseException:
             self.close()
@@ -161,9 +164,13 @@ class ContainerSeeker:
     def _compare_clock_and_count(self) -> None:
         """Decode the first frames, and keep what the clock says at sample 0."""
         frames: list[AudioFrame] = []
+        n_samples = 0
         for decoded, _ in decoded_packets(self._container, self._stream, self._name):
             frames += decoded
-            if len(frames) >= _N_FIRST:
+            n_samples += sum(frame.samples for frame in decoded)
+            if len(frames) >= _N_FIRST or (
+                frames and n_samples > _MOST_FIRST_S * frames[0].sample_rate
+            ):
                 break
         if not frames:
             raise AudioError(self._name, "its audio stream gives no samples")
@@ -171,6 +178,9 @@ class ContainerSeeker:
         check_rate(self._name, self.rate_hz)
         self._packet_samples = max(frame.samples for frame in frames)
         self._counts_packets = self._lists_every_packet()
+        self._tick = float(self._stream.time_base or 0) * self.rate_hz  # in samples
+        self._grid = math.gcd(*(frame.samples for frame in frames[1:-1])) or 1
+        self._grid_begins = frames[0].samples
         counts = np.cumsum([0] + [frame.samples for frame in frames[:-1]])
         clocks = [self._clock(frame) for frame in frames]
         differences = [c - n for c, n in zip(clocks, counts, strict=True) if c is not None]
@@ -230,7 +240,8 @@ class ContainerSeeker:
         What is surely before the stretch is dropped, so that memory is constant.
         """
         slack = int(_SLACK_S * self.rate_hz)
-        most = n_samples + 2 * self.rate_hz  # where the clock stands still
+        # Where the clock stands still. WavPack has packets of 8 s.
+        most = n_samples + 2 * self.rate_hz + self._packet_samples
         places = [0.0] if from_start else []  # of here, as each frame tells it
         kept: list[Waveform] = []
         n_dropped = n_kept = 0
@@ -251,10 +262,16 @@ class ContainerSeeker:
                 self._total = n_dropped + n_kept
         if not places:
             return np.zeros(0, np.float32), None
-        at = round(statistics.median(places)) + n_dropped
+        at = self._on_grid(statistics.median(places)) + n_dropped
         begin, end = (max(0, edge - at) for edge in (first, first + n_samples))
         mono = np.concatenate([np.zeros(0, np.float32), *kept])
         return mono[begin:end], max(at, first)
+
+    def _on_grid(self, place: float) -> int:
+        """Where a frame begins that the clock puts about here; rounded times are made exact."""
+        begin, grid = self._grid_begins, self._grid
+        near = begin + grid * round((place - begin) / grid)
+        return near if self._tick > 1 and abs(near - place) < self._tick else round(place)
 
     def _frames(self) -> Iterator[AudioFrame]:
         """Decode from where the container stands."""
@@ -270,13 +287,21 @@ class ContainerSeeker:
         import av
 
         time_base = self._stream.time_base
+        if not time_base:
+            return None
+        with suppress(av.FFmpegError, OSError, OverflowError):
+            self._container.seek(int(_BEYOND_S / time_base), stream=self._stream)
+        if (ticks := self._end_of_packets()) is None:  # a seek to the end may lose the clock
+            self._start_again()
+            ticks = self._end_of_packets()
+        if ticks is None:
+            return None
+        return max(0.0, float(ticks * time_base) - self._origin / self.rate_hz)
+
+    def _end_of_packets(self) -> int | None:
+        """Read packets to the end; where the last one ends, by the clock of the stream."""
         end = None
-        if time_base:
-            try:
-                self._container.seek(int(_BEYOND_S / time_base), stream=self._stream)
-                for packet in self._container.demux(self._stream):
-                    if packet.pts is not None:
-                        end = float((packet.pts + (packet.duration or 0)) * time_base)
-            except (av.FFmpegError, OSError, OverflowError):
-                return None
-        return None if end is None else max(0.0, end - self._origin / self.rate_hz)
+        for packet in packets(self._container, self._stream):
+            if packet.pts is not None:
+                end = packet.pts + (packet.duration or 0)
+        return end

@@ -122,6 +122,8 @@ def classify(
                 step(n, len(found.paths), f"{rate:.1f} files/s")
     for error in broken:
         tell(str(error))
+    if found.passed_over:
+        tell(f"Passed over: {found.told_passed_over()}.")
     if broken:
         raise typer.Exit(OstinatoError.exit_status)
 
@@ -145,7 +147,7 @@ def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path, 
     try:
         found = find_audio([piped if piped and p == _STDIN else Path(p) for p in paths])
         if not found.paths and not found.closed:
-            others = f"{found.passed_over.total()} other files"
+            others = found.told_passed_over() or "no files"
             raise DataError(f"Expected audio files, got {others} in {', '.join(paths)}.")
         yield found, named
     finally:

@@ -37,12 +37,12 @@ def list_folder(folder: Path) -> Listing:
     The listing's name is ``"gtzan"`` or the folder's. UsageError if there is no such folder;
     DataError if it cannot be listed, or holds no audio, both layouts, or one GTZAN track twice.
     """
-    names, skipped, n_others = audio_below(folder)
+    names, skipped, others = audio_below(folder)
     if not names:
         closed = f", and {skipped[0].id} cannot be listed" if skipped else ""
         raise DataError(
             f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac in {_LAYOUT}; "
-            f"got {n_others} other files{closed}."
+            f"got {others}{closed}."
         )
     depth = _depth_of_genres(names)
     loose = [name for name in names if len(name.parts) == depth + 1]
@@ -82,8 +82,8 @@ def list_folder(folder: Path) -> Listing:
     )
 
 
-def audio_below(folder: Path) -> tuple[Sequence[PurePath], list[Skipped], int]:
-    """Audio files below a folder, folders that cannot be listed, and the number of other files.
+def audio_below(folder: Path) -> tuple[Sequence[PurePath], list[Skipped], str]:
+    """Audio files below a folder, folders that cannot be listed, and in words the other files.
 
     UsageError if there is no such folder; DataError if it cannot be listed.
     """
@@ -109,7 +109,7 @@ def audio_below(folder: Path) -> tuple[Sequence[PurePath], list[Skipped], int]:
         for place, reason in found.closed.items()
     ]
     names = sorted((path.relative_to(folder) for path in found.paths), key=PurePath.as_posix)
-    return names, closed, found.passed_over.total()
+    return names, closed, found.told_passed_over() or "no files"
 
 
 def _depth_of_genres(names: Sequence[PurePath]) -> int:

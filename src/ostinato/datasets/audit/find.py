@@ -320,11 +320,10 @@ def _files_below(folder: Path) -> tuple[list[Recording], list[Skipped]]:
     """All audio files of a folder or table, and the folders that cannot be listed."""
     if is_table(folder):
         return list(read_table(folder).recordings), []
-    names, closed, n_others = audio_below(folder)
+    names, closed, others = audio_below(folder)
     if not names:
         raise DataError(
-            f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac, got {n_others} "
-            "other files."
+            f"No audio in '{folder}': expected files such as .wav, .mp3 or .flac, got {others}."
         )
     try:
         known = {recording.path: recording for recording in list_folder(folder).recordings}

@@ -1,0 +1,102 @@
+"""Which of FFmpeg's formats are read, which of them state their length, and what to do with others.
+
+The names are FFmpeg's, listed by hand: what a newer FFmpeg adds is not opened before somebody has
+looked at it. On the list is whatever holds sound and is known by its content. Not on it are
+
+- what leads to other files, addresses or devices: a hostile file must not open another (hls, dash,
+  concat, imf, image2, sdp, rtsp, vobsub, and all devices);
+- what is known by its suffix alone, so that any file of this name would be noise: bare samples
+  (s16le, alaw, g722, gsm, dfpwm, aptx, adp, ...), and bare AMR, which takes text for sound;
+- pictures, text, subtitles, scripts that describe a sound (sbg), and the films of games.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.codec.context import CodecContext
+    from av.container import InputContainer
+
+CONTAINERS = (
+    # Music and speech, compressed.
+    "aa,aac,ac3,act,aea,amr,apac,ape,bonk,codec2,dss,dts,dtshd,eac3,flac,hcom,iamf,ilbc,laf,lc3,"
+    "loas,mlp,mmf,mp3,mpc,mpc8,oma,osq,qcp,qoa,rka,s337m,shn,spdif,tak,truehd,tta,vqf,wavarc,wv,"
+    # Samples behind a header.
+    "aiff,au,avr,caf,dsf,epaf,iff,ircam,nistsphere,nsp,pvf,rso,sdx,sds,sox,voc,w64,wav,wsd,wve,"
+    # Containers of sound and film.
+    "asf,avi,dv,flv,gxf,ivr,matroska,mov,mpeg,mpegts,mxf,nsv,nut,nuv,ogg,pva,rm,swf,ty,vivo,wtv,"
+    # The sound of games.
+    "aax,ace,acm,adx,ads,aix,apc,argo_asf,ast,bfstm,binka,boa,brstm,fsb,genh,hca,kvag,mca,msf,mtaf,"
+    "musx,rsd,scd,sdns,svag,vag,vpk,wady,wsaud,xa,xmd,xvag,xwma"
+)
+"""FFmpeg's demuxers that may be tried, as its option ``format_whitelist`` takes them."""
+
+# Others are so long as the bytes or the clock of what is there: cut short, they are shorter.
+_STATE_LENGTH = {
+    *("aiff", "ape", "asf", "ast", "au", "avi", "caf", "dsf", "flac", "flv", "iff", "mpc", "mpc8"),
+    *("rm", "tak", "tta", "w64", "wav", "wv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"),
+}
+
+_ENCRYPTED_TAGS = {"drms", "enca", "aavd"}
+"""Codec tags in MPEG-4 of sound that is encrypted: Apple's, the standard's and Audible's."""
+
+# Where a mark is, and what it is the mark of; each can be converted by what made or plays it.
+_MIDI = "it holds notes (MIDI) and no sound: 'fluidsynth -F out.wav SOUNDFONT FILE' plays them"
+_MODULE = "it is a tracker module, notes and no sound: 'openmpt123 --render FILE' plays it"
+_FOREIGN = (
+    (0, b"MThd", _MIDI),
+    (8, b"RMID", _MIDI),
+    (0, b"Extended Module: ", _MODULE),
+    (0, b"IMPM", _MODULE),
+    (44, b"SCRM", _MODULE),
+    *((1080, mark, _MODULE) for mark in (b"M.K.", b"M!K!", b"FLT4", b"4CHN", b"6CHN", b"8CHN")),
+    (0, b"OFR ", "it is OptimFROG, which is not decoded: 'ofr --decode FILE' converts it"),
+)
+_FOREIGN_BYTES = 1084
+
+_CONVERTS = "'ffmpeg -i FILE out.wav' may convert it"
+UNKNOWN_CODEC = f"the codec of its audio stream is not known ({_CONVERTS})"
+ENCRYPTED = "it is encrypted (DRM), only the program that it was bought for can play it"
+
+
+def states_length(container: InputContainer, path: Path) -> bool:
+    """Tell whether a file's header states its length; elsewhere FFmpeg guesses, or counts.
+
+    Raw streams (AAC, AC-3, DTS, AMR, MP3 without a length header) are guessed by the first bit
+    rate, and may be twice as long.
+    """
+    kind = container.format.name
+    return kind in _STATE_LENGTH or (kind == "mp3" and _mp3_states_length(path))
+
+
+def _mp3_states_length(path: Path) -> bool:
+    """Look for the length header of an MP3 (Xing, Info or VBRI) behind its ID3v2 tag."""
+    with path.open("rb") as handle:
+        head = handle.read(10)
+        if len(head) == 10 and head.startswith(b"ID3"):
+            size = 0
+            for byte in head[6:]:  # 28 bits in four bytes (ID3v2.4, 3.1)
+                size = size << 7 | byte & 0x7F
+            handle.seek(10 + size)
+        first_frame = head + handle.read(4096)
+    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def why_unknown(path: Path) -> str:
+    """Why a file is none of the formats that are read, and what converts it, as a clause."""
+    with path.open("rb") as handle:
+        head = handle.read(_FOREIGN_BYTES)
+    for at, mark, reason in _FOREIGN:
+        if head.startswith(mark, at):
+            return reason
+    return f"it has no sound format that can be read, or is badly damaged ({_CONVERTS})"
+
+
+def is_encrypted(codec: CodecContext) -> bool:
+    """Tell whether the sound in an MPEG-4 file is encrypted."""
+    try:
+        return codec.codec_tag in _ENCRYPTED_TAGS
+    except UnicodeDecodeError:  # a tag may be any four bytes
+        return False
