@@ -77,7 +77,9 @@ def _fonts_for(text: str) -> tuple[tuple[str, ...], str]:
     wanted = {c for c in text if not c.isspace()}
     wanted -= _characters(get_font(findfont(_FONT)), wanted)
     chosen: list[str] = []
-    for font in sorted(fontManager.ttflist, key=lambda f: f.name) if wanted else ():
+    # "Last Resort", which comes with matplotlib, has a box for every script.
+    fonts = [font for font in fontManager.ttflist if "last resort" not in font.name.lower()]
+    for font in sorted(fonts, key=lambda f: f.name) if wanted else ():
         try:
             held = _characters(get_font(font.fname), wanted)
         except (OSError, RuntimeError):  # moved since they were listed, or of colours alone

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -69,26 +69,36 @@ def user_cache() -> tuple[Path, str]:
     Where there is no home, or no right to write there, it is a folder of the user among the
     temporary ones.
     """
-    folder = Path(platformdirs.user_cache_dir("ostinato", appauthor=False))
-    nearest = next(p for p in (folder, *folder.parents) if p.exists())
-    if folder.is_absolute() and os.access(nearest, os.W_OK | os.X_OK):
+    folder = _users(platformdirs.user_cache_dir)
+    nearest = folder and next(p for p in (folder, *folder.parents) if p.exists())
+    if folder and nearest and os.access(nearest, os.W_OK | os.X_OK):
         return folder, ""
     makeshift = Path(tempfile.gettempdir()) / f"ostinato-{getattr(os, 'getuid', int)()}"
     with suppress(OSError):
         makeshift.mkdir(mode=0o700, exist_ok=True)
         if makeshift.stat().st_uid != getattr(os, "getuid", int)():  # somebody else's trap
             makeshift = Path(tempfile.mkdtemp(prefix="ostinato-"))
-    return makeshift, f"The cache folder {folder} cannot be written: {makeshift} is used instead."
+    why = f"{folder} cannot be written" if folder else "there is no home folder for it"
+    return makeshift, f"The cache is in {makeshift} for now: {why}."
 
 
 def user_data(name: str) -> Path:
     """A place of this name in the user's folder for data; UsageError where there is no home."""
-    folder = Path(platformdirs.user_data_dir("ostinato", appauthor=False))
-    if not folder.is_absolute():
+    folder = _users(platformdirs.user_data_dir)
+    if folder is None:
         raise UsageError(
             f"Expected a home folder, to keep {name} in, got none; choose one by --to."
         )
     return folder / name
+
+
+def _users(folder: Callable[..., str]) -> Path | None:
+    """One of platformdirs' folders for this program; None where there is no home."""
+    try:
+        found = Path(folder("ostinato", appauthor=False))
+    except RuntimeError:  # of platformdirs from 4.4 on; older ones leave the ~
+        return None
+    return found if found.is_absolute() else None
 
 
 def as_text(name: str) -> str:

@@ -543,7 +543,7 @@ class TestVerification:
     def test_by_default_the_shipped_table_and_the_users_folder(
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(download, "user_data_path", lambda *a, **k: tmp_path / "data")
+        monkeypatch.setattr("platformdirs.user_data_dir", lambda *a, **k: str(tmp_path / "data"))
         with pytest.raises(DataError, match=r"expected 1000 files .* got 994 missing|1000 files"):
             fetch_gtzan(url=server.url)
         assert (tmp_path / "data" / "gtzan").is_dir()

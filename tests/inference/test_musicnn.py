@@ -202,9 +202,7 @@ def checkpoint() -> bytes:
 def home(monkeypatch, tmp_path) -> Path:
     """A user's data folder, empty."""
     folder = tmp_path / "home" / "musicnn.onnx"
-    monkeypatch.setattr(
-        "ostinato.inference.registry.user_data_path", lambda *_, **__: folder.parent
-    )
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(folder.parent))
     return folder
 
 
@@ -319,7 +317,9 @@ class TestFetch:
 
     def test_it_is_no_model_that_ships(self) -> None:
         assert not [name for name in shipped() if "musicnn" in name]
-        with pytest.raises(UsageError, match=r"expected default, .*, musicnn, or the path"):
+        with pytest.raises(
+            UsageError, match=r"Expected a model of default, .*, musicnn, or the path"
+        ):
             load_graph("musicnn-head")
 
 
