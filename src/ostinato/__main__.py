@@ -1,5 +1,22 @@
-"""``python -m ostinato`` is the command ``ostinato``."""
+"""``python -m ostinato``, and the command ``ostinato``: the first line that runs."""
 
-from ostinato.cli.main import main
+from __future__ import annotations
 
-main()
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it without a traceback from its first moment on."""
+    try:
+        from ostinato.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:  # while all of that was imported
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ SLOW = (
     "tests/audio/test_load.py::test_gtzan_is_read_bit_for_bit",
     "tests/cli/test_listen.py::TestEnd::test_ctrl_c_ends_it_with_a_last_verdict",
     "tests/cli/test_models.py::test_it_needs_nothing_of_the_learning_wing",
+    "tests/cli/test_process.py",
     "tests/datasets/splits/test_asked.py::TestRepeats::test_are_the_folds_of_each_seed_in_order",
     "tests/datasets/splits/test_drawn.py::TestDigest::test_is_the_same_in_every_process",
     "tests/datasets/splits/test_drawn.py::TestNames::test_every_name_makes_a_split_of_that_name",

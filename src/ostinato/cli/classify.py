@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from ostinato.cli.console import (
     tell,
     write_line,
 )
+from ostinato.cli.process import standard_input
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.storage import as_text, printable
 
@@ -135,7 +135,7 @@ def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path, 
 
     if paths.count(_STDIN) > 1:
         raise UsageError("Expected - once, for there is one standard input.")
-    piped = spool(sys.stdin.buffer) if _STDIN in paths else None
+    piped = spool(standard_input()) if _STDIN in paths else None
 
     def named(path: Path, result: Result) -> Named:
         if path != piped:

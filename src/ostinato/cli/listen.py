@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ostinato.cli.console import Format, Model, one_blas_thread, output, write_line
+from ostinato.cli.process import standard_input
 from ostinato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def _open(settings: dict[str, Any], rate_hz: int) -> AudioStream:
     from ostinato.audio import AudioStream, RawFormat
 
     raw = RawFormat(**settings) if settings else None
-    if not sys.stdin.isatty():
-        return AudioStream.from_stream(sys.stdin.buffer, raw, sample_rate_hz=rate_hz)
+    stream = standard_input()
+    if not stream.isatty():
+        return AudioStream.from_stream(stream, raw, sample_rate_hz=rate_hz)
     if raw is not None:
         raise UsageError(
             "Expected sound on standard input, which --rate, --channels and --encoding describe, "

@@ -6,10 +6,13 @@ messages and progress on stderr, progress only if that is a terminal.
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from ostinato import __version__
 from ostinato.cli.audit import audit
@@ -20,12 +23,15 @@ from ostinato.cli.export import export
 from ostinato.cli.fetch import fetch
 from ostinato.cli.listen import listen
 from ostinato.cli.models import models
+from ostinato.cli.process import settled
 from ostinato.cli.study import study
 from ostinato.errors import OstinatoError
 from ostinato.storage import expanded
 
+NAME = "ostinato"
+
 app = typer.Typer(
-    name="ostinato",
+    name=NAME,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,7 +45,7 @@ def root(
 ) -> None:
     """Recurrent networks that name the genre of music, compared honestly."""
     if version:
-        write_line(f"ostinato {__version__}")
+        write_line(f"{NAME} {__version__}")
         raise typer.Exit
 
 
@@ -49,16 +55,28 @@ for verb in (study, compare, audit, fetch, classify, listen, export, models):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
+    given = [_at_home(a) for a in (sys.argv[1:] if arguments is None else arguments)]
+    with settled():
+        sys.exit(_run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a verb and give the exit status; an error is one sentence on stderr."""
     try:
-        app(args=[_at_home(a) for a in (sys.argv[1:] if arguments is None else arguments)])
+        return int(app(arguments, prog_name=NAME, standalone_mode=False) or 0)
+    except TyperException as error:  # a call that cannot be parsed
+        if error.format_message():  # else it was the help, which is printed already
+            tell(f"{NAME}: {_wrong_call(error, arguments)}")
+        return error.exit_code
     except OstinatoError as error:
-        tell(f"ostinato: {error}")
-        sys.exit(error.exit_status)
+        tell(f"{NAME}: {error}")
+        return error.exit_status
     except OSError as error:  # a disk that fills up under a checkpoint, a folder that disappears
+        reason = error.strerror or str(error)
         where = f" ({error.filename})" if error.filename else ""
-        reason = f"{error.strerror or error}{where}"
-        tell(f"ostinato: Stopped: {reason}; what was finished is kept.")
-        sys.exit(OstinatoError.exit_status)
+        with suppress(OSError):  # it may be the stream of messages that cannot be written
+            tell(f"{NAME}: Stopped: {reason}{where}; what was finished is kept.")
+        return OstinatoError.exit_status
 
 
 def _at_home(argument: str) -> str:
@@ -69,5 +87,17 @@ def _at_home(argument: str) -> str:
     return str(expanded(argument)) if argument.startswith("~") else argument
 
 
-if __name__ == "__main__":
-    main()
+def _wrong_call(error: TyperException, arguments: list[str]) -> str:
+    """Say what is wrong about a call that cannot be parsed, and what to do."""
+    said = error.format_message()
+    if alike := getattr(error, "possibilities", None):
+        said = f"{error.message}. Did you mean {' or '.join(alike)}?"
+    if not said.endswith((".", "?")):
+        said += "."
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else NAME
+    option = str(getattr(error, "option_name", ""))
+    for path in arguments if option else ():
+        if path.startswith(option) and "=" not in path and ("." in path or os.path.lexists(path)):
+            return f"{said} If it is a file: {command} -- {path}"
+    return f"{said} See {command} --help."
