@@ -227,7 +227,7 @@ class TestWhatIsGiven:
         for wrong, said in (
             (("--format", "xml"), "table, json or csv, got 'xml'"),
             (("--model", "none.onnx"), "Cannot read the model none.onnx"),
-            (("--model", "jazzy"), "expected default, default-filtered"),
+            (("--model", "jazzy"), "model of default, default-filtered"),
             (("--jobs", "0"), "greater than or equal"),
         ):
             status, out, err = call("classify", library / "b.wav", *wrong)

@@ -175,7 +175,7 @@ class TestEnd:
     def test_ctrl_c_ends_it_with_a_last_verdict(self, model: Path) -> None:
         """While the pipe is open: a verdict came before it was closed, so it is a running one."""
         with subprocess.Popen(
-            [sys.executable, "-m", "ostinato.cli.main", "listen", "--model", str(model), *RAW,
+            [sys.executable, "-m", "ostinato", "listen", "--model", str(model), *RAW,
              "--every", "3", "--format", "json"],
             env=os.environ | {"PYTHONPATH": str(Path(ostinato.__file__).parents[1])},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

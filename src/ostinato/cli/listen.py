@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,9 +81,8 @@ def _open(settings: dict[str, Any], rate_hz: int) -> AudioStream:
     from ostinato.audio import AudioStream, RawFormat
 
     raw = RawFormat(**settings) if settings else None
-    stream = standard_input()
-    if not stream.isatty():
-        return AudioStream.from_stream(stream, raw, sample_rate_hz=rate_hz)
+    if sys.stdin is None or not sys.stdin.isatty():
+        return AudioStream.from_stream(standard_input(), raw, sample_rate_hz=rate_hz)
     if raw is not None:
         raise UsageError(
             "Expected sound on standard input, which --rate, --channels and --encoding describe, "
@@ -121,7 +121,7 @@ def _line(now: LiveVerdict, running: LiveClassifier, *, bar: bool = False) -> Te
     from rich.text import Text
 
     minutes, seconds = divmod(int(now.at_s), 60)
-    line = Text(f"{minutes:>3}:{seconds:02}  ", no_wrap=True, overflow="ellipsis", end="")
+    line = Text(f"{minutes:>3}:{seconds:02}  ", no_wrap=True, overflow="crop", end="")
     if now.verdict is None:
         first = f"{running.first_s:.0f} s of sound are needed"
         return line.append(f"listening ... ({first})", style="dim")
@@ -134,7 +134,8 @@ def _line(now: LiveVerdict, running: LiveClassifier, *, bar: bool = False) -> Te
     line.append(f"{genre:<10} {p:>4.0%}  ", style="bold")
     if bar:
         full = round(p * _BAR)
-        line.append("\N{FULL BLOCK}" * full, style="green")
-        line.append("\N{LIGHT SHADE}" * (_BAR - full) + "  ", style="dim")
+        here, rest = "#." if output.options.ascii_only else "\N{FULL BLOCK}\N{LIGHT SHADE}"
+        line.append(here * full, style="green")
+        line.append(rest * (_BAR - full) + "  ", style="dim")
     line.append(early)
     return line.append(", ".join(f"{name} {q:.0%}" for name, q in others[:2]), style="dim")
