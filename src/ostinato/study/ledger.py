@@ -219,9 +219,11 @@ def code_version() -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
+    # --no-optional-locks: a question writes nothing into the checkout.
     done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-    )
+        ["git", "--no-optional-locks", "-C", str(root), *arguments],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     return done.stdout.strip()
 
 
