@@ -598,7 +598,6 @@ BAD: Sequence[tuple[str, str, Callable[[Path], Any], str]] = [
     ("silent", "x.wav", _wav(np.zeros(SAMPLE_RATE)), "no sound, all samples .* are 0"),
     ("silent 48k", "x.wav", _wav(np.zeros(48_000), 48_000), "no sound, all samples .* are 0"),
     ("constant", "x.wav", _wav(np.full(SAMPLE_RATE, 0.25)), "no sound, all samples .* are 0.25"),
-    ("opposite channels", "x.wav", _wav(tone(SAMPLE_RATE) * [1, -1]), "no sound"),
     ("NaN", "x.wav", _wav(_with(np.nan)), "NaN or infinite"),
     ("infinite", "x.wav", _wav(_with(np.inf)), "NaN or infinite"),
     ("minus infinite", "x.wav", _wav(_with(-np.inf)), "NaN or infinite"),

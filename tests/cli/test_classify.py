@@ -60,6 +60,7 @@ class TestFormats:
         for record in records:
             assert set(record) == {
                 "path", "model", "genre", "probability", "ranked", "abstained", "seconds",
+                "heard_channel",
             }  # fmt: skip
             assert record["abstained"] is None
             assert record["ranked"][0] == {

@@ -288,6 +288,22 @@ def test_an_unreadable_file_is_named_with_the_reason_and_passed_over(folder: Pat
         assert str(folder) not in skipped.reason
 
 
+def test_channels_that_cancel_are_heard_from_one_and_counted(folder: Path) -> None:
+    """The second time, too, when the frames are those of the cache."""
+    put(folder, *BLUES, *JAZZ)
+    expected = load(folder).frames
+    for name in ("blues/a.wav", "jazz/b.flac"):
+        left, _ = soundfile.read(folder / name)
+        soundfile.write(folder / name, np.stack([left, -left], axis=1), RATE_HZ)
+    for _ in range(2):
+        corpus = load(folder)
+        (note,) = corpus.notes
+        assert note.startswith("2 recordings were heard from one channel where")
+        assert corpus.skipped == ()
+        for one, other in zip(corpus.frames, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-3)
+
+
 def test_a_small_genre_is_named_and_left_out(folder: Path) -> None:
     put(folder, *BLUES, *JAZZ, "pop/a.wav", "pop/b.wav", "rock/a.wav")
     (folder / "pop/c.wav").write_text("unreadable: pop has two left")

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from ostinato.audio import load_audio
+from ostinato.audio.load import decode_audio
 from ostinato.datasets import CacheError, FrameCache
 from ostinato.datasets import compute as compute_module
 from ostinato.datasets.compute import FileFrames, compute_frames
@@ -59,11 +60,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are decoded (with one job, that is in this process)."""
     names: list[str] = []
 
-    def counting(path: Path, *, sample_rate_hz: int) -> object:
+    def counting(path: Path) -> object:
         names.append(path.name)
-        return load_audio(path, sample_rate_hz=sample_rate_hz)
+        return decode_audio(path)
 
-    monkeypatch.setattr(compute_module, "load_audio", counting)
+    monkeypatch.setattr(compute_module, "decode_audio", counting)
     return names
 
 
@@ -505,12 +506,12 @@ def test_a_file_that_changes_while_it_is_read_is_not_cached(
     # Its frames would stand under the hash of other bytes, for good.
     size = sounds[0].stat().st_size
 
-    def change(path: Path, *, sample_rate_hz: int) -> object:
+    def change(path: Path) -> object:
         write_noise(path, seed=7, **({"seconds": 0.7} if other_size else {}))
         assert (path.stat().st_size != size) is other_size
-        return load_audio(path, sample_rate_hz=sample_rate_hz)
+        return decode_audio(path)
 
-    monkeypatch.setattr(compute_module, "load_audio", change)
+    monkeypatch.setattr(compute_module, "decode_audio", change)
     assert compute_frames(sounds[:1], spec=SPEC, cache=cache, n_jobs=1) == [
         "It changed while it was being read."
     ]
@@ -523,7 +524,7 @@ def test_a_file_too_large_for_memory_is_passed_over(
     def exhaust(path: Path, **_: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(compute_module, "load_audio", exhaust)
+    monkeypatch.setattr(compute_module, "decode_audio", exhaust)
     assert compute_frames(sounds[:1], spec=SPEC, cache=cache, n_jobs=1) == [
         "It does not fit into memory."
     ]

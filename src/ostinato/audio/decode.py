@@ -11,6 +11,7 @@ import re
 import stat
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from ostinato.audio.channels import Channels, Mixer
 from ostinato.audio.formats import (
     CONTAINERS,
     ENCRYPTED,
@@ -34,7 +36,6 @@ from ostinato.audio.samples import (
     Waveform,
     as_float,
     check_rate,
-    downmix,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Decoding:
         self.name = name
         self.rate_hz = 0  # known from the first block on
         self.stated_s: float | None = None  # known after the last block
+        self.alone: Counter[int] = Counter()  # stretches of which one channel was heard: which
 
     def __iter__(self) -> Iterator[Waveform]:
         refusal = None
@@ -99,15 +101,19 @@ class Decoding:
                 return
             self._keep_rate(file.samplerate)
             n_samples = 0
+            mixer = Mixer(file.samplerate)
             block = np.empty((block_length(file.channels), file.channels), dtype=np.float32)
             while len(part := file.read(out=block)):
                 n_samples += len(part)
-                yield downmix(part)
+                yield from mixer.add(list(part.T))
+            yield from mixer.end()
+            self.alone.update(mixer.alone)
             self.stated_s = stated_by_log(file.extra_info, n_samples / file.samplerate)
 
     def _by_ffmpeg(self) -> Iterator[Waveform]:
         n_given = n_packets = n_failed = 0
         trouble = ""
+        mixer: Mixer | None = None
         with open_container(self.path, self.name) as container:
             stream = main_stream(container, self.name)
             for blocks, error in decoded_packets(container, stream, self.name):
@@ -117,7 +123,11 @@ class Decoding:
                 for frame in blocks:
                     self._keep_rate(frame.sample_rate)
                     n_given += frame.samples
-                    yield mono_of(frame, self.name)
+                    mixer = mixer or Mixer(frame.sample_rate)
+                    yield from mixer.add(channels_of(frame, self.name))
+            if mixer:
+                yield from mixer.end()
+                self.alone.update(mixer.alone)
             self.stated_s = stated_seconds(container, stream, self.path)
         if not n_given:
             raise AudioError(self.name, f"its audio stream gives no samples {trouble}".rstrip())
@@ -285,8 +295,8 @@ _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}
 _FFMPEG_POINTERS = 8
 
 
-def mono_of(frame: AudioFrame, name: str) -> Waveform:
-    """Average the channels of a decoded frame."""
+def channels_of(frame: AudioFrame, name: str) -> Channels:
+    """Samples of a decoded frame, which lie in its memory."""
     dtype = _DTYPES.get(frame.format.name.removesuffix("p"))
     if dtype is None:
         expected = "integers of 8, 16 or 32 bits or floats"
@@ -296,22 +306,18 @@ def mono_of(frame: AudioFrame, name: str) -> Waveform:
     if frame.format.name == "fltp" and n_channels <= 2:
         # MP3, AAC, Vorbis, Opus: so few samples at a time that to_ndarray takes half of the time
         # of decoding them.
-        first, *others = (
+        return [
             np.frombuffer(plane, np.float32, frame.samples)  # type: ignore[call-overload]
             for plane in frame.planes
-        )
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
-            mono: Waveform = (first + others[0]) * np.float32(0.5) if others else first.copy()
-        return mono
+        ]
     if n_channels < _FFMPEG_POINTERS or not frame.format.is_planar:
         samples = frame.to_ndarray().T  # planar: (n, n_channels), else (n * n_channels, 1)
-        return downmix(as_float(samples.reshape(-1, n_channels)))
+        return list(as_float(samples.reshape(-1, n_channels)).T)
     # PyAV counts planes up to a null pointer, and behind eight there is none: it would read on.
     from av.audio.plane import AudioPlane
 
     planes = (bytes(AudioPlane(frame, channel)) for channel in range(n_channels))
-    channels = [np.frombuffer(plane, dtype, frame.samples) for plane in planes]
-    return downmix(as_float(np.stack(channels, axis=1)))
+    return [as_float(np.frombuffer(plane, dtype, frame.samples)) for plane in planes]
 
 
 def stated_seconds(container: InputContainer, stream: av.AudioStream, path: Path) -> float | None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import os
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from ostinato.audio.channels import most_heard
 from ostinato.audio.decode import Decoding
 from ostinato.audio.load import SAMPLE_RATE, Extremes
 from ostinato.audio.piped import spool, stream_name
@@ -87,6 +89,7 @@ class AudioFile:
         self._path = path
         self._is_closed = False
         self._seeker = open_seeker(path, name)
+        self._alone: Counter[int] = Counter()
         # A copy is deleted even where nobody closes the sound.
         self._forget = weakref.finalize(self, path.unlink, missing_ok=True) if is_copy else None
         self.seconds: float | None = self._seeker.seconds
@@ -96,6 +99,14 @@ class AudioFile:
 
     def __exit__(self, *details: object) -> None:
         self.close()
+
+    @property
+    def heard_channel(self) -> int | None:
+        """The channel, from 1, that was read alone so far, where the mix of all cancels out.
+
+        None where it did not; where there were several, the one that was read most.
+        """
+        return most_heard(self._alone + self._seeker.alone)
 
     def close(self) -> None:
         """Close the file; delete the copy of a stream."""
@@ -147,7 +158,9 @@ class AudioFile:
         n_samples = round(seconds * self.sample_rate_hz) if math.isfinite(seconds) else 0
         if n_samples < 1:
             raise UsageError(f"The length of a block: expected more than 0 s, got {seconds}.")
-        return _cut_into(_resampled(self._path, self.name, self.sample_rate_hz), n_samples)
+        decoding = Decoding(self._path, self.name)
+        decoding.alone = self._alone
+        return _cut_into(_resampled(decoding, self.sample_rate_hz), n_samples)
 
     def _read(self, begin: int, n_samples: int) -> Waveform:
         """Read samples at the target's rate, on the grid on which a whole file is resampled."""
@@ -177,9 +190,9 @@ def _finite(name: str, mono: Waveform) -> Waveform:
     return mono
 
 
-def _resampled(path: Path, name: str, target_hz: int) -> Iterator[Waveform]:
-    """Decode a whole file, in parts as they come; its last part once all of it is checked."""
-    decoding = Decoding(path, name)
+def _resampled(decoding: Decoding, target_hz: int) -> Iterator[Waveform]:
+    """Resample a whole file, in parts as they come; its last part once all of it is checked."""
+    name = decoding.name
     extremes = Extremes(name)
     resampler: soxr.ResampleStream | None = None
     held: Waveform | None = None

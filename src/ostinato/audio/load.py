@@ -8,7 +8,8 @@ and Opus in about half the time. On MP3 and Vorbis the two agree to 4e-6.
 
 Every waveform is
 
-- mono: the mean of all channels;
+- mono: the mean of all channels, or the loudest where they cancel each other out
+  (:mod:`ostinato.audio.channels`);
 - at 22 050 Hz, resampled by soxr at high quality;
 - scaled so that full scale is 1.0, and by nothing else: samples beyond [-1, 1] (float files,
   overshoot of lossy codecs and of resampling) stay as they are. A division by the peak is not
@@ -29,11 +30,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soxr
 from numpy.typing import ArrayLike
 
+from ostinato.audio.channels import Mixer, most_heard
 from ostinato.audio.decode import Decoding
 from ostinato.audio.samples import (
     FULL_SCALE,
@@ -44,11 +47,12 @@ from ostinato.audio.samples import (
     check_complete,
     check_rate,
     check_target_rate,
-    downmix,
 )
 
 SAMPLE_RATE = 22_050
 """Samples a second of every waveform, unless another rate is asked for."""
+
+_ARRAY = "<array>"  # in place of a file's name
 
 MIN_SECONDS = 0.5
 """Anything shorter is an error: it holds too few frames to be music."""
@@ -69,12 +73,21 @@ def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RAT
         If ``sample_rate_hz`` is not a rate.
     """
     check_target_rate("The waveform's sample rate", sample_rate_hz)
-    mono, rate_hz = decode_audio(path)
-    return _finish(os.fspath(path), mono, rate_hz=rate_hz, target_hz=sample_rate_hz)
+    found = decode_audio(path)
+    return _finish(os.fspath(path), found.mono, rate_hz=found.rate_hz, target_hz=sample_rate_hz)
 
 
-def decode_audio(path: str | os.PathLike[str]) -> tuple[Waveform, int]:
-    """Decode a sound file: the mono mix at the file's own rate, and that rate in Hz.
+class Decoded(NamedTuple):
+    """A sound at its own rate."""
+
+    mono: Waveform
+    rate_hz: int
+    heard_channel: int | None
+    """The channel, from 1, that is alone where all cancel each other out; None: they do not."""
+
+
+def decode_audio(path: str | os.PathLike[str]) -> Decoded:
+    """Decode a sound file: the mono mix at the file's own rate.
 
     The samples are those of the file: not resampled, not scaled, not checked. Errors are those of
     :func:`load_audio` that concern the file.
@@ -83,7 +96,7 @@ def decode_audio(path: str | os.PathLike[str]) -> tuple[Waveform, int]:
     decoding = Decoding(Path(name), name)
     mono = np.concatenate(list(decoding))
     check_complete(name, read_s=mono.size / decoding.rate_hz, stated_s=decoding.stated_s)
-    return mono, decoding.rate_hz
+    return Decoded(mono, decoding.rate_hz, most_heard(decoding.alone))
 
 
 def waveform_from_array(
@@ -108,21 +121,31 @@ def waveform_from_array(
         If ``target_sample_rate_hz`` is not a rate.
     """
     check_target_rate("The waveform's sample rate", target_sample_rate_hz)
-    name = "<array>"
+    found = mixed_array(samples, sample_rate_hz)
+    return _finish(_ARRAY, found.mono, rate_hz=found.rate_hz, target_hz=target_sample_rate_hz)
+
+
+def mixed_array(samples: ArrayLike, sample_rate_hz: int) -> Decoded:
+    """Mix samples in memory at their own rate, as :func:`decode_audio` does with a file.
+
+    Errors are those of :func:`waveform_from_array` that concern shape, type and rate.
+    """
     array = np.asarray(samples)
     if array.ndim not in (1, 2) or 0 in array.shape:
         shapes = "(n_samples,) or (n_samples, n_channels)"
-        raise AudioError(name, f"expected samples of shape {shapes}, got {array.shape}")
+        raise AudioError(_ARRAY, f"expected samples of shape {shapes}, got {array.shape}")
     if array.dtype.kind != "f" and array.dtype.str[1:] not in FULL_SCALE:
         expected = "floats or integers of 8, 16 or 32 bits"
-        raise AudioError(name, f"expected {expected}, got {array.dtype}")
+        raise AudioError(_ARRAY, f"expected {expected}, got {array.dtype}")
     columns = array.reshape(len(array), -1)  # (n_samples, n_channels)
     if columns.shape[0] < columns.shape[1]:
         reason = f"expected shape (n_samples, n_channels), got {array.shape}: is it transposed?"
-        raise AudioError(name, reason)
+        raise AudioError(_ARRAY, reason)
+    check_rate(_ARRAY, sample_rate_hz)
+    mixer = Mixer(sample_rate_hz)
     with np.errstate(over="ignore"):  # too large for float32 is infinite, and refused as such
-        mono = downmix(as_float(columns))
-    return _finish(name, mono, rate_hz=sample_rate_hz, target_hz=target_sample_rate_hz)
+        blocks = [*mixer.add(list(as_float(columns).T)), *mixer.end()]
+    return Decoded(np.concatenate(blocks), sample_rate_hz, most_heard(mixer.alone))
 
 
 def _finish(name: str, mono: Waveform, *, rate_hz: int, target_hz: int) -> Waveform:

@@ -1,4 +1,4 @@
-"""Samples as floats in one channel, and the checks that every road from sound shares."""
+"""Samples as floats, and the checks that every road from sound shares."""
 
 from __future__ import annotations
 
@@ -80,18 +80,3 @@ def as_float(samples: NDArray[np.generic]) -> Waveform:
     if samples.dtype.kind == "u":
         scaled = scaled - np.float32(128)
     return scaled * np.float32(1 / FULL_SCALE[samples.dtype.str[1:]])
-
-
-def downmix(samples: NDArray[np.float32]) -> Waveform:
-    """Average the channels [shape=(n_samples, n_channels)] into a new array [shape=(n_samples,)].
-
-    Column by column: ``mean(axis=1)`` over a short last axis takes 15 times as long for stereo,
-    almost as much as decoding.
-    """
-    mono: Waveform = samples[:, 0].copy()
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
-        for channel in range(1, samples.shape[1]):
-            mono += samples[:, channel]
-    if samples.shape[1] > 1:
-        mono *= np.float32(1 / samples.shape[1])
-    return mono

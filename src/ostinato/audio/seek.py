@@ -1,4 +1,4 @@
-"""Decode any stretch of a sound file by seeking to it: mono, at the file's own rate.
+"""Decode any part of a sound file by seeking to it: mono, at the file's own rate.
 
 Positions are counted in samples as :mod:`ostinato.audio.decode` gives them, from its first.
 libsndfile seeks to the sample. FFmpeg seeks to a packet, and knows a time for it, so
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -24,14 +25,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from ostinato.audio.channels import Channels, Mixer, Read, excerpt
 from ostinato.audio.decode import (
     block_length,
+    channels_of,
     decoded_packets,
     ffmpeg_errors,
     is_for_soundfile,
     libsndfile_says,
     main_stream,
-    mono_of,
     open_container,
     open_soundfile,
     packets,
@@ -39,7 +41,7 @@ from ostinato.audio.decode import (
     stated_by_log,
     stated_seconds,
 )
-from ostinato.audio.samples import AudioError, Waveform, check_complete, check_rate, downmix
+from ostinato.audio.samples import AudioError, Waveform, check_complete, check_rate
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -79,6 +81,7 @@ class SoundfileSeeker:
     def __init__(self, path: Path, name: str) -> None:
         self._file = open_soundfile(path)
         self.rate_hz: int = self._file.samplerate
+        self.alone: Counter[int] = Counter()  # stretches of which one channel was heard: which
         self.seconds: float | None = None
         self.is_usable = "MPEG" not in self._file.subtype and self._file.frames > 0
         if not self.is_usable:
@@ -97,16 +100,22 @@ class SoundfileSeeker:
         """Samples from ``first`` on, fewer at the end, and where they start."""
         if first >= self._file.frames:
             return np.zeros(0, np.float32), first
+        return excerpt(self._read, first, n_samples, self.alone)
+
+    def _read(self, first: int, n_samples: int) -> Read:
+        mixer = Mixer(self.rate_hz, at=first)
         self._file.seek(first)
+        left = n_samples
         blocks = [np.zeros(0, np.float32)]
-        while n_samples > 0:
-            n_now = min(n_samples, block_length(self._file.channels))
+        while left > 0:
+            n_now = min(left, block_length(self._file.channels))
             part = self._file.read(n_now, dtype="float32", always_2d=True)
             if not len(part):
                 break
-            blocks.append(downmix(part))
-            n_samples -= len(part)
-        return np.concatenate(blocks), first
+            blocks += mixer.add(list(part.T))
+            left -= len(part)
+        blocks += mixer.end()
+        return Read(np.concatenate(blocks), first, mixer)
 
     def close(self) -> None:
         """Close the file."""
@@ -122,6 +131,7 @@ class ContainerSeeker:
         self._is_open = False
         self._counts_packets = False
         self._total: int | None = None  # samples, once the end was reached in one pass
+        self.alone: Counter[int] = Counter()
         try:
             with ffmpeg_errors(name):
                 self._start_again()
@@ -146,14 +156,18 @@ class ContainerSeeker:
         if self._total is not None and first >= self._total:
             return np.zeros(0, np.float32), first
         with ffmpeg_errors(self._name):
-            if first > _PREROLL_S * self.rate_hz and self._seek(first):
-                mono, at = self._decode_until(first, n_samples, from_start=False)
-                if at is not None and at <= first:
-                    return mono, at
-            # What is missing here is missing in the file, and not only to its index.
-            self._start_again()
-            mono, at = self._decode_until(first, n_samples, from_start=True)
-            return mono, first if at is None else at
+            return excerpt(self._read, first, n_samples, self.alone)
+
+    def _read(self, first: int, n_samples: int) -> Read:
+        if first > _PREROLL_S * self.rate_hz and self._seek(first):
+            found = self._decode_until(first, n_samples, from_start=False)
+            if found is not None and found.at <= first:
+                return found
+        # What is missing here is missing in the file, and not only to its index.
+        self._start_again()
+        found = self._decode_until(first, n_samples, from_start=True)
+        assert found is not None
+        return found
 
     def _start_again(self) -> None:
         self.close()
@@ -232,18 +246,16 @@ class ContainerSeeker:
             return False
         return True
 
-    def _decode_until(
-        self, first: int, n_samples: int, *, from_start: bool
-    ) -> tuple[Waveform, int | None]:
-        """Decode from here until behind a stretch: its samples, and where they start, if known.
+    def _decode_until(self, first: int, n_samples: int, *, from_start: bool) -> Read | None:
+        """Decode from here until behind these samples; None if it is not known where they are.
 
-        What is surely before the stretch is dropped, so that memory is constant.
+        What is surely before them is dropped, so that memory is constant.
         """
         slack = int(_SLACK_S * self.rate_hz)
         # Where the clock stands still. WavPack has packets of 8 s.
         most = n_samples + 2 * self.rate_hz + self._packet_samples
         places = [0.0] if from_start else []  # of here, as each frame tells it
-        kept: list[Waveform] = []
+        kept: list[Channels] = []
         n_dropped = n_kept = 0
         for frame in self._frames():
             count = n_dropped + n_kept
@@ -255,17 +267,21 @@ class ContainerSeeker:
             if not kept and now + frame.samples < first - slack:
                 n_dropped += frame.samples
             else:
-                kept.append(mono_of(frame, self._name))
+                kept.append(channels_of(frame, self._name))
                 n_kept += frame.samples
         else:
             if from_start:
                 self._total = n_dropped + n_kept
         if not places:
-            return np.zeros(0, np.float32), None
+            return None
         at = self._on_grid(statistics.median(places)) + n_dropped
         begin, end = (max(0, edge - at) for edge in (first, first + n_samples))
-        mono = np.concatenate([np.zeros(0, np.float32), *kept])
-        return mono[begin:end], max(at, first)
+        mixer = Mixer(self.rate_hz, at=at)
+        blocks = [np.zeros(0, np.float32)]
+        for channels in kept:
+            blocks += mixer.add(channels)
+        blocks += mixer.end()
+        return Read(np.concatenate(blocks)[begin:end], max(at, first), mixer)
 
     def _on_grid(self, place: float) -> int:
         """Where a frame begins that the clock puts about here; rounded times are made exact."""

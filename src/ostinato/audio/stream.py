@@ -3,8 +3,9 @@
     arecord -t wav -f cd | ...        ffmpeg -i URL -f wav - | ...
 
 Nothing is read ahead and nothing is kept: what has arrived is given at once, mono at 22 050 Hz,
-delayed by the resampler alone (some milliseconds). :class:`Recent` keeps the last 30 s of it. No
-thread is used: while a chunk is worked on, the pipe or the sound card's buffer holds what comes::
+delayed by the resampler alone (some milliseconds), or by up to 2 s where its channels cancel each
+other out (:mod:`ostinato.audio.channels`). :class:`Recent` keeps the last 30 s of it. No thread is
+used: while a chunk is worked on, the pipe or the sound card's buffer holds what comes::
 
     recent = Recent()
     with AudioStream.from_stream(sys.stdin.buffer) as live:
@@ -25,6 +26,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import soxr
 
+from ostinato.audio.channels import Channels, Mixer, most_heard
 from ostinato.audio.load import SAMPLE_RATE
 from ostinato.audio.piped import stream_name
 from ostinato.audio.samples import AudioError, Waveform, check_target_rate
@@ -60,13 +62,14 @@ class AudioStream:
 
     Made by :meth:`from_stream` or :meth:`microphone`. Errors call it ``name``; ``rate_hz`` is the
     rate of the samples that arrive, ``sample_rate_hz`` that of the chunks; ``interrupted`` tells
-    whether Ctrl-C ended it.
+    whether Ctrl-C ended it. ``heard_channel`` is the channel, from 1, that the last chunk is of,
+    where all cancel each other out; None if it is of their mix.
     """
 
     def __init__(
         self,
         name: str,
-        parts: Iterator[Waveform],
+        parts: Iterator[Channels],
         *,
         rate_hz: int,
         sample_rate_hz: int,
@@ -77,6 +80,7 @@ class AudioStream:
         self.rate_hz = rate_hz
         self.sample_rate_hz = sample_rate_hz
         self.interrupted = False
+        self.heard_channel: int | None = None
         self._parts = parts
         self._opened = opened or ExitStack()
 
@@ -136,13 +140,13 @@ class AudioStream:
         except (sounddevice.PortAudioError, ValueError) as error:  # ValueError: no such name
             raise AudioError(name, f"it cannot be opened ({error})") from error
 
-        def parts() -> Iterator[Waveform]:
+        def parts() -> Iterator[Channels]:
             while True:
                 try:
                     samples, _ = stream.read(round(READ_S * rate_hz))
                 except sounddevice.PortAudioError as error:
                     raise AudioError(name, f"it gives no more sound ({error})") from error
-                yield samples[:, 0].copy()
+                yield [samples[:, 0].copy()]
 
         return cls(name, parts(), rate_hz=rate_hz, sample_rate_hz=sample_rate_hz, opened=opened)
 
@@ -171,7 +175,7 @@ class AudioStream:
         if self.rate_hz != self.sample_rate_hz:
             resampler = soxr.ResampleStream(self.rate_hz, self.sample_rate_hz, 1, quality="HQ")
         is_empty = True
-        while (part := self._next()) is not None:
+        for part in self._mixed():
             if not np.isfinite(part).all():
                 reason = "it holds samples that are NaN or infinite: is its format right"
                 raise AudioError(self.name, reason)
@@ -186,7 +190,18 @@ class AudioStream:
             if rest.size:
                 yield rest
 
-    def _next(self) -> Waveform | None:
+    def _mixed(self) -> Iterator[Waveform]:
+        mixer = Mixer(self.rate_hz)
+        while True:
+            channels = self._next()
+            mixer.doubtful.clear()  # it would grow for ever
+            for block in mixer.end() if channels is None else mixer.add(channels):
+                self.heard_channel = most_heard(mixer.alone)
+                yield block
+            if channels is None:
+                return
+
+    def _next(self) -> Channels | None:
         try:
             return next(self._parts, None)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Turn bytes into mono samples as they arrive: WAV headers, and samples of every width."""
+"""Turn bytes into samples as they arrive: WAV headers, and samples of every width."""
 
 from __future__ import annotations
 
@@ -10,14 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ostinato.audio.samples import (
-    UNKNOWN_BYTES,
-    AudioError,
-    Waveform,
-    as_float,
-    check_rate,
-    downmix,
-)
+from ostinato.audio.channels import Channels
+from ostinato.audio.samples import UNKNOWN_BYTES, AudioError, as_float, check_rate
 
 MOST_CHANNELS = 64
 
@@ -43,15 +37,15 @@ class PcmFormat:
         width = _BYTES_24 if self.dtype == "i3" else np.dtype(self.dtype).itemsize
         return width * self.n_channels
 
-    def mono(self, data: bytes) -> Waveform:
-        """Turn whole samples into their mean over channels [shape=(n_samples,)]."""
+    def channels(self, data: bytes) -> Channels:
+        """Turn the bytes of whole samples of all channels into floats."""
         if self.dtype == "i3":  # shifted into the upper bytes of 32 bits
             wide = np.zeros((len(data) // _BYTES_24, 4), np.uint8)
             wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, _BYTES_24)
             samples: NDArray[Any] = wide.view("<i4")
         else:
             samples = np.frombuffer(data, self.dtype)
-        return downmix(as_float(samples.reshape(-1, self.n_channels)))
+        return list(as_float(samples.reshape(-1, self.n_channels)).T)
 
 
 _Read = Callable[[int], bytes]
@@ -72,8 +66,8 @@ def reader(stream: BinaryIO, name: str) -> _Read:
     return read
 
 
-def arriving(read: _Read, samples: PcmFormat) -> Iterator[Waveform]:
-    """Turn bytes into mono samples as they come; bytes of half a sample wait for the rest."""
+def arriving(read: _Read, samples: PcmFormat) -> Iterator[Channels]:
+    """Turn bytes into samples as they come; bytes of half a sample wait for the rest."""
     at_once = max(1, round(READ_S * samples.rate_hz)) * samples.frame_bytes
     left = samples.n_bytes
     waiting = b""
@@ -86,7 +80,7 @@ def arriving(read: _Read, samples: PcmFormat) -> Iterator[Waveform]:
         waiting += data
         whole = len(waiting) // samples.frame_bytes * samples.frame_bytes
         if whole:
-            yield samples.mono(waiting[:whole])
+            yield samples.channels(waiting[:whole])
             waiting = waiting[whole:]
 
 

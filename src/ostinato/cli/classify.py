@@ -184,7 +184,9 @@ def _print_line(path: str, verdict: Verdict, top: int) -> None:
         said = f"{'?':<10}      {verdict.abstained}{maybe}"
     else:
         said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
-    output.print(f"{said:<38}  {printable(path)}", soft_wrap=True)
+    alone = verdict.heard_channel
+    heard = "" if alone is None else f"  (channel {alone} was heard, for all cancel out)"
+    output.print(f"{said:<38}  {printable(path)}{heard}", soft_wrap=True)
 
 
 def _write_row(values: Iterable[str]) -> None:

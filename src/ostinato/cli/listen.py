@@ -71,7 +71,8 @@ def listen(
     with _open(settings, rate_hz) as stream, _shown(format_, running) as show:
         with suppress(KeyboardInterrupt):  # Ctrl-C is the end, also while a verdict is made
             for chunk in stream.chunks():
-                if (now := running.add(chunk)) is not None:
+                now = running.add(chunk, heard_channel=stream.heard_channel)
+                if now is not None:
                     show(now, False)
         show(running.last(), True)
 
@@ -126,10 +127,12 @@ def _line(now: LiveVerdict, running: LiveClassifier, *, bar: bool = False) -> Te
         first = f"{running.first_s:.0f} s of sound are needed"
         return line.append(f"listening ... ({first})", style="dim")
     early = f"early ({now.at_s:.0f} of {running.enough_s:.0f} s)  " if now.early else ""
+    alone = now.verdict.heard_channel
+    one_channel = "" if alone is None else f"  (channel {alone}, for all cancel out)"
     if now.verdict.genre is None:
         maybe = [f" (perhaps {genre}, {p:.0%})" for genre, p in now.verdict.ranked[:1]]
         line.append("?           ", style="bold").append(early)
-        return line.append("".join([str(now.verdict.abstained), *maybe]))
+        return line.append("".join([str(now.verdict.abstained), *maybe, one_channel]))
     (genre, p), *others = now.verdict.ranked
     line.append(f"{genre:<10} {p:>4.0%}  ", style="bold")
     if bar:
@@ -138,4 +141,5 @@ def _line(now: LiveVerdict, running: LiveClassifier, *, bar: bool = False) -> Te
         line.append(here * full, style="green")
         line.append(rest * (_BAR - full) + "  ", style="dim")
     line.append(early)
-    return line.append(", ".join(f"{name} {q:.0%}" for name, q in others[:2]), style="dim")
+    guesses = ", ".join(f"{name} {q:.0%}" for name, q in others[:2])
+    return line.append(guesses + one_channel, style="dim")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ostinato import parallel
-from ostinato.audio import AudioError, Waveform, load_audio, waveform_from_array
+from ostinato.audio import AudioError, Waveform, waveform_from_array
 from ostinato.audio.load import decode_audio
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
@@ -21,7 +21,9 @@ UNREADABLE = (AudioError, FeatureError, OSError, MemoryError)
 """Errors that concern one file, and stop no other."""
 
 _FULL_SCALE = 0.999
-_CLIPPED = "clipped"  # suffix of the cache's entry with the share of clipped samples
+# Suffixes of the cache's entries with the share of clipped samples, and with the channel that was
+# heard alone, which few files have.
+_CLIPPED, _CHANNEL = "clipped", "channel"
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class FileFrames:
 
     ``clipped`` is the share of its samples at full scale, in the mono mix: samples of which one
     channel is clipped, or two in opposite senses, do not count. None if it was not asked for.
+    ``heard_channel``, from 1, was heard where all cancel each other out; None if they do not.
     """
 
     sha256: str
     frames: Frames
     clipped: float | None = None
+    heard_channel: int | None = None
 
 
 def compute_frames(
@@ -83,9 +87,12 @@ def compute_frames(
             found = result.found
             if not result.is_stored:
                 cache.store(found.sha256, spec, found.frames)
-                if found.clipped is not None:
-                    share = np.array([[found.clipped]], dtype=np.float32)
-                    cache.store(found.sha256, spec, share, suffix=_CLIPPED)
+                for number, suffix in (
+                    (found.clipped, _CLIPPED), (found.heard_channel, _CHANNEL),
+                ):  # fmt: skip
+                    if number is not None:
+                        fact = np.array([[number]], dtype=np.float32)
+                        cache.store(found.sha256, spec, fact, suffix=suffix)
             cache.remember_hash(
                 paths[position], size=result.size, mtime_ns=result.mtime_ns, sha256=found.sha256
             )
@@ -146,7 +153,13 @@ def _stored(sha256: str, spec: FeatureSpec, cache: FrameCache, clipping: bool) -
     share = cache.load(sha256, spec, suffix=_CLIPPED) if clipping and stored is not None else None
     if stored is None or (clipping and share is None):
         return None
-    return FileFrames(sha256, stored, None if share is None else float(share[0, 0]))
+    channel = cache.load(sha256, spec, suffix=_CHANNEL)
+    return FileFrames(
+        sha256,
+        stored,
+        None if share is None else float(share[0, 0]),
+        None if channel is None else int(channel[0, 0]),
+    )
 
 
 def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> _Computed | str:
@@ -171,11 +184,9 @@ def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> 
 
 def _from_audio(path: Path, sha256: str, spec: FeatureSpec, clipping: bool) -> FileFrames:
     """Frames, and the share of samples at full scale, from one decoding of the file."""
-    rate_hz, clipped = spec.sample_rate_hz, None
-    if clipping:
-        mono, own_rate_hz = decode_audio(path)
-        clipped = float(np.mean(np.abs(mono) >= _FULL_SCALE))
-        sound = waveform_from_array(mono, sample_rate_hz=own_rate_hz, target_sample_rate_hz=rate_hz)
-    else:
-        sound = load_audio(path, sample_rate_hz=rate_hz)
-    return FileFrames(sha256, frames_of(excerpts(sound, spec), spec), clipped)
+    mono, own_rate_hz, channel = decode_audio(path)
+    clipped = float(np.mean(np.abs(mono) >= _FULL_SCALE)) if clipping else None
+    sound = waveform_from_array(
+        mono, sample_rate_hz=own_rate_hz, target_sample_rate_hz=spec.sample_rate_hz
+    )
+    return FileFrames(sha256, frames_of(excerpts(sound, spec), spec), clipped, channel)

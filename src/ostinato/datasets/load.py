@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
@@ -164,10 +164,24 @@ def _load_listing(
         spec=spec,
         skipped=tuple(sorted(skipped, key=lambda s: s.id)),
         left_out=left_out,
-        notes=listing.notes + ((cache.note,) if cache.note else ()),
+        notes=(
+            *listing.notes,
+            *filter(None, [cache.note]),
+            *_heard_from_one_channel([found for _, _, found in kept]),
+        ),
         augmentation=augmentation,
         copies=tuple(zip(*copies, strict=True)),
     )
+
+
+def _heard_from_one_channel(files: Sequence[FileFrames]) -> Iterator[str]:
+    n = sum(found.heard_channel is not None for found in files)
+    if n:
+        were = "recording was" if n == 1 else "recordings were"
+        yield (
+            f"{n} {were} heard from one channel where the channels cancel each other out, and "
+            "their mix is silent."
+        )
 
 
 def _counted(progress: Progress | None, names: Sequence[str]) -> Callable[[int], None] | None:

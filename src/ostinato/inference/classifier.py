@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from ostinato import features
 from ostinato.audio import SilentAudioError, Waveform, open_audio, waveform_from_array
+from ostinato.audio.load import mixed_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import softmax
 from ostinato.features import Frames, cut, streamed_excerpts
@@ -138,10 +140,12 @@ class Classifier:
             assert waveform is not None
             assert sample_rate_hz is not None
             seconds = len(np.asarray(waveform)) / sample_rate_hz
+            mono, own_rate_hz, channel = mixed_array(waveform, sample_rate_hz)
             samples = waveform_from_array(
-                waveform, sample_rate_hz=sample_rate_hz, target_sample_rate_hz=rate_hz
+                mono, sample_rate_hz=own_rate_hz, target_sample_rate_hz=rate_hz
             )
-            return self._classify_sound(SoundInMemory(samples, rate_hz), thorough=thorough)
+            in_memory = SoundInMemory(samples, rate_hz, heard_channel=channel)
+            return self._classify_sound(in_memory, thorough=thorough)
         except SilentAudioError:
             return pooled([], self.info, model=self.name, seconds=seconds)
 
@@ -176,7 +180,12 @@ class Classifier:
         return in_order(one, map(Path, paths), n_threads=n_jobs)
 
     def _classify_sound(self, sound: Sound, *, thorough: bool) -> Verdict:
-        """Choose what to listen to: a few excerpts, more if they leave it open, or all."""
+        """Choose what to listen to, and say of which channel if it is one."""
+        verdict = self._classify_parts(sound, thorough=thorough)
+        return replace(verdict, heard_channel=sound.heard_channel)
+
+    def _classify_parts(self, sound: Sound, *, thorough: bool) -> Verdict:
+        """Listen to a few excerpts, more if they leave it open, or all."""
         stated_s, spec = sound.seconds, self.info.spec
         if not thorough and stated_s is not None and stated_s > QUICK_OVER_S:
             heard = self._listen(cut_out(sound, quick_starts(stated_s)))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ostinato.audio import MIN_SECONDS, Recent
@@ -97,18 +98,22 @@ class LiveClassifier:
         self._every_s = every_s
         self._clock = clock
         self._due_s = min(every_s, self.first_s)
+        self._alone: tuple[int, float] | None = None  # the channel heard last, and until when
 
     @property
     def heard_s(self) -> float:
         """Seconds of sound since the beginning."""
         return self._recent.heard_s
 
-    def add(self, chunk: Waveform) -> LiveVerdict | None:
+    def add(self, chunk: Waveform, *, heard_channel: int | None = None) -> LiveVerdict | None:
         """Take the next samples [shape=(n_samples,)], mono, at the rate of the model's frames.
 
-        Gives a verdict if one is due.
+        Gives a verdict if one is due. ``heard_channel`` is what
+        :class:`~ostinato.audio.AudioStream` says of the chunk.
         """
         self._recent.add(chunk)
+        if heard_channel is not None:
+            self._alone = heard_channel, self.heard_s
         if self.heard_s < self._due_s:
             return None
         if self.heard_s < self.first_s:
@@ -128,9 +133,12 @@ class LiveClassifier:
         return self._now(self._classify())
 
     def _classify(self) -> Verdict:
-        return self._classifier.classify(
-            waveform=self._recent.waveform(), sample_rate_hz=self._recent.sample_rate_hz
-        )
+        recent = self._recent.waveform()
+        rate_hz = self._recent.sample_rate_hz
+        verdict = self._classifier.classify(waveform=recent, sample_rate_hz=rate_hz)
+        channel, until_s = self._alone or (None, 0.0)
+        is_in_it = self.heard_s - until_s < recent.size / rate_hz
+        return replace(verdict, heard_channel=channel if is_in_it else None)
 
     def _now(self, verdict: Verdict | None) -> LiveVerdict:
         is_early = self.heard_s < self.enough_s

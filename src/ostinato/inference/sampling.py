@@ -35,6 +35,10 @@ class Sound(Protocol):
     def seconds(self) -> float | None:
         """Its stated length; None if it states none."""
 
+    @property
+    def heard_channel(self) -> int | None:
+        """The channel, from 1, that was read alone so far, where all cancel each other out."""
+
     def excerpt(self, start_s: float, seconds: float) -> Waveform:
         """Read a stretch; a shorter one at the end of the sound."""
 
@@ -79,9 +83,12 @@ def _middles(seconds: float, n: int) -> list[float]:
 class SoundInMemory:
     """A waveform [shape=(n_samples,)] as a :class:`Sound`."""
 
-    def __init__(self, waveform: Waveform, sample_rate_hz: int) -> None:
+    def __init__(
+        self, waveform: Waveform, sample_rate_hz: int, *, heard_channel: int | None = None
+    ) -> None:
         self._waveform = waveform
         self._rate_hz = sample_rate_hz
+        self.heard_channel = heard_channel
 
     @property
     def seconds(self) -> float:

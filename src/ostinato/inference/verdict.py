@@ -74,6 +74,9 @@ class Verdict:
         From what the model learned from; None if the model does not measure it.
     threshold : float or None
         The probability below which the model abstains.
+    heard_channel : int or None
+        The channel, from 1, that was heard where all channels cancel each other out and their mix
+        is silent; None if the mix was heard throughout.
     """
 
     model: str
@@ -86,6 +89,7 @@ class Verdict:
     genres: tuple[str, ...] = ()
     distance: float | None = None
     threshold: float | None = None
+    heard_channel: int | None = None
 
     @property
     def by_probability(self) -> bool:
@@ -124,6 +128,7 @@ class Verdict:
             "ranked": [{"genre": genre, "probability": p} for genre, p in self.ranked],
             "abstained": self.abstained,
             "seconds": self.seconds,
+            "heard_channel": self.heard_channel,
         }
         if timeline:
             values["timeline"] = [

@@ -299,6 +299,7 @@ class TestFolder:
         }
         for name, sound in sounds.items():
             wav(folder / f"{name}.wav", sound)
+        wav(folder / "opposite.wav", np.stack([music(4), -music(4)], axis=1))
         as_mp3(folder / "tone.mp3", sounds["tone"])
         (folder / "broken.mp3").write_bytes(b"no sound at all")
         problems = {file.id: file.problem for file in listen(folder).files}
@@ -309,6 +310,7 @@ class TestFolder:
             "mostly silent.wav": "Silent for 8",
             "clipped.wav": "Clipped",
             "short.wav": "Too short",
+            "opposite.wav": "Its channels cancel each other out",
             "broken.mp3": "no sound format",
         }
         assert problems.keys() == said.keys()

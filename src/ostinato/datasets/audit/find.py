@@ -230,6 +230,12 @@ def audit_folder(
         for entry, result in zip(batch, results, strict=True):
             if isinstance(result, FileFrames):
                 audited.add(entry, result.frames)
+                if result.heard_channel is not None:
+                    sentence = (
+                        "Its channels cancel each other out, and their mix is silent: channel "
+                        f"{result.heard_channel} was heard there."
+                    )
+                    problems.append(Problem(id=entry.id, problem=sentence))
                 if result.clipped is not None and result.clipped >= MOST_CLIPPED:
                     share = f"{100 * result.clipped:.1f} %"
                     sentence = f"Clipped: {share} of its samples are at full scale."
