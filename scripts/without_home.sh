@@ -38,5 +38,8 @@ temporary=$(mktemp -d)
 chmod 1777 "$temporary"
 trap 'rm -rf "$temporary"' EXIT
 setpriv --reuid=12345 --regid=12345 --clear-groups --bounding-set=-all --no-new-privs \
-  env -i PATH="$PATH" TMPDIR="$temporary" COVERAGE_FILE="$temporary/coverage" PYTEST_ADDOPTS="-p no:cacheprovider" \
+  env -i PATH="$PATH" HOME=/ TMPDIR="$temporary" \
+  GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' \
+  COVERAGE_FILE="$temporary/coverage" PYTEST_ADDOPTS="-p no:cacheprovider" \
+  NUMBA_CACHE_DIR="$temporary" HYPOTHESIS_STORAGE_DIRECTORY="$temporary" \
   ${OSTINATO_SHARED:+OSTINATO_SHARED="$OSTINATO_SHARED"} "$@"

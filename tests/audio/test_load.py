@@ -31,6 +31,7 @@ from ostinato.audio import (
     waveform_from_array,
 )
 from ostinato.errors import OstinatoError, UsageError
+from ostinato.storage import printable
 from tests.helpers.dsd import write_dsd
 
 TONE_HZ = 1_000.0
@@ -626,7 +627,7 @@ def test_a_bad_file_is_one_sentence_that_names_it(
     assert isinstance(error, OstinatoError)
     assert error.exit_status == 1
     assert error.path == str(path)
-    assert str(path) in message
+    assert printable(str(path)) in message
     assert error.reason in message
     assert message.endswith(".")
     assert "\n" not in message

@@ -128,8 +128,10 @@ def test_the_default_folder_is_the_users_and_is_not_made_before_it_is_needed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_home_folder_may_be_written_as_a_tilde() -> None:
-    assert FrameCache(Path("~/frames")).folder == Path.home() / "frames"
+def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch, tmp_path: Path) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert FrameCache(Path("~/frames")).folder == tmp_path / "frames"
 
 
 # Hashes of paths

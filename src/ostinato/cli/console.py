@@ -93,7 +93,11 @@ Model = Annotated[
     ),
 ]
 Cache = Annotated[
-    Path | None, typer.Option(help="Folder for the frames of audio files between calls.")
+    Path | None,
+    typer.Option(
+        help="Folder for the frames of audio files between calls. By default in the user's cache, "
+        "such as ~/.cache/ostinato."
+    ),
 ]
 Jobs = Annotated[
     int | None, typer.Option(help="Files or trainings at a time. By default one per core.", min=1)

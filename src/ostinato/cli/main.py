@@ -26,7 +26,7 @@ from ostinato.cli.models import models
 from ostinato.cli.process import settled
 from ostinato.cli.study import study
 from ostinato.errors import OstinatoError
-from ostinato.storage import expanded
+from ostinato.storage import expanded, user_cache
 
 NAME = "ostinato"
 
@@ -55,15 +55,18 @@ for verb in (study, compare, audit, fetch, classify, listen, export, models):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status."""
-    given = [_at_home(a) for a in (sys.argv[1:] if arguments is None else arguments)]
+    if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 - ~ may be nowhere
+        # matplotlib, which PyTorch Lightning imports as well, would complain in every process.
+        os.environ.setdefault("MPLCONFIGDIR", str(user_cache()[0] / "matplotlib"))
     with settled():
-        sys.exit(_run(given))
+        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
 
 def _run(arguments: list[str]) -> int:
     """Run a verb and give the exit status; an error is one sentence on stderr."""
     try:
-        return int(app(arguments, prog_name=NAME, standalone_mode=False) or 0)
+        given = [_at_home(argument) for argument in arguments]
+        return int(app(given, prog_name=NAME, standalone_mode=False) or 0)
     except TyperException as error:  # a call that cannot be parsed
         if error.format_message():  # else it was the help, which is printed already
             tell(f"{NAME}: {_wrong_call(error, arguments)}")

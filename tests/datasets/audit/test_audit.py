@@ -435,7 +435,7 @@ class TestBadInput:
             listen(tmp_path / "nowhere")
         (tmp_path / "empty").mkdir()
         (tmp_path / "empty" / "notes.txt").write_text("la la")
-        with pytest.raises(DataError, match=r"No audio in .* 1 other file"):
+        with pytest.raises(DataError, match=r"No audio in .* got 1 \.txt\."):
             listen(tmp_path / "empty")
 
     def test_a_folder_without_genres_has_no_split(self, tmp_path, listen) -> None:
