@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from ostinato.audio import SAMPLE_RATE, AudioError, load_audio, open_audio
+from ostinato.audio import SAMPLE_RATE, AudioError, find_audio, load_audio, open_audio
 from tests.audio.test_load import TONE_HZ, dominant_hz, tone, write, write_with_pyav
 
 # Containers that no suffix of AUDIO_SUFFIXES stands for.
@@ -100,6 +100,25 @@ def test_a_stated_length_tells_that_a_file_is_cut_short(tmp_path: Path, suffix: 
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(AudioError, match=r"only [23]\.\d s of the 6\.\d s"):
         load_audio(path)
+
+
+def test_awkward_files_are_heard(shared_data: Path) -> None:
+    awkward = shared_data / "awkward"
+    if not awkward.is_dir():
+        pytest.skip("no awkward files")
+    lengths_s = {
+        "clock-at-1h.opus": 12, "clock-at-1h.mka": 12, "chained-vorbis.ogg": 110,
+        "wavpack.wv": 12, "core-audio.caf": 12, "suffixes/apple.aifc": 12,
+        "suffixes/audiobook.m4b": 12, "suffixes/broadcast.mp2": 12, "suffixes/matroska.mka": 12,
+    }  # fmt: skip
+    for name, seconds in lengths_s.items():
+        assert len(load_audio(awkward / name)) / SAMPLE_RATE == pytest.approx(seconds, abs=0.05)
+        with open_audio(awkward / name) as sound:
+            assert sound.seconds == pytest.approx(seconds, abs=0.05)
+            assert sound.excerpt(seconds - 2.0, 1.0).size == SAMPLE_RATE
+    assert sorted(p.name for p in find_audio(awkward / "suffixes").paths) == sorted(
+        p.name for p in (awkward / "suffixes").iterdir()
+    )
 
 
 LEADS_ELSEWHERE = {

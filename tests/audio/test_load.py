@@ -511,12 +511,6 @@ def _cut_faststart_m4a(path: Path) -> None:
     path.write_bytes(data[: len(data) // 3])
 
 
-def _two_rates(path: Path) -> None:
-    first = write(path.with_name("first.aac"), tone(44_100), 44_100)
-    second = write(path.with_name("second.aac"), tone(48_000), 48_000)
-    path.write_bytes(first.read_bytes() + second.read_bytes())
-
-
 def _wav(samples: NDArray[Any], rate_hz: int = SAMPLE_RATE) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         soundfile.write(path, samples, rate_hz, format="WAV", subtype="FLOAT")
@@ -593,7 +587,6 @@ BAD: Sequence[tuple[str, str, Callable[[Path], Any], str]] = [
     ("cut webm", "x.webm", _cut(".webm"), r"only [12].\d s of the 6.0 s"),
     ("cut m4a", "x.m4a", _cut(".m4a"), UNKNOWN),  # its index was at the end
     ("cut m4a, index first", "x.m4a", _cut_faststart_m4a, r"only [12].\d s of the 6.0 s"),
-    ("two rates", "x.aac", _two_rates, "sample rate changes from 44100 to 48000 Hz"),
     ("64 bits", "x.wav", _wav_of_64_bits, "integers of 8, 16 or 32 bits or floats, got 's64'"),
     ("video", "x.mp4", _video, "no audio stream"),
     ("silent", "x.wav", _wav(np.zeros(SAMPLE_RATE)), "no sound, all samples .* are 0"),

@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from ostinato.audio.chain import Link, OggClock, OneRate, check_links, find_links
 from ostinato.audio.channels import Channels, Mixer
 from ostinato.audio.formats import (
     CONTAINERS,
     ENCRYPTED,
+    STATE_END,
     UNKNOWN_CODEC,
     is_encrypted,
     states_length,
@@ -72,7 +74,7 @@ class Decoding:
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self.name = name
-        self.rate_hz = 0  # known from the first block on
+        self.rate_hz = 0  # known from the first block on; what has another later is resampled
         self.stated_s: float | None = None  # known after the last block
         self.alone: Counter[int] = Counter()  # stretches of which one channel was heard: which
 
@@ -99,7 +101,8 @@ class Decoding:
         with open_soundfile(self.path) as file:
             if "MPEG" in file.subtype:  # behind a header that is longer than was looked at
                 return
-            self._keep_rate(file.samplerate)
+            check_rate(self.name, file.samplerate)
+            self.rate_hz = file.samplerate
             n_samples = 0
             mixer = Mixer(file.samplerate)
             block = np.empty((block_length(file.channels), file.channels), dtype=np.float32)
@@ -111,36 +114,63 @@ class Decoding:
             self.stated_s = stated_by_log(file.extra_info, n_samples / file.samplerate)
 
     def _by_ffmpeg(self) -> Iterator[Waveform]:
+        one_rate = OneRate(self.name)
+        links = find_links(self.path)
+        if not links:
+            self.stated_s = yield from self._link(None, one_rate)
+            return
+        self.stated_s = 0.0
+        failed: dict[Link, AudioError] = {}
+        for link in links:  # a broken one is damage, and does not end the recording
+            try:
+                self.stated_s += (yield from self._link(link, one_rate)) or 0.0
+            except AudioError as error:
+                failed[link] = error
+        check_links(links, failed)
+        for (mono,) in one_rate.rest():
+            yield mono
+
+    def _link(
+        self, link: Link | None, of_chain: OneRate
+    ) -> Generator[Waveform, None, float | None]:
+        """Decode a file, or a link of it; return the length that it states in seconds."""
         n_given = n_packets = n_failed = 0
         trouble = ""
+        clock, one_rate = OggClock(), OneRate(self.name)
         mixer: Mixer | None = None
-        with open_container(self.path, self.name) as container:
+
+        def brought(blocks: Sequence[Waveform]) -> Iterator[Waveform]:
+            for block in blocks:
+                for (mono,) in of_chain.add([block], one_rate.rate_hz):
+                    self.rate_hz = of_chain.rate_hz
+                    yield mono
+
+        with open_container(self.path, self.name, link) as container:
             stream = main_stream(container, self.name)
-            for blocks, error in decoded_packets(container, stream, self.name):
+            is_ogg = container.format.name == "ogg"
+            for frames, error in decoded_packets(container, stream, self.name):
                 n_packets += 1
                 if error:  # pass over it, as players do, and count
                     n_failed, trouble = n_failed + 1, f"({error})"
-                for frame in blocks:
-                    self._keep_rate(frame.sample_rate)
+                for frame in frames:
                     n_given += frame.samples
-                    mixer = mixer or Mixer(frame.sample_rate)
-                    yield from mixer.add(channels_of(frame, self.name))
+                    if is_ogg:
+                        clock.add(frame)
+                    for channels in one_rate.add(channels_of(frame, self.name), frame.sample_rate):
+                        mixer = mixer or Mixer(one_rate.rate_hz)
+                        yield from brought(mixer.add(channels))
             if mixer:
-                yield from mixer.end()
+                for channels in one_rate.rest():
+                    yield from brought(mixer.add(channels))
+                yield from brought(mixer.end())
                 self.alone.update(mixer.alone)
-            self.stated_s = stated_seconds(container, stream, self.path)
+            stated_s = clock.span_s() if is_ogg else stated_seconds(container, stream, self.path)
         if not n_given:
             raise AudioError(self.name, f"its audio stream gives no samples {trouble}".rstrip())
-        if self.stated_s is None and n_failed > (1 - MIN_READABLE) * n_packets:
+        if stated_s is None and n_failed > (1 - MIN_READABLE) * n_packets:
             share = f"{n_failed} of its {n_packets} packets"
             raise AudioError(self.name, f"it is damaged, {share} are unreadable {trouble}")
-
-    def _keep_rate(self, rate_hz: int) -> None:
-        if self.rate_hz and rate_hz != self.rate_hz:
-            rates = f"from {self.rate_hz} to {rate_hz} Hz"
-            raise AudioError(self.name, f"its sample rate changes {rates}")
-        check_rate(self.name, rate_hz)
-        self.rate_hz = rate_hz
+        return stated_s
 
 
 # --- libsndfile ---------------------------------------------------------------------------------
@@ -207,18 +237,18 @@ def stated_by_log(log: str, present_s: float) -> float | None:
 
 
 @contextmanager
-def open_container(path: Path, name: str) -> Iterator[InputContainer]:
-    """Open a file with FFmpeg; within the context, its errors are AudioErrors."""
+def open_container(path: Path, name: str, link: Link | None = None) -> Iterator[InputContainer]:
+    """Open a file, or a link of it, with FFmpeg; within the context, its errors are AudioErrors."""
     import av  # 0.1 s that a folder of WAV or FLAC need not spend
 
     with ffmpeg_errors(name):
         try:
             container = av.open(
                 # Without "file:", FFmpeg takes "Bach: Air.m4a" for an address.
-                f"file:{os.fspath(path)}",
+                f"file:{os.fspath(path)}" if link is None else link.url(os.fspath(path)),
                 "r",
                 # Nor may a file that is opened open an address.
-                options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+                options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file,subfile"},
                 metadata_errors="replace",  # tags in unknown encodings are no reason to fail
                 timeout=MOST_IDLE_S,
             )
@@ -325,7 +355,12 @@ def stated_seconds(container: InputContainer, stream: av.AudioStream, path: Path
     if not states_length(container, path):
         return None
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:  # Matroska; not that of a video
-        return container.duration / 1e6  # microseconds
-    return None
+        stated_s = float(stream.duration * stream.time_base)
+    elif container.duration and len(container.streams) == 1:  # Matroska; not that of a video
+        stated_s = container.duration / 1e6  # microseconds
+    else:
+        return None
+    if container.format.name in STATE_END and stream.start_time and stream.time_base:
+        start_s = max(0.0, float(stream.start_time * stream.time_base))
+        return stated_s - start_s if start_s < stated_s else None
+    return stated_s

@@ -12,6 +12,8 @@ looked at it. On the list is whatever holds sound and is known by its content. N
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,9 @@ _STATE_LENGTH = {
     *("rm", "tak", "tta", "w64", "wav", "wv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"),
 }
 
+STATE_END = {"asf", "matroska,webm"}
+"""Formats whose stated length is the end by the clock of the stream, wherever that begins."""
+
 _ENCRYPTED_TAGS = {"drms", "enca", "aavd"}
 """Codec tags in MPEG-4 of sound that is encrypted: Apple's, the standard's and Audible's."""
 
@@ -56,6 +61,8 @@ _FOREIGN = (
 )
 _FOREIGN_BYTES = 1084
 
+_MP3_PART = 16  # FFmpeg's: what is behind the stated end, tags and all, is no more than this part
+
 _CONVERTS = "'ffmpeg -i FILE out.wav' may convert it"
 UNKNOWN_CODEC = f"the codec of its audio stream is not known ({_CONVERTS})"
 ENCRYPTED = "it is encrypted (DRM), only the program that it was bought for can play it"
@@ -72,7 +79,11 @@ def states_length(container: InputContainer, path: Path) -> bool:
 
 
 def _mp3_states_length(path: Path) -> bool:
-    """Look for the length header of an MP3 (Xing, Info or VBRI) behind its ID3v2 tag."""
+    """Look for the length header of an MP3 (Xing, Info or VBRI) behind its ID3v2 tag.
+
+    One that is of much less than the file is that of the first of several put together: FFmpeg
+    then guesses, as where there is none.
+    """
     with path.open("rb") as handle:
         head = handle.read(10)
         if len(head) == 10 and head.startswith(b"ID3"):
@@ -80,8 +91,16 @@ def _mp3_states_length(path: Path) -> bool:
             for byte in head[6:]:  # 28 bits in four bytes (ID3v2.4, 3.1)
                 size = size << 7 | byte & 0x7F
             handle.seek(10 + size)
+        tag_ends = handle.tell()
         first_frame = head + handle.read(4096)
-    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+        n_bytes = handle.seek(0, os.SEEK_END) - tag_ends
+    found = re.search(rb"(?:Xing|Info)(?:...(?P<flags>.)....(?P<bytes>....))?", first_frame, re.S)
+    if found is None:
+        return b"VBRI" in first_frame
+    if found["flags"] is None or found["flags"][0] & 3 != 3:  # it does not state bytes as well
+        return True
+    stated = int.from_bytes(found["bytes"])
+    return not stated or n_bytes - stated <= stated // _MP3_PART
 
 
 def why_unknown(path: Path) -> str:

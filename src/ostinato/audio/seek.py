@@ -24,7 +24,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+import soxr
 
+from ostinato.audio.chain import (
+    N_FIRST_OGG,
+    Link,
+    OneRate,
+    check_links,
+    clock_at_0,
+    find_links,
+)
 from ostinato.audio.channels import Channels, Mixer, Read, excerpt
 from ostinato.audio.decode import (
     block_length,
@@ -56,10 +65,11 @@ _N_FIRST = 16  # frames by which time and place are compared, or as many as fill
 _MOST_FIRST_S = 4.0
 
 
-def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker:
+def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker | ChainSeeker:
     """Open a file with libsndfile or FFmpeg, whichever suits its first bytes."""
     if not is_for_soundfile(path, name):
-        return ContainerSeeker(path, name)
+        links = find_links(path)
+        return ChainSeeker(path, name, links) if links else ContainerSeeker(path, name)
     refusal = None
     try:
         seeker = SoundfileSeeker(path, name)
@@ -123,12 +133,13 @@ class SoundfileSeeker:
 
 
 class ContainerSeeker:
-    """Reads stretches of a file with FFmpeg."""
+    """Reads stretches of a file, or of a link of a chained one, with FFmpeg."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        self._path, self._name = path, name
+    def __init__(self, path: Path, name: str, link: Link | None = None) -> None:
+        self._path, self._name, self._link = path, name, link
         self._opened = ExitStack()
         self._is_open = False
+        self.rate_hz = 0
         self._counts_packets = False
         self._total: int | None = None  # samples, once the end was reached in one pass
         self.alone: Counter[int] = Counter()
@@ -171,34 +182,40 @@ class ContainerSeeker:
 
     def _start_again(self) -> None:
         self.close()
-        self._container = self._opened.enter_context(open_container(self._path, self._name))
+        self._container = self._opened.enter_context(
+            open_container(self._path, self._name, self._link)
+        )
         self._stream = main_stream(self._container, self._name)
         self._is_open = True
 
     def _compare_clock_and_count(self) -> None:
         """Decode the first frames, and keep what the clock says at sample 0."""
+        n_first = N_FIRST_OGG if self._container.format.name == "ogg" else _N_FIRST
         frames: list[AudioFrame] = []
-        n_samples = 0
+        counts = [0.0]  # at the first rate, until a frame begins
         for decoded, _ in decoded_packets(self._container, self._stream, self._name):
-            frames += decoded
-            n_samples += sum(frame.samples for frame in decoded)
-            if len(frames) >= _N_FIRST or (
-                frames and n_samples > _MOST_FIRST_S * frames[0].sample_rate
-            ):
+            for frame in decoded:
+                frames.append(frame)
+                counts.append(counts[-1] + self._samples(frame))
+            if len(frames) >= n_first or counts[-1] > _MOST_FIRST_S * self.rate_hz > 0:
                 break
         if not frames:
             raise AudioError(self._name, "its audio stream gives no samples")
-        self.rate_hz = frames[0].sample_rate
-        check_rate(self._name, self.rate_hz)
         self._packet_samples = max(frame.samples for frame in frames)
         self._counts_packets = self._lists_every_packet()
         self._tick = float(self._stream.time_base or 0) * self.rate_hz  # in samples
         self._grid = math.gcd(*(frame.samples for frame in frames[1:-1])) or 1
         self._grid_begins = frames[0].samples
-        counts = np.cumsum([0] + [frame.samples for frame in frames[:-1]])
         clocks = [self._clock(frame) for frame in frames]
-        differences = [c - n for c, n in zip(clocks, counts, strict=True) if c is not None]
-        self._origin = statistics.median(differences) if differences else 0.0
+        differences = [c - n for c, n in zip(clocks, counts, strict=False) if c is not None]
+        self._origin = clock_at_0(differences) if differences else 0.0
+
+    def _samples(self, frame: AudioFrame) -> float:
+        """Length of a frame in samples at the rate of the first."""
+        if not self.rate_hz:
+            check_rate(self._name, frame.sample_rate)
+            self.rate_hz = frame.sample_rate
+        return frame.samples * self.rate_hz / frame.sample_rate
 
     def _lists_every_packet(self) -> bool:
         """Tell whether this is MPEG-4 with one index for all of it."""
@@ -255,8 +272,9 @@ class ContainerSeeker:
         # Where the clock stands still. WavPack has packets of 8 s.
         most = n_samples + 2 * self.rate_hz + self._packet_samples
         places = [0.0] if from_start else []  # of here, as each frame tells it
+        one_rate = OneRate(self._name, self.rate_hz)
         kept: list[Channels] = []
-        n_dropped = n_kept = 0
+        n_dropped = n_kept = 0.0
         for frame in self._frames():
             count = n_dropped + n_kept
             if not from_start and (clock := self._clock(frame)) is not None:
@@ -264,17 +282,19 @@ class ContainerSeeker:
             now = places[-1] + count if places else first
             if now > first + n_samples + slack or n_kept > most:
                 break
-            if not kept and now + frame.samples < first - slack:
-                n_dropped += frame.samples
+            length = self._samples(frame)
+            if not n_kept and now + length < first - slack:
+                n_dropped += length
             else:
-                kept.append(channels_of(frame, self._name))
-                n_kept += frame.samples
+                kept += one_rate.add(channels_of(frame, self._name), frame.sample_rate)
+                n_kept += length
         else:
             if from_start:
-                self._total = n_dropped + n_kept
+                self._total = round(n_dropped + n_kept)
+        kept += one_rate.rest()
         if not places:
             return None
-        at = self._on_grid(statistics.median(places)) + n_dropped
+        at = self._on_grid(statistics.median(places)) + round(n_dropped)
         begin, end = (max(0, edge - at) for edge in (first, first + n_samples))
         mixer = Mixer(self.rate_hz, at=at)
         blocks = [np.zeros(0, np.float32)]
@@ -287,16 +307,12 @@ class ContainerSeeker:
         """Where a frame begins that the clock puts about here; rounded times are made exact."""
         begin, grid = self._grid_begins, self._grid
         near = begin + grid * round((place - begin) / grid)
-        return near if self._tick > 1 and abs(near - place) < self._tick else round(place)
+        return near if self._tick > 1 and abs(near - place) < 2 * self._tick else round(place)
 
     def _frames(self) -> Iterator[AudioFrame]:
         """Decode from where the container stands."""
         for frames, _ in decoded_packets(self._container, self._stream, self._name):
-            for frame in frames:
-                if frame.sample_rate != self.rate_hz:
-                    rates = f"from {self.rate_hz} to {frame.sample_rate} Hz"
-                    raise AudioError(self._name, f"its sample rate changes {rates}")
-                yield frame
+            yield from frames
 
     def _last_packet_ends(self) -> float | None:
         """Count what no header states: packets are read to the end, and none is decoded."""
@@ -321,3 +337,63 @@ class ContainerSeeker:
             if packet.pts is not None:
                 end = packet.pts + (packet.duration or 0)
         return end
+
+
+class ChainSeeker:
+    """Reads stretches of a chained file, each link as a file of its own, at the first's rate."""
+
+    def __init__(self, path: Path, name: str, links: list[Link]) -> None:
+        self._path, self._name = path, name
+        self._opened: tuple[Link, ContainerSeeker] | None = None
+        self.alone: Counter[int] = Counter()
+        self._begins: dict[Link, int] = {}  # of those that can be opened, in samples
+        self.rate_hz = self._n_samples = 0
+        failed: dict[Link, AudioError] = {}
+        for link in links:
+            try:
+                seeker = self._seeker(link)
+            except AudioError as error:
+                failed[link] = error
+                continue
+            self.rate_hz = self.rate_hz or seeker.rate_hz
+            self._begins[link] = self._n_samples
+            self._n_samples += round((seeker.seconds or 0.0) * self.rate_hz)
+        check_links(links, failed)
+        self.seconds: float | None = self._n_samples / self.rate_hz
+
+    def read(self, first: int, n_samples: int) -> tuple[Waveform, int]:
+        """Samples from ``first`` on, fewer at the end, and where they start."""
+        parts = [np.zeros(0, np.float32)]
+        ends = [*self._begins.values(), self._n_samples][1:]
+        for (link, begin), end in zip(self._begins.items(), ends, strict=True):
+            n_here = min(first + n_samples, end) - max(first, begin)
+            if n_here > 0:
+                parts.append(self._read_link(link, max(0, first - begin), n_here))
+        return np.concatenate(parts), first
+
+    def _read_link(self, link: Link, first: int, n_samples: int) -> Waveform:
+        """Samples of a link, counted at the rate of the chain."""
+        seeker = self._seeker(link)
+        if seeker.rate_hz == self.rate_hz:
+            return seeker.read(first, n_samples)[0]
+        # Where a sample of one rate falls on one of the other.
+        step = seeker.rate_hz // math.gcd(seeker.rate_hz, self.rate_hz)
+        begin = max(0, int((first / self.rate_hz - _SLACK_S) * seeker.rate_hz) // step * step)
+        n_read = math.ceil((n_samples / self.rate_hz + 3 * _SLACK_S) * seeker.rate_hz) + step
+        mono, _ = seeker.read(begin, n_read)
+        resampled: Waveform = soxr.resample(mono, seeker.rate_hz, self.rate_hz, quality="HQ")
+        skipped = first - begin * self.rate_hz // seeker.rate_hz
+        return resampled[skipped : skipped + n_samples]
+
+    def _seeker(self, link: Link) -> ContainerSeeker:
+        if self._opened is None or self._opened[0] != link:
+            self.close()
+            self._opened = link, ContainerSeeker(self._path, self._name, link)
+            self._opened[1].alone = self.alone
+        return self._opened[1]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
