@@ -78,14 +78,15 @@ def test_epochs_are_counted_as_they_are_finished(family: str) -> None:
     assert done == ([1, 2, 3, 4] if family == "lstm" else [4])
 
 
-def test_a_resumed_training_counts_on_and_gives_the_same_weights(tmp_path) -> None:
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(143)])  # Ctrl-C, SIGTERM
+def test_a_resumed_training_counts_on_and_gives_the_same_weights(tmp_path, ending) -> None:
     def interrupt(epoch: int) -> None:
         done.append(epoch)
         if epoch == 3:
-            raise KeyboardInterrupt
+            raise ending
 
     done: list[int] = []
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(ending)):
         trained(folder=tmp_path, on_epoch=interrupt)
     resumed = trained(folder=tmp_path, on_epoch=done.append)
     assert done == [1, 2, 3, 3, 4]

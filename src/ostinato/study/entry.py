@@ -132,6 +132,6 @@ def _left_out(corpus: Corpus) -> Iterator[str]:
 def _resumable(folder: Path, tell: Tell) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         tell(f"Interrupted. What is finished is kept in {folder}; run the same again to resume.")
         raise

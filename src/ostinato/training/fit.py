@@ -207,8 +207,8 @@ def fit(
             if not last.weights:  # killed after its last epoch: Lightning had nothing left to do
                 for callback in callbacks:
                     callback.on_train_end(trainer, training)
-        except SystemExit:
-            if not trainer.interrupted:
+        except SystemExit as ending:
+            if not trainer.interrupted or ending.code != 1:  # SIGTERM has a status of its own
                 raise
             # Lightning turns Ctrl-C into an exit, and its handler into one that does nothing.
             signal.signal(signal.SIGINT, on_interrupt)
