@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ class TomlFile:
             kind = "folder" if path.is_dir() else "collection"
             raise UsageError(
                 f"Expected the settings of a study (.toml), got the {kind} {path}: "
-                f"ostinato study --data {path}"
+                f"ostinato study --data {shlex.quote(str(path))}"
             )
         try:
             self._text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin with a BOM

@@ -93,8 +93,12 @@ def test_another_schema_is_told_with_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_results_is_a_wrong_call(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"Expected a finished study in .*got none"):
+    with pytest.raises(
+        UsageError, match=r"Expected a finished study in .*got none: it has no results\.json\."
+    ):
         read_results(tmp_path)
+    with pytest.raises(UsageError, match=r"in nosuch, got none: there is no such folder\."):
+        read_results(Path("nosuch"))
 
 
 def test_reading_results_needs_no_torch() -> None:

@@ -61,13 +61,10 @@ def read_results(folder: Path) -> StudyResults:
     try:
         text = (folder / RESULTS).read_bytes()
     except OSError as error:
-        why = f"there is no such {'file' if folder.is_dir() else 'folder'}"
-        if not isinstance(error, FileNotFoundError):
-            why = cause(error)
-        place = folder / RESULTS if folder.is_dir() else folder
-        raise UsageError(
-            f"Expected a finished study in {folder}, got none: {place}: {why}."
-        ) from error
+        why = cause(error)
+        if isinstance(error, FileNotFoundError):
+            why = f"it has no {RESULTS}" if folder.is_dir() else "there is no such folder"
+        raise UsageError(f"Expected a finished study in {folder}, got none: {why}.") from error
     return parse_results(text, str(folder / RESULTS))
 
 
