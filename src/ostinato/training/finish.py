@@ -19,6 +19,7 @@ from torch import Tensor
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold
 from ostinato.evaluation import apply_temperature, calibration, selective
+from ostinato.features import window_starts
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models import GenreModel, count_parameters
 from ostinato.models.ensemble import MeanDistanceOfPieces
@@ -31,6 +32,9 @@ PRECISION = 0.8
 
 KNOWN = 0.995
 """Share of held-out tracks that must lie within the novelty threshold."""
+
+LEAST_KNOWN = 10
+"""Training windows below which nothing is called unlike them: they tell too little of what is."""
 
 _N_COMPARED = 64  # windows of real frames
 
@@ -61,7 +65,8 @@ class FinishedModel:
     Attributes
     ----------
     model, novelty : GenreModel
-        Windows (B, T, F) -> logits (B, G), and -> distances (B,).
+        Windows (B, T, F) -> logits (B, G), and -> distances (B,); no novelty where the training
+        part has fewer than :data:`LEAST_KNOWN` windows.
     info : ModelInfo
     windows : tensor [shape=(B, T, F)]
         Real frames, on which PyTorch and ONNX Runtime are compared.
@@ -70,7 +75,7 @@ class FinishedModel:
     """
 
     model: GenreModel
-    novelty: GenreModel
+    novelty: GenreModel | None
     info: ModelInfo
     windows: Tensor
     distances: NDArray[np.float64]
@@ -118,11 +123,15 @@ def finish(
         model's own.
     """
     length, hop = novelty_window or (info.window_frames, info.window_hop)
-    distances = np.concatenate(
-        [_distances(corpus, fold, length=length, hop=hop) for fold in held_out]
-    )
-    novelty: GenreModel = _fit_novelty(corpus, train, length=length, hop=hop)
-    if novelty_window is not None:
+    distances = np.zeros(0)
+    novelty: GenreModel | None = None
+    parts = (train, *(fold.train for fold in held_out))
+    if min(_n_windows(corpus, ids, length=length, hop=hop) for ids in parts) >= LEAST_KNOWN:
+        distances = np.concatenate(
+            [_distances(corpus, fold, length=length, hop=hop) for fold in held_out]
+        )
+        novelty = _fit_novelty(corpus, train, length=length, hop=hop)
+    if novelty is not None and novelty_window is not None:
         novelty = MeanDistanceOfPieces(
             novelty, window_frames=info.window_frames, length=length, hop=hop
         ).eval()
@@ -131,7 +140,7 @@ def finish(
         temperature=confidence.temperature,
         threshold=confidence.threshold,
         precision=confidence.precision,
-        novelty_threshold=float(np.quantile(distances, KNOWN)),
+        novelty_threshold=float(np.quantile(distances, KNOWN)) if novelty else None,
         provenance=info.provenance | {"parameters": count_parameters(model)},
     )
     # From tracks all over the corpus.
@@ -152,6 +161,11 @@ def write(finished: FinishedModel, path: Path, *, front_end: bool = False) -> fl
     if front_end:
         return write_with_front_end(model, novelty, info, path)
     return write_listening(model, novelty, info, path, windows=finished.windows)
+
+
+def _n_windows(corpus: Corpus, ids: tuple[str, ...], *, length: int, hop: int) -> int:
+    lengths = [len(corpus.frames[i]) for i in corpus.positions(ids)]
+    return sum(window_starts(n, length=length, hop=hop).size for n in lengths)
 
 
 def _fit_novelty(corpus: Corpus, ids: tuple[str, ...], *, length: int, hop: int) -> Novelty:
