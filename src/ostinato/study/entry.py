@@ -13,12 +13,13 @@ from ostinato.datasets.load import Progress
 from ostinato.errors import UsageError
 from ostinato.storage import expanded
 from ostinato.study.config import StudyConfig, load_config, overridden
-from ostinato.study.plan import load_data, plan_study
+from ostinato.study.plan import fitted, load_data, plan_study
 from ostinato.study.report import write_sweep
 from ostinato.study.results.tables import SweepTable
 from ostinato.study.study import StudyResult, run_study
 from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
 from ostinato.training.device import training_device
+from ostinato.training.settings import TrainingSettings
 
 Tell = Callable[[str], None]
 
@@ -90,6 +91,8 @@ def run(
         corpus = load_data(config, cache=cache, jobs=jobs, progress=progress)
         for sentence in _left_out(corpus) if config.data != "gtzan" else ():
             tell(sentence)
+        if config.segments == 1 and fitted(config, corpus) != config.training:
+            tell(_shorter(fitted(config, corpus), config.training, corpus))
         return corpus
 
     source = expanded(study) if isinstance(study, str | Path) else study
@@ -115,6 +118,15 @@ def run(
     plan = plan_study(config, load(config), out)
     with _resumable(plan.folder, tell):
         return run_study(plan, jobs=jobs, progress=progress, accelerator=device, ledger=ledger)
+
+
+def _shorter(fits: TrainingSettings, chosen: TrainingSettings, corpus: Corpus) -> str:
+    hop_s = corpus.spec.hop_seconds
+    was, now = chosen.window_frames, fits.window_frames
+    return (
+        f"Windows have {now} frames ({now * hop_s:.1f} s), not {was} ({was * hop_s:.1f} s): at "
+        "least half of the recordings are shorter."
+    )
 
 
 def _left_out(corpus: Corpus) -> Iterator[str]:

@@ -24,8 +24,11 @@ from ostinato.datasets.splits import (
     segmented_split,
     split_corpus,
 )
+from ostinato.errors import UsageError
 from ostinato.study.config import StudyConfig
 from ostinato.study.training_run import Recipe, Task, corpus_digest
+from ostinato.training.settings import TrainingSettings
+from ostinato.training.tracks import check_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +65,13 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
 
     Without a folder the study gets one below ``runs/``, named for data, split and recipe, so that
     other settings never meet in one folder. UsageError if the corpus has not the copies that the
-    settings ask for, or a model's settings do not fit its frames; DataError if it cannot be split
-    so.
+    settings ask for, or windows or a model's settings do not fit its frames; DataError if it cannot
+    be split so.
     """
     config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
+    for fold in split.folds:
+        longest = max(len(corpus.frames[i]) for i in corpus.positions(fold.train))
+        check_window(longest, config.training, corpus.spec)
     data = corpus_digest(corpus)
     recipes = {
         name: Recipe(
@@ -82,9 +88,10 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
         name
     ) in config.models:  # settings that do not fit the frames are told before anything is kept
         with torch.random.fork_rng(devices=[]):
-            models.build(
+            model = models.build(
                 name, spec=corpus.spec, n_genres=len(corpus.genres), settings=recipes[name].settings
             )
+            _try(name, model, torch.zeros(1, config.training.window_frames, corpus.spec.n_features))
     folder = folder or _default_folder(config, corpus, split, data)
     tasks = tuple(
         Task(
@@ -100,6 +107,24 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
         for k, fold in enumerate(split.folds)
     )
     return Plan(config=config, corpus=corpus, split=split, tasks=tasks, folder=folder)
+
+
+def fitted(config: StudyConfig, corpus: Corpus) -> TrainingSettings:
+    """The training's settings, with windows that fit the recordings where none were chosen."""
+    return config.training.fitting([len(frames) for frames in corpus.frames])
+
+
+def _try(name: str, model: models.GenreModel, window: torch.Tensor) -> None:
+    """Refuse windows too short for a model; (1, T, F)."""
+    try:
+        with torch.no_grad():
+            model.eval()(window)
+    except (UsageError, RuntimeError, ArithmeticError) as error:
+        why = str(error) if isinstance(error, UsageError) else "Its layers leave no step of them."
+        raise UsageError(
+            f"training.window_frames: expected longer windows for '{name}', got "
+            f"{window.shape[1]} frames. {why}"
+        ) from error
 
 
 def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, Split]:
@@ -121,7 +146,7 @@ def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, 
         )
         split = segmented_split(split, n) if n > 1 else split
     if n == 1:
-        return config, corpus, split
+        return replace(config, training=fitted(config, corpus)), corpus, split
     corpus = segmented(corpus, n)
     # A window longer than a piece would be the piece more than once.
     longest = max(len(frames) for frames in corpus.frames)

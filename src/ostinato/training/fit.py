@@ -185,7 +185,7 @@ def fit(
     UsageError
         If a window is longer than every training track.
     """
-    check_window(train, settings)
+    check_window(int(train.lengths.max()), settings, train.spec)
     model.normalise.fit(train.frames)
     for part in model.modules():
         if isinstance(part, SolvedModel):

@@ -88,7 +88,7 @@ def train(
     settings : dataclass or None
         The family's; None is its defaults.
     training : TrainingSettings or None
-        None is the defaults.
+        None is the defaults, with windows that fit the training tracks.
     seed : int
         Decides the first weights, the order, the crops, the augmentation and dropout.
     folder : Path or None
@@ -108,7 +108,9 @@ def train(
     TrainingError
         If training diverges, or a checkpoint cannot be read.
     """
-    training = training or TrainingSettings()
+    if training is None:
+        lengths = [len(corpus.frames[i]) for i in corpus.positions(fold.train)]
+        training = TrainingSettings().fitting(lengths)
     settings = settings or models.family(family).settings()
     with _one_thread(), torch.random.fork_rng(devices=[]):
         parts = [part for part in PARTS if fold.part(part)]

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median_low
 from typing import ClassVar
 
 from ostinato.errors import UsageError
+
+WINDOW_FRAMES, WINDOW_HOP = 144, 72
+"""Length of windows, and their distance when a track is judged, unless they are set; 11 and 6 s."""
+
+LEAST_WINDOW = 24
+"""Frames that every family can take; a shorter track is repeated to fill them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +63,8 @@ class TrainingSettings:
     gradient_clip : float
         Largest norm of a step's gradient.
     window_frames, window_hop : int
-        Length of windows, and their distance when a track is judged, in frames.
+        Length of windows, and their distance when a track is judged, in frames. Where a study's
+        recordings are short, the defaults become shorter, and only they: :meth:`fitting`.
     curve_every : int
         Epochs between two points of the learning curves.
     """
@@ -81,8 +90,8 @@ class TrainingSettings:
     weak_genre_epochs: int = 20
     averaging: float = 0.99
     gradient_clip: float = 1.0
-    window_frames: int = 144
-    window_hop: int = 72
+    window_frames: int = WINDOW_FRAMES
+    window_hop: int = WINDOW_HOP
     curve_every: int = 4
 
     def __post_init__(self) -> None:
@@ -110,6 +119,17 @@ class TrainingSettings:
             raise UsageError(
                 f"training.weak_genre_folds: expected 2 or more, got {self.weak_genre_folds}."
             )
+
+    def fitting(self, lengths: Sequence[int]) -> TrainingSettings:
+        """Settings with windows that half of the tracks fill, of these numbers of frames.
+
+        A window that is not the default was chosen, and stays.
+        """
+        window = max(LEAST_WINDOW, median_low(lengths))
+        if self.window_frames != WINDOW_FRAMES or window >= WINDOW_FRAMES:
+            return self
+        hop = window // 2 if self.window_hop == WINDOW_HOP else min(self.window_hop, window)
+        return replace(self, window_frames=window, window_hop=hop)
 
     def augmentation(self) -> str:
         """The augmentation in words: ``"noise 0.3, mixup 0.2"``."""

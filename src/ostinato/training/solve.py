@@ -53,7 +53,7 @@ def solve(
         If a window is longer than every training track.
     """
     started = time.perf_counter()
-    check_window(train, settings)
+    check_window(int(train.lengths.max()), settings, train.spec)
     solve_head(model, train, settings)
     row: dict[str, float | None] = dict.fromkeys(CURVE_COLUMNS)
     for part, tracks in (("train", train), ("valid", valid)):

@@ -20,7 +20,7 @@ from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import pool_windows
 from ostinato.features import FeatureSpec, Frames, window_starts
 from ostinato.models import GenreModel
-from ostinato.training.settings import TrainingSettings
+from ostinato.training.settings import LEAST_WINDOW, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -151,14 +151,13 @@ def check_finite(name: str, frames: Frames) -> None:
     )
 
 
-def check_window(train: Tracks, settings: TrainingSettings) -> None:
-    """Refuse windows longer than every track: each would repeat its track."""
-    longest = int(train.lengths.max())
-    if settings.window_frames > longest:
+def check_window(longest: int, settings: TrainingSettings, spec: FeatureSpec) -> None:
+    """Refuse windows longer than the longest training track: each would repeat its track."""
+    if settings.window_frames > max(longest, LEAST_WINDOW):
         raise UsageError(
             f"training.window_frames: expected at most {longest} frames, the longest training "
-            f"track ({longest * train.spec.hop_seconds:.1f} s), got {settings.window_frames} "
-            f"({settings.window_frames * train.spec.hop_seconds:.1f} s)."
+            f"track ({longest * spec.hop_seconds:.1f} s), got {settings.window_frames} "
+            f"({settings.window_frames * spec.hop_seconds:.1f} s)."
         )
 
 
