@@ -166,6 +166,14 @@ def test_paths_are_absolute_or_below_the_tables_folder(
     assert corpus.skipped == ()
 
 
+def test_a_path_may_begin_at_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(folder))
+    put(folder, *JAZZ, *BLUES)
+    table(folder / "sub", HEADER + "".join(f"~/{n},{n.split('/')[0]}\n" for n in (*JAZZ, *BLUES)))
+    assert load(folder / "sub" / "mine.csv").skipped == ()
+
+
 def test_an_artist_in_capitals_is_the_same_artist(folder: Path) -> None:
     """Two spellings would let one artist be in two parts. Accents make no difference either."""
     names = ("Bjo\u0308rk", "BJÖRK", "björk ")

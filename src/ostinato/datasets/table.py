@@ -32,7 +32,7 @@ from pathlib import Path, PurePath
 
 from ostinato.datasets.corpus import Listing, Recording
 from ostinato.errors import DataError, UsageError, first_of
-from ostinato.storage import printable
+from ostinato.storage import expanded, printable
 
 REQUIRED = ("path", "genre")
 OPTIONAL = ("id", "artist", "title", "recording")
@@ -166,7 +166,7 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
         if not cells[name]:
             raise DataError(f"{_at(path, line)}: the {name} is empty.")
     words = {name: " ".join(cells.get(name, "").split()) for name in ("genre", *OPTIONAL)}
-    place = path.parent / cells["path"]
+    place = path.parent / expanded(cells["path"])
     recording = Recording(
         id=words["id"] or PurePath(cells["path"]).as_posix(),
         genre=words["genre"],

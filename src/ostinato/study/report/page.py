@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,17 @@ def environment() -> Any:
     return made
 
 
+def not_drawn_note(names: Iterable[str]) -> list[str]:
+    """A sentence if no installed font has all characters of these names, which figures show."""
+    if not (missing := not_drawn(names)):
+        return []
+    return [
+        f"No installed font has the characters {missing}: in the figures boxes stand for them. "
+        "With a font that has them, such as Noto Sans CJK, run the same study again; nothing is "
+        "trained anew."
+    ]
+
+
 def _minus(text: str) -> str:
     """Set the hyphen before a figure as a minus sign."""
     return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
@@ -121,7 +132,7 @@ def _context(results: StudyResults) -> dict[str, Any]:
         "small_part": SMALL_PART,
         "kind": kind(results),
         "few_artists": FEW_ARTISTS,
-        "not_drawn": not_drawn(results.data.genres),
+        "not_drawn": not_drawn_note(results.data.genres),
         "drawn": "artist" if results.data.artists_known else "recording",
         "genres": list(reversed(genre_f1(results))),
         "support": support(results, part),

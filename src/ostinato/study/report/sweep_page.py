@@ -9,7 +9,7 @@ import numpy as np
 
 from ostinato.plotting import SOFT, keys, place, save, style, titled
 from ostinato.storage import write_text
-from ostinato.study.report.page import embedded, environment
+from ostinato.study.report.page import embedded, environment, not_drawn_note
 from ostinato.study.report.reading import colours
 from ostinato.study.report.table import sweep_cells, sweep_columns, sweep_markdown, sweep_notes
 from ostinato.study.report.words import NOUNS
@@ -40,7 +40,7 @@ def write_sweep(table: SweepTable, folder: Path) -> Path:
         table=table,
         columns=sweep_columns(table),
         rows=[(row, sweep_cells(table, row)) for row in table.rows],
-        notes=sweep_notes(table),
+        notes=[*sweep_notes(table), *not_drawn_note(row.variant for row in table.rows)],
         leaks=any(row.leaks for row in table.rows),
         figures=[
             (embedded(folder / "figures" / f"{name}.png"), alternative)
