@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +177,40 @@ class TestWhatIsGiven:
         status, _, err = call("classify", "-", "-", "--model", model)
         assert status == 2
         assert "one standard input" in err
+
+    def test_pipes_are_heard_and_named_as_they_were_given(
+        self, call, model, library, monkeypatch
+    ) -> None:
+        """As ``<(command)``, twice; what is no sound stops neither."""
+        (library / "temporary").mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(library / "temporary"))
+        fifos = [library / name for name in ("one", "two", "junk")]
+        for fifo, content in zip(
+            fifos, ((library / "b.wav").read_bytes(), (library / "a/d.wav").read_bytes(), b"eggs"),
+            strict=True,
+        ):  # fmt: skip
+            os.mkfifo(fifo)
+            threading.Thread(target=fifo.write_bytes, args=(content,), daemon=True).start()
+        status, out, err = call("classify", *fifos, "--format", "json", "--model", model)
+        assert status == 1
+        records = [json.loads(line) for line in out.splitlines()]
+        assert [(r["path"], r["seconds"]) for r in records] == [
+            (str(fifos[0]), 2), (str(fifos[1]), 3)
+        ]  # fmt: skip
+        assert err.startswith(f"'{fifos[2]}' cannot be used as sound: ")
+        assert not list(Path(tempfile.gettempdir()).iterdir())
+
+    def test_a_pipe_twice(self, call, library) -> None:
+        os.mkfifo(library / "fifo")
+        status, _, err = call("classify", library / "fifo", library / "fifo")
+        assert status == 2
+        assert err.endswith("once: its sound can be read once.\n")
+
+    def test_a_pipe_in_a_folder_is_not_waited_for(self, call, model, library) -> None:
+        os.mkfifo(library / "fifo.wav")
+        _, out, err = call("classify", library, "--model", model)
+        assert len(out.splitlines()) == 3
+        assert "fifo.wav' cannot be used as sound: it is a pipe, not a file." in err
 
     def test_a_named_file_is_heard_whatever_its_name(self, call, model, library) -> None:
         (library / "b.wav").rename(library / "b.unknown")

@@ -8,7 +8,7 @@ from ostinato.audio.load import (
     load_audio,
     waveform_from_array,
 )
-from ostinato.audio.piped import spool
+from ostinato.audio.piped import is_pipe, spool, spool_pipe
 from ostinato.audio.samples import AudioError, SilentAudioError, Waveform
 from ostinato.audio.stream import AudioStream, RawFormat, Recent
 
@@ -25,8 +25,10 @@ __all__ = [
     "SilentAudioError",
     "Waveform",
     "find_audio",
+    "is_pipe",
     "load_audio",
     "open_audio",
     "spool",
+    "spool_pipe",
     "waveform_from_array",
 ]

@@ -181,8 +181,8 @@ def is_for_soundfile(path: Path, name: str) -> bool:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # opening a pipe would wait for a writer for ever
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise AudioError(name, f"it is {kind}, not a file")
+            kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+            raise AudioError(name, f"it is a {kinds.get(stat.S_IFMT(mode), 'device')}, not a file")
         with path.open("rb") as handle:
             head = handle.read(_HEAD_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name

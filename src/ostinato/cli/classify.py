@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from ostinato.audio import FoundAudio
     from ostinato.inference.classifier import Verdict
 
-    Result: TypeAlias = Verdict | OstinatoError
-    Named: TypeAlias = tuple[str, Result]
+    _Names: TypeAlias = dict[Path, str]  # of temporary files: what the user calls them
 
 _STDIN = "-"
 _COLUMNS = ("path", "genre", "probability", "ranked", "abstained", "seconds")
@@ -42,7 +41,8 @@ def classify(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Files, folders (all audio files in them), or - for stdin."
+            metavar="PATH...",
+            help="Files, folders (all audio files in them), pipes, - for stdin.",
         ),
     ],
     format_: Annotated[
@@ -97,22 +97,18 @@ def classify(
     if format_ == "csv":
         _write_row(_COLUMNS)
     started = time.perf_counter()
-    with _with_stdin(paths) as (found, named), progress("files") as step:
+    with _given(paths) as (found, names, broken), progress("files") as step:
         pictures = None
         if plot is not None:
             from ostinato.inference.timeline import Pictures
 
             pictures = Pictures(plot, n_files=len(found.paths))
-        broken: list[OstinatoError] = [
-            DataError(f"The folder '{printable(str(folder))}' cannot be listed: {reason}.")
-            for folder, reason in found.closed.items()
-        ]
         everything = thorough or timeline or plot is not None
         results = classifier.classify_many(found.paths, jobs=jobs, thorough=everything)
-        for n, (file, outcome) in enumerate(results, start=1):
-            path, result = named(file, outcome)
+        for n, (file, result) in enumerate(results, start=1):
+            path = names.get(file, str(file))
             if isinstance(result, OstinatoError):
-                broken.append(result)
+                broken.append(_renamed(result, file, path) if file in names else result)
             else:
                 _print(path, result, format_=format_, top=top, timeline=timeline)
                 if pictures is not None:
@@ -129,30 +125,59 @@ def classify(
 
 
 @contextmanager
-def _with_stdin(paths: list[str]) -> Iterator[tuple[FoundAudio, Callable[[Path, Result], Named]]]:
-    """Find the files to classify, and name their results; piped sound becomes a temporary file."""
-    from ostinato.audio import AudioError, find_audio, spool
+def _given(paths: list[str]) -> Iterator[tuple[FoundAudio, _Names, list[OstinatoError]]]:
+    """Find the files to classify; what pipes give is in temporary files, which are named too.
+
+    Yields as well what cannot be used of what was given.
+    """
+    from ostinato.audio import AudioError, find_audio, is_pipe, spool, spool_pipe
 
     if paths.count(_STDIN) > 1:
         raise UsageError("Expected - once, for there is one standard input.")
-    piped = spool(standard_input()) if _STDIN in paths else None
-
-    def named(path: Path, result: Result) -> Named:
-        if path != piped:
-            return str(path), result
-        if isinstance(result, AudioError):
-            result = AudioError("<stdin>", result.reason)
-        return _STDIN, result
-
+    pipes = {path for path in paths if path != _STDIN and is_pipe(Path(path))}
+    for path in pipes:
+        if paths.count(path) > 1:  # whoever writes to it would be waited for again, for ever
+            raise UsageError(f"Expected the pipe '{path}' once: its sound can be read once.")
+    names: _Names = {}
+    broken: list[OstinatoError] = []
+    files: list[Path] = []
     try:
-        found = find_audio([piped if piped and p == _STDIN else Path(p) for p in paths])
-        if not found.paths and not found.closed:
+        for path in paths:
+            try:
+                if path == _STDIN:
+                    file = spool(standard_input(), "<stdin>")
+                elif path in pipes:
+                    file = spool_pipe(Path(path))
+                else:
+                    files.append(Path(path))
+                    continue
+            except AudioError as error:
+                broken.append(error)
+                continue
+            names[file] = path
+            files.append(file)
+        found = find_audio(files)
+        if not (found.paths or found.closed or broken):
             others = found.told_passed_over() or "no files"
             raise DataError(f"Expected audio files, got {others} in {', '.join(paths)}.")
-        yield found, named
+        broken += [
+            DataError(f"The folder '{printable(str(folder))}' cannot be listed: {reason}.")
+            for folder, reason in found.closed.items()
+        ]
+        yield found, names, broken
     finally:
-        if piped is not None:
-            piped.unlink(missing_ok=True)
+        for file in names:
+            file.unlink(missing_ok=True)
+
+
+def _renamed(error: OstinatoError, file: Path, name: str) -> OstinatoError:
+    """Have an error name a pipe as the user does, and not its temporary file."""
+    from ostinato.audio import AudioError
+
+    if not isinstance(error, AudioError):
+        return error
+    name = "<stdin>" if name == _STDIN else name
+    return AudioError(name, error.reason.replace(str(file), name))
 
 
 def _print(path: str, verdict: Verdict, *, format_: str, top: int | None, timeline: bool) -> None:
