@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the toy model is one of the tests'
@@ -43,6 +45,14 @@ def mp3_head(content: bytes, place: Path) -> None:
 
     place.write_bytes(content)
     _mp3_states_length(place)
+
+
+def ogg_links(content: bytes, place: Path) -> None:
+    """The links of a chained recording."""
+    from ostinato.audio.chain import find_links
+
+    place.write_bytes(b"OggS" + content)
+    assert all(link.begin < link.end for link in find_links(place))
 
 
 def table(content: bytes, place: Path) -> None:
@@ -89,8 +99,33 @@ def metadata(content: bytes, _: Path) -> None:
     ModelInfo.from_json(content, source="fuzz")
 
 
+ODD_VALUES = (
+    *(None, True, -1, 0, 2**63, 10**400, 1e308, float("nan"), float("inf")),
+    *("", "x", [], [1], {}, {"a": 1}),
+)
+
+
+def metadata_values(content: bytes, _: Path) -> None:
+    """JSON whose values are odd, which bytes made up seldom are."""
+    from ostinato.inference.model_info import ModelInfo
+    from tests.helpers.graphs import INFO
+
+    values = INFO.to_dict()
+    for which, odd in zip(content[::2], content[1::2], strict=False):
+        place = values["spec"] if which & 1 and isinstance(values["spec"], dict) else values
+        if place:
+            place[sorted(place)[(which >> 1) % len(place)]] = deepcopy(
+                ODD_VALUES[odd % len(ODD_VALUES)]
+            )
+    ModelInfo.from_json(json.dumps(values), source="fuzz")
+
+
 TARGETS: dict[str, Reader] = {
-    f.__name__: f for f in (wav_stream, mp3_head, table, tags, study, model_file, metadata)
+    reader.__name__: reader
+    for reader in (
+        *(wav_stream, mp3_head, ogg_links, table, tags, study),
+        *(model_file, metadata, metadata_values),
+    )
 }
 
 
@@ -109,6 +144,11 @@ def seeds(target: str) -> list[bytes]:
     if target == "mp3_head":
         tag = b"ID3\x04\0\0" + bytes([0, 0, 0, 20]) + bytes(20)
         return [tag + b"\xff\xfb\x90\0" + bytes(32) + b"Xing", b"\xff\xfb\x90\0" + bytes(400)]
+    if target == "ogg_links":
+        page = b"\0\2" + bytes(20) + b"\1\x1e" + bytes(30)
+        return [page + b"OggS" + page + b"OggS\0\0" + bytes(21), page * 3]
+    if target == "metadata_values":
+        return [bytes(range(40))]
     if target == "table":
         return [
             b"path,genre,artist\na.mp3,rock,A\nb.mp3,jazz,B\n",

@@ -227,3 +227,9 @@ def test_the_real_one(shared_data: Path) -> None:
     verdict = Classifier.load().classify(shared_data / "awkward" / "out-of-phase.mp3")
     assert verdict.abstained != "it is silent"
     assert verdict.heard_channel == 1
+
+
+def test_energy_beyond_all_numbers_is_no_warning() -> None:
+    loud = np.full(RATE_HZ, 1e30, np.float32)
+    mixer = Mixer(RATE_HZ)
+    assert sum(part.size for part in [*mixer.add([loud, loud]), *mixer.end()]) == loud.size

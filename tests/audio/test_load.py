@@ -595,6 +595,7 @@ BAD: Sequence[tuple[str, str, Callable[[Path], Any], str]] = [
     ("NaN", "x.wav", _wav(_with(np.nan)), "NaN or infinite"),
     ("infinite", "x.wav", _wav(_with(np.inf)), "NaN or infinite"),
     ("minus infinite", "x.wav", _wav(_with(-np.inf)), "NaN or infinite"),
+    ("nearly infinite", "x.wav", _wav(_with(3e38)), "NaN or infinite"),
     ("0.1 s", "x.wav", _wav(tone(SAMPLE_RATE, seconds=0.1)), "lasts 0.1 s, at least 0.5 s"),
     ("null in name", "x\0.wav", lambda path: None, "null"),
 ]

@@ -212,9 +212,10 @@ def test_a_bad_stream_is_one_sentence(data: bytes, reason: str) -> None:
     assert str(caught.value).endswith(".")
 
 
-def test_samples_that_are_no_numbers_are_named() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -3e38])
+def test_samples_that_are_no_numbers_are_named(value: float) -> None:
     samples = sound()
-    samples[50_000] = np.nan
+    samples[50_000] = value
     raw = RawFormat(encoding="f32le", rate_hz=RATE_HZ)
     with pytest.raises(AudioError, match="NaN or infinite: is its format right"):
         heard(Dribble(samples.tobytes()), raw)

@@ -128,6 +128,8 @@ class TestDamaged:
             ("temperature", float("nan")),
             ("temperature", float("inf")),
             ("temperature", "1"),
+            ("temperature", 10**400),  # JSON has whole numbers that no float can be
+            ("novelty_threshold", 10**400),
             ("provenance", "gtzan"),
         ],
     )
@@ -135,7 +137,9 @@ class TestDamaged:
         write(path, **{name: value})
         assert f"'{name}': expected" in refused(path)
 
-    @pytest.mark.parametrize("change", [{"n_mels": -1}, {"n_bands": 128}, {"kind": "chroma"}])
+    @pytest.mark.parametrize(
+        "change", [{"n_mels": -1}, {"n_bands": 128}, {"kind": "chroma"}, {"fmin_hz": 10**400}]
+    )
     def test_a_wrong_feature_setting_is_the_file_s_fault(
         self, path: Path, change: dict[str, Any]
     ) -> None:

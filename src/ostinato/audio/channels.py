@@ -152,7 +152,8 @@ class Mixer:
 
 
 def _energy(samples: Waveform) -> float:
-    return float(np.dot(samples, samples))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
+        return float(np.dot(samples, samples))
 
 
 class Read(NamedTuple):

@@ -7,7 +7,8 @@ looked at it. On the list is whatever holds sound and is known by its content. N
   concat, imf, image2, sdp, rtsp, vobsub, and all devices);
 - what is known by its suffix alone, so that any file of this name would be noise: bare samples
   (s16le, alaw, g722, gsm, dfpwm, aptx, adp, ...), and bare AMR, which takes text for sound;
-- pictures, text, subtitles, scripts that describe a sound (sbg), and the films of games.
+- pictures, text, subtitles, and scripts that describe a sound (sbg);
+- sound and films of games: few test these demuxers, and a damaged ADX ends the process.
 """
 
 from __future__ import annotations
@@ -28,16 +29,13 @@ CONTAINERS = (
     # Samples behind a header.
     "aiff,au,avr,caf,dsf,epaf,iff,ircam,nistsphere,nsp,pvf,rso,sdx,sds,sox,voc,w64,wav,wsd,wve,"
     # Containers of sound and film.
-    "asf,avi,dv,flv,gxf,ivr,matroska,mov,mpeg,mpegts,mxf,nsv,nut,nuv,ogg,pva,rm,swf,ty,vivo,wtv,"
-    # The sound of games.
-    "aax,ace,acm,adx,ads,aix,apc,argo_asf,ast,bfstm,binka,boa,brstm,fsb,genh,hca,kvag,mca,msf,mtaf,"
-    "musx,rsd,scd,sdns,svag,vag,vpk,wady,wsaud,xa,xmd,xvag,xwma"
+    "asf,avi,dv,flv,gxf,ivr,matroska,mov,mpeg,mpegts,mxf,nsv,nut,nuv,ogg,pva,rm,swf,ty,vivo,wtv"
 )
 """FFmpeg's demuxers that may be tried, as its option ``format_whitelist`` takes them."""
 
 # Others are so long as the bytes or the clock of what is there: cut short, they are shorter.
 _STATE_LENGTH = {
-    *("aiff", "ape", "asf", "ast", "au", "avi", "caf", "dsf", "flac", "flv", "iff", "mpc", "mpc8"),
+    *("aiff", "ape", "asf", "au", "avi", "caf", "dsf", "flac", "flv", "iff", "mpc", "mpc8"),
     *("rm", "tak", "tta", "w64", "wav", "wv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"),
 }
 

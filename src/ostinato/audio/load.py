@@ -40,6 +40,7 @@ from ostinato.audio.channels import Mixer, most_heard
 from ostinato.audio.decode import Decoding
 from ostinato.audio.samples import (
     FULL_SCALE,
+    LARGEST,
     AudioError,
     SilentAudioError,
     Waveform,
@@ -168,9 +169,9 @@ class Extremes:
         self.n_samples = 0
 
     def add(self, mono: Waveform) -> None:
-        """Take note of the next samples, at least one; refuse NaN and infinite ones."""
+        """Take note of the next samples, at least one; refuse NaN, and infinite ones or nearly."""
         low, high = mono.min(), mono.max()  # both are NaN if any sample is
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if not (low > -LARGEST and high < LARGEST):
             raise AudioError(self._name, "it holds samples that are NaN or infinite")
         self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
         self.n_samples += mono.size

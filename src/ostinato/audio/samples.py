@@ -22,6 +22,9 @@ UNKNOWN_BYTES = 0x7F00_0000
 SoX to a pipe puts 0x7F000000 in AIFF and about 0x7FFFF000 in WAV, FFmpeg 0xFFFFFFFF.
 """
 
+LARGEST = np.float32(1e30)
+"""Samples from here on are as good as infinite: resampling would make them so."""
+
 # A rate outside is a damaged header, and resampling by it could fill the memory.
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 1_000_000
 RATES = f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz"

@@ -29,7 +29,7 @@ import soxr
 from ostinato.audio.channels import Channels, Mixer, most_heard
 from ostinato.audio.load import SAMPLE_RATE
 from ostinato.audio.piped import stream_name
-from ostinato.audio.samples import AudioError, Waveform, check_target_rate
+from ostinato.audio.samples import LARGEST, AudioError, Waveform, check_target_rate
 from ostinato.audio.wav_stream import MOST_CHANNELS, READ_S, PcmFormat, arriving, reader, wav_header
 from ostinato.errors import UsageError, require
 
@@ -176,7 +176,7 @@ class AudioStream:
             resampler = soxr.ResampleStream(self.rate_hz, self.sample_rate_hz, 1, quality="HQ")
         is_empty = True
         for part in self._mixed():
-            if not np.isfinite(part).all():
+            if not (np.abs(part) < LARGEST).all():
                 reason = "it holds samples that are NaN or infinite: is its format right"
                 raise AudioError(self.name, reason)
             is_empty = False

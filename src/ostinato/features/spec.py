@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NoReturn
@@ -117,7 +117,8 @@ class FeatureSpec:
             if value is None and name == "fmax_hz":
                 continue
             whole_or_real = isinstance(value, int | float) and not isinstance(value, bool)
-            if not whole_or_real or not math.isfinite(value) or value < lowest:
+            # Compared, since a whole number may be too large for isfinite.
+            if not whole_or_real or not lowest <= value <= sys.float_info.max:
                 _refuse(name, f"a finite number of at least {lowest:g}", value)
             object.__setattr__(self, name, float(value))  # 80 and 80.0 are one spec, one digest
         self._check_together()
