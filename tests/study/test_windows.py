@@ -11,11 +11,12 @@ import soundfile
 
 from ostinato import Classifier
 from ostinato.datasets import Corpus
+from ostinato.datasets import load as load_module
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.models import FAMILIES
 from ostinato.study.config import StudyConfig
-from ostinato.study.plan import plan_study
+from ostinato.study.plan import load_data, plan_study
 from ostinato.training.learn import train
 from ostinato.training.settings import LEAST_WINDOW, TrainingSettings
 from tests.helpers.sounds import RATE_HZ, music
@@ -72,6 +73,36 @@ class TestPlan:
         with pytest.raises(UsageError, match=r"window_frames: expected at most 38 frames, .* 100 "):
             plan_study(config, corpus_of(38), tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize(
+        ("window", "is_refused"), [(25, False), (26, True), (100, True), (144, False)]
+    )
+    def test_of_files_before_their_frames_are_computed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int, is_refused: bool
+    ) -> None:
+        """2 s have 25 frames; the default is made to fit."""
+        for genre in ("high", "low"):
+            for i in range(3):
+                path = tmp_path / "clips" / genre / f"{i}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, music(i, 2), RATE_HZ)
+        (path.parent / "broken.mp3").write_bytes(b"no sound at all")
+
+        class StartedError(Exception):
+            pass
+
+        def compute(*_: object, **__: object) -> None:
+            raise StartedError
+
+        monkeypatch.setattr(load_module, "compute_frames", compute)
+        config = replace(
+            CONFIG,
+            data=str(tmp_path / "clips"),
+            training=TrainingSettings(window_frames=window, window_hop=12),
+        )
+        with pytest.raises(UsageError if is_refused else StartedError) as caught:
+            load_data(config, cache=tmp_path / "cache")
+        assert is_refused == ("expected at most 25 frames" in str(caught.value))
 
     @pytest.mark.parametrize("family", ["lstm", "conv-lstm", "cnn", "baseline"])
     def test_a_window_too_short_for_a_model_is_refused(self, family: str) -> None:

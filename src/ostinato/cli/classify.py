@@ -73,8 +73,8 @@ def classify(
 
     Prints a line a file, as soon as it is done. A model abstains if no genre is
     likely enough, if the sound is silent or too short, or if it is unlike the music
-    that the model learned from. Files that cannot be used are listed at the end, and the
-    exit status is then 1.
+    that the model learned from. Files that cannot be used are listed at the end, and
+    the exit status is then 1.
 
     Examples:
 

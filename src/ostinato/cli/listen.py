@@ -126,7 +126,7 @@ def _line(now: LiveVerdict, running: LiveClassifier, *, bar: bool = False) -> Te
     if now.verdict is None:
         first = f"{running.first_s:.0f} s of sound are needed"
         return line.append(f"listening ... ({first})", style="dim")
-    early = f"early ({now.at_s:.0f} of {running.enough_s:.0f} s)  " if now.early else ""
+    early = f"early ({int(now.at_s)} of {running.enough_s:.0f} s)  " if now.early else ""
     alone = now.verdict.heard_channel
     one_channel = "" if alone is None else f"  (channel {alone}, for all cancel out)"
     if now.verdict.genre is None:

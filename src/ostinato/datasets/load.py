@@ -47,6 +47,7 @@ def load_corpus(
     augmentation: AudioAugmentation = NO_COPIES,
     n_jobs: int | None = None,
     progress: Progress | None = None,
+    check: Callable[[Listing], None] | None = None,
 ) -> Corpus:
     """Load recordings with their frames.
 
@@ -69,6 +70,8 @@ def load_corpus(
         Number of processes that compute frames; by default one a processor core.
     progress : callable, optional
         Called after each recording, in no fixed order; then again, from 1 on, as copies are made.
+    check : callable, optional
+        Called with the listing of audio before any frames are computed, to refuse it.
 
     Returns
     -------
@@ -97,8 +100,11 @@ def load_corpus(
     elif path.suffix == ".npz" and not path.is_dir():
         corpus = load_mel_npz(path, spec=spec)
     else:
+        listing = read_table(path) if is_table(path) else list_folder(path)
+        if check is not None:
+            check(listing)
         return _load_listing(
-            read_table(path) if is_table(path) else list_folder(path),
+            listing,
             spec=spec,
             cache=FrameCache() if cache is None else cache,
             augmentation=augmentation,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ostinato import models
+from ostinato.audio import AudioError, open_audio
 from ostinato.datasets import Corpus, FrameCache, load_corpus
+from ostinato.datasets.corpus import Listing
 from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import (
     ARMS,
@@ -49,7 +52,10 @@ def load_data(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Load a study's corpus: :func:`ostinato.datasets.load.load_corpus` with its settings."""
+    """Load a study's corpus: :func:`ostinato.datasets.load.load_corpus` with its settings.
+
+    UsageError before frames are computed if windows were chosen that no file fills.
+    """
     return load_corpus(
         config.data,
         spec=config.spec,
@@ -57,7 +63,30 @@ def load_data(
         augmentation=config.waveform,
         n_jobs=jobs,
         progress=progress,
+        check=partial(_check_chosen, config),
     )
+
+
+def _check_chosen(config: StudyConfig, listing: Listing) -> None:
+    """Refuse windows that were chosen and that no file fills by the length that it states."""
+    training, spec = config.training, config.spec
+    if config.segments > 1 or training != training.fitting([1]):
+        return  # they will fit
+    longest = 0
+    for path in listing.paths:  # the first one fills them, almost always
+        try:
+            with open_audio(path) as sound:
+                seconds = sound.seconds
+        except AudioError:
+            continue  # it is told when frames are computed
+        if seconds is None or seconds > spec.excerpt_seconds:
+            return
+        n_samples = round(seconds * spec.sample_rate_hz)
+        longest = max(longest, 1 + max(0, n_samples - spec.n_fft) // spec.hop_samples)
+        if longest >= training.window_frames:
+            return
+    if longest:
+        check_window(longest, training, spec)
 
 
 def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) -> Plan:
