@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ import platformdirs
 
 from ostinato.errors import OstinatoError, UsageError
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -55,8 +57,19 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def refuse_address(path: str | os.PathLike[str]) -> None:
+    """Raise a UsageError where an address, such as ``https://...``, is given for a path."""
+    name = os.fspath(path)
+    if _ADDRESS.match(name) and not os.path.lexists(name):
+        raise UsageError(
+            f"Expected a path, got the address {name}: download it first; sound can come through a "
+            f"pipe: ffmpeg -i {shlex.quote(name)} -f wav - | ostinato classify -"
+        )
+
+
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """The path with ``~`` as the home folder; UsageError where there is none."""
+    """The path with ``~`` as the home folder; UsageError where there is none, or for an address."""
+    refuse_address(path)
     found = os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises RuntimeError
     if found.startswith("~") and Path(found).parts[0] == "~":
         raise UsageError(f"Expected a home folder for {path}, got none; write the path in full.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,64 @@ def test_without_a_home_matplotlib_writes_among_the_temporary_files(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     call("--version")
     assert Path(os.environ["MPLCONFIGDIR"]).is_relative_to(tmp_path)
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        "call_",
+        [
+            ("classify", "https://radio.example/live?a&b"),
+            ("classify", "song.mp3", "ftp://x.example/a.mp3"),
+            ("classify", "--", "rtsp://x.example/a"),
+            ("study", "--data=s3://bucket/music"),
+            ("study", "--data", "http://x.example/table.csv"),
+            ("study", "https://x.example/study.toml"),
+            ("audit", "file:///music"),
+            ("compare", "https://x.example/runs"),
+            ("export", "gs://bucket/run", "--to", "a.onnx"),
+            ("listen", "--model", "https://x.example/model.onnx"),
+        ],
+    )
+    def test_are_no_paths(self, call, call_: tuple[str, ...]) -> None:
+        address = next(a.removeprefix("--data=") for a in call_ if "://" in a)
+        status, out, err = call(*call_)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"ostinato: Expected a path, got the address {address}: ")
+        assert err.endswith("-f wav - | ostinato classify -\n")
+
+    def test_are_quoted_for_the_shell(self, call) -> None:
+        _, _, err = call("classify", "https://radio.example/live?a&b")
+        assert "ffmpeg -i 'https://radio.example/live?a&b' -f wav -" in err
+
+    def test_a_file_may_be_named_as_one(self, call, tmp_path) -> None:
+        (tmp_path / "http:").mkdir()
+        (tmp_path / "http:" / "a.wav").write_bytes(b"no sound")
+        status, _, err = call("classify", "http://a.wav")
+        assert status == 1
+        assert "cannot be used as sound" in err
+
+    def test_are_taken_where_they_are_asked_for(self, call) -> None:
+        _, _, err = call("fetch", "gtzan", "--url", "ftp://x.example/genres.tar.gz")
+        assert "Expected an address that begins with http:// or https://" in err
+        _, _, err = call(
+            "export", "none", "--to", "a.onnx", "--licence", "https://x.example/by/4.0"
+        )
+        assert "none" in err
+        assert "address" not in err
+
+
+@pytest.mark.parametrize("verb", ["classify", "study", "compare", "audit", "export"])
+@pytest.mark.parametrize("name", ["-song.mp3", "--song.mp3", "-my music"])
+def test_a_name_that_looks_like_an_option_is_told_what_to_do(call, tmp_path, verb, name) -> None:
+    (tmp_path / "-my music").mkdir()
+    status, _, err = call(verb, name)
+    assert status == 2
+    assert err.startswith("ostinato: No such option: -")
+    assert err.endswith(f"If it is a file: ostinato {verb} -- {shlex.quote(name)}\n")
+
+
+def test_an_option_that_does_not_exist_is_no_file(call) -> None:
+    status, _, err = call("classify", "--jobz=2.5", "a.mp3")
+    assert (status, err) == (
+        2, "ostinato: No such option: --jobz. Did you mean --jobs? See ostinato classify --help.\n"
+    )  # fmt: skip

@@ -7,6 +7,7 @@ messages and progress on stderr, progress only if that is a terminal.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from contextlib import suppress
 from typing import Annotated
@@ -26,7 +27,7 @@ from ostinato.cli.models import models
 from ostinato.cli.process import settled
 from ostinato.cli.study import study
 from ostinato.errors import OstinatoError
-from ostinato.storage import expanded, user_cache
+from ostinato.storage import expanded, refuse_address, user_cache
 
 NAME = "ostinato"
 
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     """Run a verb and give the exit status; an error is one sentence on stderr."""
     try:
+        _refuse_addresses(arguments)
         given = [_at_home(argument) for argument in arguments]
         return int(app(given, prog_name=NAME, standalone_mode=False) or 0)
     except TyperException as error:  # a call that cannot be parsed
@@ -80,6 +82,16 @@ def _run(arguments: list[str]) -> int:
         with suppress(OSError):  # it may be the stream of messages that cannot be written
             tell(f"{NAME}: Stopped: {reason}{where}; what was finished is kept.")
         return OstinatoError.exit_status
+
+
+def _refuse_addresses(arguments: list[str]) -> None:
+    """Refuse addresses where paths are taken: but for ``fetch --url`` and ``export --licence``."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option, is_set, value = argument.partition("=")
+        if not (is_set and option.startswith("--")):
+            option, value = before, argument
+        if option not in ("--url", "--licence"):
+            refuse_address(value)
 
 
 def _at_home(argument: str) -> str:
@@ -102,5 +114,5 @@ def _wrong_call(error: TyperException, arguments: list[str]) -> str:
     option = str(getattr(error, "option_name", ""))
     for path in arguments if option else ():
         if path.startswith(option) and "=" not in path and ("." in path or os.path.lexists(path)):
-            return f"{said} If it is a file: {command} -- {path}"
+            return f"{said} If it is a file: {command} -- {shlex.quote(path)}"
     return f"{said} See {command} --help."
