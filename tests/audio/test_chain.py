@@ -98,6 +98,16 @@ def test_a_clock_may_begin_anew(tmp_path: Path, start_s: float) -> None:
     assert_both_roads_hear(path, 70.0)
 
 
+@pytest.mark.parametrize("starts_s", [(0.0, 0.0), (0.0, HOUR_S), (HOUR_S, 0.0)])
+@pytest.mark.parametrize("container", ["mpegts", "mpeg"])
+def test_mpeg_streams_put_together_have_a_clock_each(
+    tmp_path: Path, container: str, starts_s: tuple[float, float]
+) -> None:
+    parts = [recorded(tmp_path / "x", container, "mp2", start_s=s).read_bytes() for s in starts_s]
+    (tmp_path / "x").write_bytes(b"".join(parts))
+    assert_both_roads_hear(tmp_path / "x", 12.0)
+
+
 @pytest.mark.parametrize("start_s", [0.0, 34.0, HOUR_S])
 @pytest.mark.parametrize(
     ("container", "codec", "options"),

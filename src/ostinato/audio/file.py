@@ -40,7 +40,8 @@ from ostinato.audio.samples import (
     check_complete,
     check_target_rate,
 )
-from ostinato.audio.seek import ContainerSeeker, open_seeker
+from ostinato.audio.seek import ContainerSeeker
+from ostinato.audio.seek_chain import open_seeker
 from ostinato.errors import UsageError
 
 _MARGIN_S = 0.05  # on both sides of an excerpt; the resampler's filter is shorter

@@ -33,13 +33,14 @@ CONTAINERS = (
 )
 """FFmpeg's demuxers that may be tried, as its option ``format_whitelist`` takes them."""
 
-# Others are so long as the bytes or the clock of what is there: cut short, they are shorter.
+# Others are so long as the bytes or the clock of what is there: cut short, they are shorter. ASF
+# states a length, which FFmpeg scales by the size of the file.
 _STATE_LENGTH = {
-    *("aiff", "ape", "asf", "au", "avi", "caf", "dsf", "flac", "flv", "iff", "mpc", "mpc8"),
+    *("aiff", "ape", "au", "avi", "caf", "dsf", "flac", "flv", "iff", "mpc", "mpc8"),
     *("rm", "tak", "tta", "w64", "wav", "wv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"),
 }
 
-STATE_END = {"asf", "matroska,webm"}
+STATE_END = {"matroska,webm"}
 """Formats whose stated length is the end by the clock of the stream, wherever that begins."""
 
 _ENCRYPTED_TAGS = {"drms", "enca", "aavd"}

@@ -20,8 +20,8 @@ A file that breaks off is used if at least 90 % of what it states can be read: a
 does no harm, and a third of a recording does not pass for the whole. Lengths that writers to a pipe
 put in place of one they do not know (0, 0xFFFFFFFF, about 2 GiB) state nothing. Raw streams (AAC,
 AC-3, MP2, ...) and MP3 without a length header state nothing either (there, 90 % of the packets
-must be sound), nor do Ogg and MPEG streams, which end where they end. A decoder that gives no
-sample for 8 s is given up.
+must be sound), nor do ASF and MPEG streams, which end where they end. What is missing in an
+Ogg is seen by its clock. A decoder that gives no sample for 8 s is given up.
 
 What is longer than memory, or wanted only in part, is read by :mod:`ostinato.audio.file`.
 """

@@ -9,6 +9,7 @@ libsndfile seeks to the sample. FFmpeg seeks to a packet, and knows a time for i
   size, since times are rounded (to 1 ms in Matroska, ASF and FLV) and those of the first frames
   behind a seek are wrong (Ogg); MPEG-4 states the place of every packet, and packets are counted,
   since its times may jump where the sound does not;
+- an MPEG stream may be several, with a clock each: then all before a stretch is decoded;
 - a stretch near the start is read from the start, where the first packets are treated specially.
 """
 
@@ -23,16 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
-import soxr
 
 from ostinato.audio.chain import (
     N_FIRST_OGG,
     Link,
     OneRate,
-    check_links,
     clock_at_0,
-    find_links,
 )
 from ostinato.audio.channels import Channels, Mixer, Read, excerpt
 from ostinato.audio.decode import (
@@ -40,13 +37,10 @@ from ostinato.audio.decode import (
     channels_of,
     decoded_packets,
     ffmpeg_errors,
-    is_for_soundfile,
-    libsndfile_says,
     main_stream,
     open_container,
     open_soundfile,
     packets,
-    refused_before,
     stated_by_log,
     stated_seconds,
 )
@@ -63,23 +57,9 @@ _MOST_UNCOUNTED = 0.05  # priming and padding of a short file; jumps of its time
 _BEYOND_S = 1e6  # behind the end of any file
 _N_FIRST = 16  # frames by which time and place are compared, or as many as fill this many seconds
 _MOST_FIRST_S = 4.0
-
-
-def open_seeker(path: Path, name: str) -> SoundfileSeeker | ContainerSeeker | ChainSeeker:
-    """Open a file with libsndfile or FFmpeg, whichever suits its first bytes."""
-    if not is_for_soundfile(path, name):
-        links = find_links(path)
-        return ChainSeeker(path, name, links) if links else ContainerSeeker(path, name)
-    refusal = None
-    try:
-        seeker = SoundfileSeeker(path, name)
-        if seeker.is_usable:
-            return seeker
-        seeker.close()
-    except soundfile.LibsndfileError as error:
-        refusal = libsndfile_says(error)
-    with refused_before(refusal):
-        return ContainerSeeker(path, name)
+_MAY_JUMP = {"mpegts", "mpeg"}  # formats that may be put together with any clock
+_MOST_COUNTED_BYTES = 1 << 30  # a longer one is not read through for that
+_MOST_DRIFT = 0.02
 
 
 class SoundfileSeeker:
@@ -140,7 +120,7 @@ class ContainerSeeker:
         self._opened = ExitStack()
         self._is_open = False
         self.rate_hz = 0
-        self._counts_packets = False
+        self._counts_packets = self._clock_jumps = False
         self._total: int | None = None  # samples, once the end was reached in one pass
         self.alone: Counter[int] = Counter()
         try:
@@ -149,7 +129,7 @@ class ContainerSeeker:
                 self._compare_clock_and_count()
                 self.seconds = stated_seconds(self._container, self._stream, path)
                 if self.seconds is None:
-                    self.seconds = self._last_packet_ends()
+                    self.seconds = self._counted_s()
         except BaseException:
             self.close()
             raise
@@ -170,7 +150,8 @@ class ContainerSeeker:
             return excerpt(self._read, first, n_samples, self.alone)
 
     def _read(self, first: int, n_samples: int) -> Read:
-        if first > _PREROLL_S * self.rate_hz and self._seek(first):
+        is_far = first > _PREROLL_S * self.rate_hz
+        if is_far and not self._clock_jumps and self._seek(first):
             found = self._decode_until(first, n_samples, from_start=False)
             if found is not None and found.at <= first:
                 return found
@@ -314,86 +295,37 @@ class ContainerSeeker:
         for frames, _ in decoded_packets(self._container, self._stream, self._name):
             yield from frames
 
-    def _last_packet_ends(self) -> float | None:
-        """Count what no header states: packets are read to the end, and none is decoded."""
+    def _counted_s(self) -> float | None:
+        """Count what no header states: packets are read, and none is decoded."""
         import av
 
         time_base = self._stream.time_base
         if not time_base:
             return None
-        with suppress(av.FFmpegError, OSError, OverflowError):
-            self._container.seek(int(_BEYOND_S / time_base), stream=self._stream)
-        if (ticks := self._end_of_packets()) is None:  # a seek to the end may lose the clock
+        may_jump = self._container.format.name in _MAY_JUMP
+        if not (may_jump and self._path.stat().st_size < _MOST_COUNTED_BYTES):
+            may_jump = False
+            with suppress(av.FFmpegError, OSError, OverflowError):
+                self._container.seek(int(_BEYOND_S / time_base), stream=self._stream)
+            end, _ = self._end_of_packets()
+        if may_jump or end is None:  # a seek to the end may lose the clock
             self._start_again()
-            ticks = self._end_of_packets()
-        if ticks is None:
+            end, length = self._end_of_packets()
+            if may_jump and length:
+                counted_s = float(length * time_base)
+                by_clock_s = float((end or 0) * time_base) - self._origin / self.rate_hz
+                self._clock_jumps = abs(by_clock_s - counted_s) > _MOST_DRIFT * counted_s
+                return counted_s
+        if end is None:
             return None
-        return max(0.0, float(ticks * time_base) - self._origin / self.rate_hz)
+        return max(0.0, float(end * time_base) - self._origin / self.rate_hz)
 
-    def _end_of_packets(self) -> int | None:
-        """Read packets to the end; where the last one ends, by the clock of the stream."""
-        end = None
+    def _end_of_packets(self) -> tuple[int | None, int]:
+        """Read packets to the end; the clock at the end of the last, and how long all are."""
+        end, length = None, 0
         for packet in packets(self._container, self._stream):
+            duration = packet.duration or 0
+            length += duration
             if packet.pts is not None:
-                end = packet.pts + (packet.duration or 0)
-        return end
-
-
-class ChainSeeker:
-    """Reads stretches of a chained file, each link as a file of its own, at the first's rate."""
-
-    def __init__(self, path: Path, name: str, links: list[Link]) -> None:
-        self._path, self._name = path, name
-        self._opened: tuple[Link, ContainerSeeker] | None = None
-        self.alone: Counter[int] = Counter()
-        self._begins: dict[Link, int] = {}  # of those that can be opened, in samples
-        self.rate_hz = self._n_samples = 0
-        failed: dict[Link, AudioError] = {}
-        for link in links:
-            try:
-                seeker = self._seeker(link)
-            except AudioError as error:
-                failed[link] = error
-                continue
-            self.rate_hz = self.rate_hz or seeker.rate_hz
-            self._begins[link] = self._n_samples
-            self._n_samples += round((seeker.seconds or 0.0) * self.rate_hz)
-        check_links(links, failed)
-        self.seconds: float | None = self._n_samples / self.rate_hz
-
-    def read(self, first: int, n_samples: int) -> tuple[Waveform, int]:
-        """Samples from ``first`` on, fewer at the end, and where they start."""
-        parts = [np.zeros(0, np.float32)]
-        ends = [*self._begins.values(), self._n_samples][1:]
-        for (link, begin), end in zip(self._begins.items(), ends, strict=True):
-            n_here = min(first + n_samples, end) - max(first, begin)
-            if n_here > 0:
-                parts.append(self._read_link(link, max(0, first - begin), n_here))
-        return np.concatenate(parts), first
-
-    def _read_link(self, link: Link, first: int, n_samples: int) -> Waveform:
-        """Samples of a link, counted at the rate of the chain."""
-        seeker = self._seeker(link)
-        if seeker.rate_hz == self.rate_hz:
-            return seeker.read(first, n_samples)[0]
-        # Where a sample of one rate falls on one of the other.
-        step = seeker.rate_hz // math.gcd(seeker.rate_hz, self.rate_hz)
-        begin = max(0, int((first / self.rate_hz - _SLACK_S) * seeker.rate_hz) // step * step)
-        n_read = math.ceil((n_samples / self.rate_hz + 3 * _SLACK_S) * seeker.rate_hz) + step
-        mono, _ = seeker.read(begin, n_read)
-        resampled: Waveform = soxr.resample(mono, seeker.rate_hz, self.rate_hz, quality="HQ")
-        skipped = first - begin * self.rate_hz // seeker.rate_hz
-        return resampled[skipped : skipped + n_samples]
-
-    def _seeker(self, link: Link) -> ContainerSeeker:
-        if self._opened is None or self._opened[0] != link:
-            self.close()
-            self._opened = link, ContainerSeeker(self._path, self._name, link)
-            self._opened[1].alone = self.alone
-        return self._opened[1]
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._opened is not None:
-            self._opened[1].close()
-            self._opened = None
+                end = packet.pts + duration
+        return end, length
