@@ -214,6 +214,15 @@ class TestFiles:
             "A.MP3-3.png", "a.mp3-2.png", "a.mp3.png", "stdin.png",
         ]  # fmt: skip
 
+    def test_a_picture_of_another_kind_is_refused_and_no_folder_of_its_name(
+        self, tmp_path: Path
+    ) -> None:
+        with pytest.raises(UsageError, match=r"Expected a \.png or a folder .*x\.jpg"):
+            Pictures(tmp_path / "x.jpg", n_files=1)
+        assert list(tmp_path.iterdir()) == []
+        (tmp_path / "x.jpg").mkdir()
+        Pictures(tmp_path / "x.jpg", n_files=2)
+
     def test_one_picture_of_several_files_is_refused_before_any_is_heard(
         self, tmp_path: Path
     ) -> None:

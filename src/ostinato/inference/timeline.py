@@ -44,18 +44,7 @@ _PALE = "#d9d9d9"
 _EMPTY = "#f5f5f5"
 _LETTER = 0.092  # inches, of a bold letter in the ribbon
 _NEEDED_FOR = "The picture of a timeline"
-_OTHER_PICTURES = (
-    ".jpg",
-    ".jpeg",
-    ".gif",
-    ".webp",
-    ".svg",
-    ".pdf",
-    ".eps",
-    ".tif",
-    ".tiff",
-    ".bmp",
-)
+_OTHER_PICTURES = (".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".eps", ".tif", ".tiff")
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _MOST_TICKS = 9
 
