@@ -120,6 +120,20 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, arrays) -> None:
         load_tag_npz(written(tmp_path, arrays))
 
 
+@pytest.mark.parametrize(("place", "value"), [(6, 75), (8, 1), (10, 97)])
+def test_an_archive_of_a_kind_that_python_does_not_read_is_refused(
+    tmp_path, arrays, place: int, value: int
+) -> None:
+    """A later version of zip, an encrypted one, and another compression: other errors each."""
+    path = tmp_path / "odd.npz"
+    np.savez(path, **arrays)
+    content = path.read_bytes()
+    head = content.index(b"PK\x01\x02") + place
+    path.write_bytes(content[:head] + bytes([value]) + content[head + 1 :])
+    with pytest.raises(DataError, match=r"expected an archive of NumPy arrays"):
+        load_tag_npz(path)
+
+
 def test_nothing_is_unpickled(tmp_path, arrays) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         load_tag_npz(written(tmp_path, arrays | {"IDS": np.array([{}] * 12, object)}))
