@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ostinato.audio import file as audio_file
 from ostinato.cli import main as cli
 from tests.helpers.graphs import toy_bytes, toy_info
 from tests.helpers.sounds import RATE_HZ
@@ -211,6 +212,55 @@ class TestWhatIsGiven:
         _, out, err = call("classify", library, "--model", model)
         assert len(out.splitlines()) == 3
         assert "fifo.wav' cannot be used as sound: it is a pipe, not a file." in err
+
+    def test_a_path_that_cannot_be_used_is_named_and_the_others_are_heard(
+        self, call, model, library
+    ) -> None:
+        for name, target in (("nothing.wav", "gone"), ("loop.wav", "loop.wav"), ("loop", "loop")):
+            (library / name).symlink_to(target)
+        bad = {
+            "n" * 300 + ".wav": "File name too long",
+            "d/" * 2200 + "x.wav": "File name too long",
+            "nothing.wav": "No such file or directory",
+            "loop.wav": "Too many levels of symbolic links",
+            "loop": "Too many levels of symbolic links",
+            "b.wav/x.wav": "Not a directory",
+            "": "expected a path, got an empty one",
+        }
+        given = [library / name if name else "" for name in bad]
+        status, out, err = call("classify", *given, library / "b.wav", "--model", model)
+        assert status == 1
+        assert [line.rpartition("/")[2] for line in out.splitlines()] == ["b.wav"]
+        assert len(err.splitlines()) == len(bad)
+        for path, why in zip(given, bad.values(), strict=True):
+            assert any(f"'{path}'" in line and why in line for line in err.splitlines())
+
+    @pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Denied"), MemoryError()])
+    def test_a_file_that_is_closed_or_gone_meanwhile_stops_no_other(
+        self, call, model, library, monkeypatch, error
+    ) -> None:
+        """Whatever part of the decoders finds it so."""
+        decode = audio_file.open_seeker
+
+        def guarded(path: Path, name: str):
+            if path.name == "d.wav":
+                raise error
+            return decode(path, name)
+
+        monkeypatch.setattr(audio_file, "open_seeker", guarded)
+        status, out, err = call("classify", library, "--model", model)
+        assert status == 1
+        assert [line.rpartition("/")[2] for line in out.splitlines()] == ["b.wav", "C.FLAC"]
+        why = "it cannot be read (Denied)" if isinstance(error, OSError) else "it does not fit"
+        assert f"{library / 'a' / 'd.wav'}' cannot be used as sound: {why}" in err
+
+    def test_linked_folders_are_followed_once(self, call, model, library, tmp_path) -> None:
+        write(tmp_path / "elsewhere" / "f.wav")
+        (library / "linked").symlink_to(tmp_path / "elsewhere")
+        (library / "again").symlink_to(library)
+        _, out, _ = call("classify", library, "--model", model)
+        names = [line.rpartition("/")[2] for line in out.splitlines()]
+        assert sorted(names) == ["C.FLAC", "b.wav", "d.wav", "f.wav"]
 
     def test_a_named_file_is_heard_whatever_its_name(self, call, model, library) -> None:
         (library / "b.wav").rename(library / "b.unknown")

@@ -148,6 +148,8 @@ def _given(paths: list[str]) -> Iterator[tuple[FoundAudio, _Names, list[Ostinato
                     file = spool(standard_input(), "<stdin>")
                 elif path in pipes:
                     file = spool_pipe(Path(path))
+                elif not path:  # an unset variable of a script, which is not the present folder
+                    raise AudioError(path, "expected a path, got an empty one")
                 else:
                     files.append(Path(path))
                     continue

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ostinato import features
-from ostinato.audio import SilentAudioError, Waveform, open_audio, waveform_from_array
+from ostinato.audio import AudioError, SilentAudioError, Waveform, open_audio, waveform_from_array
 from ostinato.audio.load import mixed_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import softmax
@@ -176,7 +176,16 @@ class Classifier:
         n_jobs = cpu_count() if jobs is None else jobs
         if n_jobs < 1:
             raise UsageError(f"jobs: expected 1 or more, got {jobs}.")
-        one = functools.partial(self.classify, thorough=thorough)
+
+        def one(path: Path) -> Verdict:
+            try:
+                return self.classify(path, thorough=thorough)
+            except MemoryError as error:
+                raise AudioError(str(path), "it does not fit into memory") from error
+            except OSError as error:  # it disappeared, say, after its first bytes were read
+                why = error.strerror or error
+                raise AudioError(str(path), f"it cannot be read ({why})") from error
+
         return in_order(one, map(Path, paths), n_threads=n_jobs)
 
     def _classify_sound(self, sound: Sound, *, thorough: bool) -> Verdict:
