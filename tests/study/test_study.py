@@ -413,12 +413,13 @@ def test_an_unfinished_run_is_not_resumed_by_another_recipe(tmp_path, monkeypatc
 
 
 def test_a_run_that_failed_before_its_first_epoch_is_no_obstacle(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "study"  # its ledger counts no look of other tests
     config = replace(CONFIG, seeds=1, models=("lstm",))
     monkeypatch.setattr(fit_module, "mixup", lambda x, *, alpha: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run(tmp_path, config)
+        run(folder, config)
     monkeypatch.setattr(fit_module, "mixup", mixup)
-    run(tmp_path, replace(config, training=replace(QUICK, noise=0.0)))
+    run(folder, replace(config, training=replace(QUICK, noise=0.0)))
 
 
 def test_a_start_that_is_refused_leaves_no_folder(tmp_path) -> None:
