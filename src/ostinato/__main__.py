@@ -14,6 +14,10 @@ def main() -> None:
         run()
     except KeyboardInterrupt:  # while all of that was imported
         sys.exit(130)
+    except ImportError as error:  # what compiled packages make of it as they start
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            sys.exit(130)
+        raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
 
+from ostinato import __main__ as first
 from ostinato import __version__
+from ostinato.cli import main as cli
 from ostinato.cli.main import app
 
 VERBS = [str(command.callback.__name__) for command in app.registered_commands]
@@ -131,3 +134,18 @@ def test_an_option_that_does_not_exist_is_no_file(call) -> None:
     assert (status, err) == (
         2, "ostinato: No such option: --jobz. Did you mean --jobs? See ostinato classify --help.\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), ValueError()])
+def test_ctrl_c_while_a_compiled_package_starts(monkeypatch, cause: BaseException) -> None:
+    """It becomes an ImportError there; any other one is not hidden."""
+
+    def run() -> None:
+        raise ImportError("initialization failed") from cause
+
+    monkeypatch.setattr(cli, "main", run)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit if isinstance(cause, KeyboardInterrupt) else ImportError) as left:
+        first.main()
+    signal.signal(signal.SIGINT, handler)
+    assert getattr(left.value, "code", 130) == 130
