@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: Node ids, or what they begin with.
 SLOW = (
+    "tests/audio/test_chain.py::test_a_clock_may_begin_anew",
+    "tests/audio/test_chain.py::test_files_put_together_may_change_rate_and_channels",
     "tests/audio/test_damaged.py",
     "tests/audio/test_file.py",
     "tests/audio/test_load.py::test_a_library_as_people_keep_it",

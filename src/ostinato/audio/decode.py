@@ -301,6 +301,8 @@ def decoded_packets(
         trouble = ""
         try:
             frames = packet.decode()
+        except av.error.EOFError:  # its end was told already
+            pass
         except av.FFmpegError as error:
             trouble = str(error.strerror)
         now = time.monotonic()
@@ -317,7 +319,12 @@ def packets(container: InputContainer, stream: av.AudioStream) -> Iterator[Packe
     import av
 
     with suppress(av.error.InvalidDataError, av.error.EOFError):
-        yield from container.demux(stream)
+        while True:
+            try:
+                yield from container.demux(stream)
+                return
+            except IndexError:  # PyAV does not know a stream that begins later: go on behind it
+                continue
 
 
 # FFmpeg's names of samples, without the "p" where each channel has a plane of its own.
