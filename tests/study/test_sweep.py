@@ -148,6 +148,12 @@ def test_a_leak_is_counted_and_called_so(done) -> None:
     assert any("LEAKING" in note and "leak" in note for note in sweep_notes(table))
 
 
+def test_a_name_that_would_end_a_cell_of_markdown_does_not(done) -> None:
+    *_, table = done
+    named = replace(table, rows=(replace(table.rows[0], variant="a|b"), *table.rows[1:]))
+    assert sweep_markdown(named).splitlines()[4].startswith(r"| a\|b | ")
+
+
 def test_a_table_of_splits_tells_rows_tracks_and_artists(done) -> None:
     """30 tracks by 15 artists: 24 rows a fold are whole tracks of 12, 48 are pieces of all."""
     *_, table = done

@@ -149,7 +149,9 @@ def sweep_markdown(table: SweepTable) -> str:
     """A sweep's table in Markdown, for a README."""
     heads = sweep_columns(table)
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(sweep_cells(table, row)) + " |" for row in table.rows]
+    for row in table.rows:  # a name may hold the character that ends a cell
+        cells = [cell.replace("|", r"\|") for cell in sweep_cells(table, row)]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([f"# {table.title}", "", *lines, "", *sweep_notes(table)]) + "\n"
 
 
