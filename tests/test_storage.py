@@ -17,6 +17,8 @@ from ostinato.storage import (
     WriteError,
     as_text,
     expanded,
+    is_file,
+    is_folder,
     printable,
     replacing,
     user_cache,
@@ -256,6 +258,17 @@ def test_what_commands_a_terminal_is_printed_as_an_escape_and_kept_for_programs(
     assert as_text(name) == name
 
 
+def test_what_may_not_be_known_is_not_there(tmp_path: Path) -> None:
+    """Path.is_dir and Path.is_file raise there."""
+    (tmp_path / "file").write_text("")
+    assert is_folder(tmp_path)
+    assert not is_file(tmp_path)
+    assert is_file(tmp_path / "file")
+    for odd in (tmp_path / ("x" * 300), tmp_path / "file" / "x", Path("a\0b")):
+        assert not is_folder(odd)
+        assert not is_file(odd)
+
+
 def test_the_home_folder_is_expanded(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -272,7 +285,9 @@ def test_a_home_folder_that_is_not_known_is_a_sentence(monkeypatch) -> None:
         user_data("gtzan")
 
 
-@pytest.mark.parametrize("cache", ["~/.cache/ostinato", f"{__file__}/ostinato"])
+@pytest.mark.parametrize(
+    "cache", ["~/.cache/ostinato", f"{__file__}/ostinato", f"{__file__}/{'x' * 300}/ostinato"]
+)
 def test_a_cache_that_cannot_be_written_has_a_makeshift_and_says_so(
     monkeypatch, tmp_path, cache: str
 ) -> None:

@@ -67,6 +67,16 @@ def refuse_address(path: str | os.PathLike[str]) -> None:
         )
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder here; False where that may not be known."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above is closed
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file here; False where that may not be known."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a folder above is closed
+
+
 def expanded(path: str | os.PathLike[str]) -> Path:
     """The path with ``~`` as the home folder; UsageError where there is none, or for an address."""
     refuse_address(path)
@@ -83,7 +93,7 @@ def user_cache() -> tuple[Path, str]:
     temporary ones.
     """
     folder = _users(platformdirs.user_cache_dir)
-    nearest = folder and next(p for p in (folder, *folder.parents) if p.exists())
+    nearest = folder and next(p for p in (folder, *folder.parents) if is_file(p) or is_folder(p))
     if folder and nearest and os.access(nearest, os.W_OK | os.X_OK):
         return folder, ""
     makeshift = Path(tempfile.gettempdir()) / f"ostinato-{getattr(os, 'getuid', int)()}"

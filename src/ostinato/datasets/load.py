@@ -28,7 +28,7 @@ from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import DataError, UsageError, first_of
 from ostinato.features import FeatureSpec
 from ostinato.inference.musicnn import TAGS_SPEC
-from ostinato.storage import expanded
+from ostinato.storage import expanded, is_folder
 
 MIN_RECORDINGS = 3
 """Different recordings a genre needs: one for each part of a split."""
@@ -97,7 +97,7 @@ def load_corpus(
         corpus = load_tag_npz(path)
     elif data == "gtzan":
         corpus = load_gtzan(n_coefficients=spec.n_coefficients, kind=spec.kind)
-    elif path.suffix == ".npz" and not path.is_dir():
+    elif path.suffix == ".npz" and not is_folder(path):
         corpus = load_mel_npz(path, spec=spec)
     else:
         listing = read_table(path) if is_table(path) else list_folder(path)

@@ -33,6 +33,7 @@ from ostinato.features import (
     mfcc_from_log_mel,
     standardise,
 )
+from ostinato.storage import is_file
 
 
 def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
@@ -45,7 +46,7 @@ def load_mel_npz(path: Path, *, spec: FeatureSpec) -> Corpus:
     held = FeatureSpec(kind=spec.kind, n_coefficients=spec.n_coefficients)
     if spec != held:
         raise UsageError(f"{path}: the file can give {held.describe()}; got {spec.describe()}.")
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"Expected a file of mel frames, got '{path}', which does not exist.")
     images, ids, genres = read_arrays(path, ("mel", "track_id", "genre")).values()
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != spec.n_mels:

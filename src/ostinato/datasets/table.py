@@ -32,7 +32,7 @@ from pathlib import Path, PurePath
 
 from ostinato.datasets.corpus import Listing, Recording
 from ostinato.errors import DataError, UsageError, first_of
-from ostinato.storage import expanded, printable
+from ostinato.storage import expanded, is_folder, printable
 
 REQUIRED = ("path", "genre")
 OPTIONAL = ("id", "artist", "title", "recording")
@@ -53,10 +53,7 @@ class _Row:
 
 def is_table(path: Path) -> bool:
     """Whether a path has a table's suffix and is no folder."""
-    try:
-        return path.suffix.lower() in SUFFIXES and not path.is_dir()
-    except OSError:
-        return True  # reading it gives the error
+    return path.suffix.lower() in SUFFIXES and not is_folder(path)
 
 
 def read_table(path: Path) -> Listing:

@@ -26,6 +26,7 @@ from ostinato.datasets.npz import read_arrays
 from ostinato.errors import DataError, UsageError
 from ostinato.features import Frames
 from ostinato.inference.musicnn import TAGS_SPEC
+from ostinato.storage import is_file, is_folder
 
 
 def load_tag_npz(path: Path) -> Corpus:
@@ -41,8 +42,8 @@ def load_tag_npz(path: Path) -> Corpus:
         If a file is no such archive, lacks an array, or holds one of another form, an unknown
         track, a track of another genre than GTZAN's, or one that is in another file too.
     """
-    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
+    files = sorted(path.glob("*.npz")) if is_folder(path) else [path]
+    if not files or not is_file(files[0]):
         raise UsageError(f"Expected a file of tag sequences, or a folder of them, got '{path}'.")
     found: dict[str, Frames] = {}
     for file in files:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ostinato.errors import UsageError, near
 from ostinato.inference.model_file import SUFFIX, ModelGraph, open_graph
-from ostinato.storage import expanded, user_data
+from ostinato.storage import expanded, is_file, user_data
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder of the models that ship."""
@@ -48,7 +48,7 @@ def model_path(name_or_path: str | Path) -> Path:
             + near(name, known)
         )
     path = fetched_path(name)
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(
             f"Model '{name}': expected it at {path}, got no file there; it does not ship with the "
             f"package, so run ostinato fetch {name} first."

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ostinato.errors import UsageError, joined, require
 from ostinato.inference.verdict import Segment, Stretch, Verdict, clock
 from ostinato.plotting import INK, SOFT, place, save, short, style, titled
+from ostinato.storage import is_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,9 +77,9 @@ class Pictures:
     def __init__(self, to: Path, *, n_files: int) -> None:
         # Said now, not after a long file.
         require("matplotlib", extra="plot", needed_for=_NEEDED_FOR)
-        if to.suffix.lower() in _OTHER_PICTURES and not to.is_dir():
+        if to.suffix.lower() in _OTHER_PICTURES and not is_folder(to):
             raise UsageError(f"Expected a .png or a folder for the picture, got {to}.")
-        self._is_file = to.suffix.lower() == ".png" and not to.is_dir()
+        self._is_file = to.suffix.lower() == ".png" and not is_folder(to)
         if self._is_file and n_files > 1:
             raise UsageError(
                 f"Pictures of {n_files} files: expected a folder to put them in, got {to}."

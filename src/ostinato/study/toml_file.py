@@ -12,6 +12,7 @@ from typing import Any
 
 from ostinato.datasets.table import is_table
 from ostinato.errors import UsageError
+from ostinato.storage import is_folder
 
 _TABLE = re.compile(r"\s*\[\[?\s*([\w.-]+)\s*\]")
 _SETTING = re.compile(r"""\s*([\w.-]+)\s*=\s*["']?([\w.-]*)""")
@@ -25,8 +26,8 @@ class TomlFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_dir() or is_table(path) or path.suffix == ".npz":
-            kind = "folder" if path.is_dir() else "collection"
+        if is_folder(path) or is_table(path) or path.suffix == ".npz":
+            kind = "folder" if is_folder(path) else "collection"
             raise UsageError(
                 f"Expected the settings of a study (.toml), got the {kind} {path}: "
                 f"ostinato study --data {shlex.quote(str(path))}"

@@ -19,7 +19,7 @@ from ostinato.datasets.splits.published import fault_filtered, missing, strict
 from ostinato.datasets.splits.segments import ARMS, LEAKING, SEGMENT_RANDOM, refuse_leak
 from ostinato.datasets.splits.split_file import SUFFIX, load_split
 from ostinato.errors import UsageError, near
-from ostinato.storage import expanded
+from ostinato.storage import expanded, is_file
 
 _LISTS: dict[str, Callable[[Corpus], Split]] = {
     "fault-filtered": fault_filtered,
@@ -50,7 +50,7 @@ def check_settings(
         one repeat is not for folds that are drawn.
     """
     if name.endswith(SUFFIX):
-        if not expanded(name).is_file():
+        if not is_file(expanded(name)):
             raise UsageError(f"split: there is no file {name}.")
     elif name not in (*SPLITS, SEGMENT_RANDOM, *ARMS):
         raise UsageError(

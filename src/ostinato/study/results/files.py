@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ostinato.errors import DataError, UsageError
-from ostinato.storage import cause, write_text
+from ostinato.storage import cause, is_folder, write_text
 from ostinato.study.results.model_schema import RunRecord
 from ostinato.study.results.schema import SCHEMA, StudyResults
 
@@ -63,7 +63,7 @@ def read_results(folder: Path) -> StudyResults:
     except OSError as error:
         why = cause(error)
         if isinstance(error, FileNotFoundError):
-            why = f"it has no {RESULTS}" if folder.is_dir() else "there is no such folder"
+            why = f"it has no {RESULTS}" if is_folder(folder) else "there is no such folder"
         raise UsageError(f"Expected a finished study in {folder}, got none: {why}.") from error
     return parse_results(text, str(folder / RESULTS))
 
