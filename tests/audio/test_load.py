@@ -559,6 +559,20 @@ def _with(value: float) -> Samples:
 GARBAGE = np.random.default_rng(1).bytes(200_000)
 UNKNOWN = "no sound format that can be read"
 
+
+def _caf_of_one_sample_packets(n: int) -> bytes:
+    """A header that lists a packet for each sample: it can be read, 500 times slower than others."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return kind + struct.pack(">q", len(body)) + body
+
+    described = struct.pack(">d4sIIIII", 44_100.0, b"lpcm", 0, 0, 1, 1, 16)
+    listed = struct.pack(">qqii", n, n, 0, 0) + b"\2" * n
+    samples = b"\0\0\0\0" + b"\1\2" * n
+    chunks = (b"desc", described), (b"pakt", listed), (b"data", samples)
+    return b"caff\0\1\0\0" + b"".join(chunk(*each) for each in chunks)
+
+
 BAD: Sequence[tuple[str, str, Callable[[Path], Any], str]] = [
     ("missing", "x.wav", lambda path: None, "No such file"),
     ("folder", "x.wav", lambda path: path.mkdir(), "a folder, not a file"),
@@ -597,6 +611,7 @@ BAD: Sequence[tuple[str, str, Callable[[Path], Any], str]] = [
     ("minus infinite", "x.wav", _wav(_with(-np.inf)), "NaN or infinite"),
     ("nearly infinite", "x.wav", _wav(_with(3e38)), "NaN or infinite"),
     ("0.1 s", "x.wav", _wav(tone(SAMPLE_RATE, seconds=0.1)), "lasts 0.1 s, at least 0.5 s"),
+    ("packets of one sample", "x.caf", _bytes(_caf_of_one_sample_packets(4000)), "one sample each"),
     ("null in name", "x\0.wav", lambda path: None, "null"),
 ]
 

@@ -272,6 +272,9 @@ def ffmpeg_errors(name: str) -> Iterator[None]:
         raise AudioError(name, reason) from error
 
 
+# A damaged header of CAF may claim packets of one sample: a minute of them takes five to decode.
+_MANY = 1000
+
 _NO_PROGRESS = f"it seems damaged, its decoder gave no sample for {MOST_IDLE_S:g} s"
 
 
@@ -296,6 +299,7 @@ def decoded_packets(
     import av
 
     decoded_at = time.monotonic()
+    n_frames = n_samples = 0
     for packet in packets(container, stream):
         frames: list[AudioFrame] = []
         trouble = ""
@@ -305,6 +309,10 @@ def decoded_packets(
             pass
         except av.FFmpegError as error:
             trouble = str(error.strerror)
+        n_frames += len(frames)
+        n_samples += sum(frame.samples for frame in frames)
+        if n_frames > _MANY and n_samples < 2 * n_frames:
+            raise AudioError(name, "it seems damaged, its packets hold one sample each")
         now = time.monotonic()
         if frames:
             decoded_at = now
