@@ -561,7 +561,7 @@ UNKNOWN = "no sound format that can be read"
 
 
 def _caf_of_one_sample_packets(n: int) -> bytes:
-    """A header that lists a packet for each sample: it can be read, 500 times slower than others."""
+    """A header that lists a packet for each sample: what can be read so is read too slowly."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return kind + struct.pack(">q", len(body)) + body
