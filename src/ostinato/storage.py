@@ -96,11 +96,10 @@ def user_cache() -> tuple[Path, str]:
     nearest = folder and next(p for p in (folder, *folder.parents) if is_file(p) or is_folder(p))
     if folder and nearest and os.access(nearest, os.W_OK | os.X_OK):
         return folder, ""
-    makeshift = Path(tempfile.gettempdir()) / f"ostinato-{getattr(os, 'getuid', int)()}"
-    with suppress(OSError):
-        makeshift.mkdir(mode=0o700, exist_ok=True)
-        if makeshift.stat().st_uid != getattr(os, "getuid", int)():  # somebody else's trap
-            makeshift = Path(tempfile.mkdtemp(prefix="ostinato-"))
+    user = getattr(os, "getuid", int)()
+    makeshift = Path(tempfile.gettempdir()) / f"ostinato-{user}"
+    if is_folder(makeshift) and makeshift.stat().st_uid != user:  # somebody else's trap
+        makeshift = Path(tempfile.mkdtemp(prefix="ostinato-"))
     why = f"{folder} cannot be written" if folder else "there is no home folder for it"
     return makeshift, f"The cache is in {makeshift} for now: {why}."
 

@@ -19,7 +19,7 @@ from ostinato.study.sweep import load_sweep, run_sweep
 from ostinato.study.training_run import execute
 from tests.helpers.toy import QUICK, toy_corpus
 
-CORPUS = toy_corpus()
+CORPUS = toy_corpus(n_frames=1600)
 VARIANTS = '[[variants]]\nname = "a"\n[[variants]]\nname = "b"\n'
 
 #: The options of a study, and what is seen of them where data are loaded and runs are trained.
@@ -169,7 +169,7 @@ def test_an_option_reaches_the_function_of_its_verb(
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False, buffer=None))
     monkeypatch.setattr(f"ostinato.{function}", seen)
     to = ["--to", "f.onnx"] if verb == "export" and "--to" not in arguments else []
-    assert call(verb, *arguments, *to)[2] == "ostinato: seen\n"
+    assert call(verb, *arguments, *to)[2].endswith("ostinato: seen\n")
     for name, value in with_.items():
         arrived = got[name]
         arrived = getattr(arrived, "folder", getattr(arrived, "name", arrived))  # cache; split

@@ -217,7 +217,9 @@ class TestFrontEnd:
 
 class TestRefusals:
     def test_no_study(self, tmp_path) -> None:
-        with pytest.raises(UsageError, match=r"finished study .*with its results.json, got none"):
+        with pytest.raises(
+            UsageError, match=r"finished study .*, got none: it has no results.json"
+        ):
             exported(tmp_path, tmp_path / "m.onnx")
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"models": 3}'])

@@ -147,7 +147,7 @@ def read_ledger(path: Path) -> list[dict[str, str]]:
     """The rows of a ledger, in order; none where there is no file. DataError if it is damaged."""
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The ledger {path} cannot be read: {error}.") from error

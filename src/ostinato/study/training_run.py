@@ -93,8 +93,8 @@ def is_finished(task: Task) -> bool:
     DataError if it holds a run of another recipe, finished or interrupted, or a damaged one. One
     that failed before its first epoch has left nothing to keep.
     """
-    left = (RUN, CHECKPOINT, WEAK_GENRES)
-    if not any((task.folder / name).exists() for name in left):
+    left = any((task.folder / name).exists() for name in (RUN, CHECKPOINT, WEAK_GENRES))
+    if not left or not (task.folder / RECIPE).exists():
         return False
     if recorded_digest(task.folder / RECIPE) != task.recipe.digest():
         raise DataError(

@@ -35,6 +35,10 @@ from tests.helpers.refused import Tried
 from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus()
+#: Its pieces have four frames: no texture windows fit in.
+OF_SHORT_PIECES = StudyConfig(
+    models=("lstm",), settings={"lstm": {"texture_frames": 1}}, training=QUICK, coefficients=4
+)
 
 
 def test_pieces_are_the_recording_end_to_end() -> None:
@@ -215,14 +219,14 @@ class TestLeakArms:
         assert len({group[i] for i in used}) == len(set(used)) > 4
 
     def test_the_study_cuts_into_ten(self) -> None:
-        config = StudyConfig(split="new-artists", training=QUICK, coefficients=4)
+        config = replace(OF_SHORT_PIECES, split="new-artists")
         plan = plan_study(config, CORPUS)
         assert plan.config.segments == 10
         assert set(plan.split.folds[0].train) <= set(plan.corpus.ids)
 
 
 def test_a_piece_is_a_window_where_no_window_was_asked_for() -> None:
-    config = StudyConfig(split="segment-random", allow_leak=True, training=QUICK, coefficients=4)
+    config = replace(OF_SHORT_PIECES, split="segment-random", allow_leak=True)
     plan = plan_study(config, CORPUS)
     assert plan.config.segments == 10
     assert plan.config.training.window_frames == max(len(f) for f in plan.corpus.frames)
