@@ -86,7 +86,7 @@ def classify(
 
       ostinato classify --timeline --plot mix.png mix.flac
 
-      ffmpeg -i video.mkv -f wav - | ostinato classify -
+      curl -s https://example.org/song.ogg | ostinato classify -
     """
     if timeline and format_ == "csv":
         raise UsageError("Expected --timeline with --format table or json, got csv.")
