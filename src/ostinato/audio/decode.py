@@ -139,11 +139,13 @@ class Decoding:
         clock, one_rate = OggClock(), OneRate(self.name)
         mixer: Mixer | None = None
 
-        def brought(blocks: Sequence[Waveform]) -> Iterator[Waveform]:
-            for block in blocks:
-                for (mono,) in of_chain.add([block], one_rate.rate_hz):
-                    self.rate_hz = of_chain.rate_hz
-                    yield mono
+        def brought(blocks: Sequence[Waveform]) -> Sequence[Waveform]:
+            if link is None:  # most files
+                self.rate_hz = one_rate.rate_hz
+                return blocks
+            ready = [of_chain.add([block], one_rate.rate_hz) for block in blocks]
+            self.rate_hz = of_chain.rate_hz
+            return [mono for parts in ready for (mono,) in parts]
 
         with open_container(self.path, self.name, link) as container:
             stream = main_stream(container, self.name)
