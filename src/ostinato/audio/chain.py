@@ -98,9 +98,9 @@ class OggClock:
 
     def add(self, frame: AudioFrame) -> None:
         """Take the next frame."""
-        if frame.pts is not None and frame.time_base is not None:
+        if frame.pts is not None:
             self._last = frame
-            if len(self._differences_s) < N_FIRST_OGG:
+            if len(self._differences_s) < N_FIRST_OGG and frame.time_base is not None:
                 count_s = self._n_samples / frame.sample_rate
                 self._differences_s.append(float(frame.pts * frame.time_base) - count_s)
         self._n_samples += frame.samples
