@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from ostinato.storage import is_folder
+
 _SUFFIXES = """
 .wav .w64 .rf64 .bwf .au .snd .aif .aiff .aifc .caf
 .flac .wv .tta .ape .tak .shn .dsf .dff
@@ -57,7 +59,7 @@ def find_audio(paths: Path | Sequence[Path]) -> FoundAudio:
     """
     found = FoundAudio()
     for path in [paths] if isinstance(paths, Path) else paths:
-        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir may raise
+        if is_folder(path):
             found.paths += _walk(path, found)
         else:
             found.paths.append(path)
