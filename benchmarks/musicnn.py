@@ -27,18 +27,17 @@ from ostinato.audio import load_audio
 from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.features import frames
 from ostinato.inference.model_file import FRAMES
-from ostinato.inference.musicnn import NAME, PATCH_HOP, SPEC, WINDOW_FRAMES
+from ostinato.inference.musicnn import NAME, SPEC, VECTORS
 from ostinato.inference.registry import fetched_path
-
-ROOTS = "tag roots"
-SECOND = 10  # the second window of a track begins with this row of tags
 
 
 def tagger(model: Path) -> Any:
-    """Open the fetched model so that it gives its tags as well."""
+    """Open the fetched model so that it gives roots of its tags, of any number of frames."""
     graph = onnx.load(model)
-    value = onnx.helper.make_tensor_value_info(ROOTS, onnx.TensorProto.FLOAT, None)
+    value = onnx.helper.make_tensor_value_info(VECTORS, onnx.TensorProto.FLOAT, None)
+    del graph.graph.output[:]
     graph.graph.output.append(value)
+    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "frames"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(
@@ -47,12 +46,9 @@ def tagger(model: Path) -> Any:
 
 
 def tags_of(session: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the tags' likelihoods in 28 patches of a track [shape=(28, 50)]."""
-    windows = np.stack(
-        [image[first : first + WINDOW_FRAMES] for first in (0, SECOND * PATCH_HOP)]
-    )  # (2, T, M)
-    (roots,) = session.run([ROOTS], {FRAMES: windows})  # (2, 18, 50)
-    return np.concatenate([roots[0, :SECOND], roots[1]]) ** 2
+    """Compute the tags' likelihoods in the patches of a track [shape=(S, 50)]."""
+    (roots,) = session.run([VECTORS], {FRAMES: image[None]})
+    return np.asarray(roots[0] ** 2)
 
 
 def compared(data: Path, session: Any) -> Iterator[tuple[str, float, float, float]]:

@@ -139,7 +139,7 @@ def the_teacher(options: argparse.Namespace) -> onnxruntime.InferenceSession:
     wheel = options.wheel
     content = musicnn_wheel.read_wheel(wheel) if wheel else musicnn_wheel.downloaded_wheel()
     arrays = musicnn_wheel.weights(content, source=str(wheel))
-    graph = musicnn.tagger_graph(arrays, window_frames=musicnn.WINDOW_FRAMES)
+    graph = musicnn.ear_graph(arrays)
     return onnxruntime.InferenceSession(graph.SerializeToString())
 
 
@@ -163,7 +163,7 @@ def lessons_of(
         except features.FeatureError:  # silence
             continue
         window = features.frames(theirs, musicnn.SPEC)[None, : musicnn.WINDOW_FRAMES]
-        (roots,) = teacher.run(["tag roots"], {"frames": window})
+        (roots,) = teacher.run([musicnn.VECTORS], {"frames": window})
         lessons.append((frames, roots[0].mean(axis=0)))
     return lessons
 

@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ostinato.cli.main import main
 from ostinato.errors import DataError, MissingExtraError, UsageError
+from ostinato.features import FeatureSpec
 from ostinato.inference import musicnn_wheel
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.live import LiveClassifier
@@ -30,9 +31,9 @@ from ostinato.inference.musicnn import (
     SPEC,
     TAGS_SPEC,
     WINDOW_FRAMES,
+    ear_graph,
     joined_graph,
     numbered,
-    tagger_graph,
 )
 from ostinato.inference.musicnn_wheel import DATA, FetchError, arrays_in, fetch_musicnn, weights
 from ostinato.inference.registry import WEIGHTS, fetched_path, load_graph, shipped
@@ -111,14 +112,11 @@ def some_windows(n: int = 2) -> np.ndarray:
     return (level * random.uniform(size=level.shape)).astype(np.float32)
 
 
-def originals_tags(arrays: dict[str, np.ndarray], windows: np.ndarray) -> np.ndarray:
+def originals_roots(arrays: dict[str, np.ndarray], excerpts: np.ndarray) -> np.ndarray:
     original = Original(arrays)
-    return np.array(
-        [
-            [original.tags(x[i * PATCH_HOP :][:PATCH_FRAMES]) for i in range(N_PATCHES)]
-            for x in windows
-        ]
-    )
+    starts = range(0, excerpts.shape[1] - PATCH_FRAMES + 1, PATCH_HOP)
+    tags = [[original.tags(x[i : i + PATCH_FRAMES]) for i in starts] for x in excerpts]
+    return np.sqrt(tags)
 
 
 def head_bytes(**changes: Any) -> bytes:
@@ -127,27 +125,43 @@ def head_bytes(**changes: Any) -> bytes:
 
 
 class TestGraph:
-    def test_tags_are_those_of_the_original(self) -> None:
+    def test_vectors_are_the_roots_of_the_originals_tags(self) -> None:
         """With the convolutions that patches share, and the maximum before the normalisation."""
         arrays = small_arrays()
-        graph = tagger_graph(arrays, window_frames=WINDOW)
         session = onnxruntime.InferenceSession(
-            graph.SerializeToString(), providers=["CPUExecutionProvider"]
+            ear_graph(arrays).SerializeToString(), providers=["CPUExecutionProvider"]
         )
-        for windows in (some_windows(), some_windows(1)):  # the batch is free
-            tags, roots = session.run(["tags", "tag roots"], {"frames": windows})
-            wanted = originals_tags(arrays, windows)
-            assert wanted.std(axis=1).max() > 0.01  # patches are told apart
-            np.testing.assert_allclose(tags, wanted, atol=1e-5)
-            np.testing.assert_allclose(roots, np.sqrt(wanted), atol=1e-5)
+        two = some_windows()
+        # Batch and length are free; the last patch may end before the excerpt, or with it.
+        for excerpts in (two, two[:1, :-1], two[:, :PATCH_FRAMES], two[:, 5 : PATCH_FRAMES + 40]):
+            (roots,) = session.run(["vectors"], {"frames": excerpts})
+            wanted = originals_roots(arrays, excerpts)
+            np.testing.assert_allclose(roots, wanted, atol=1e-5)
+            assert wanted.shape[1] == 1 or wanted.std(axis=1).max() > 0.01  # patches differ
+
+    def test_the_file_says_what_it_takes_and_gives(self) -> None:
+        (metadata,) = ear_graph(small_arrays()).metadata_props
+        about = json.loads(metadata.value)
+        assert metadata.key == "ostinato-ear"
+        assert FeatureSpec.from_dict(about.pop("spec")) == SPEC
+        assert about == {
+            "name": "musicnn-tags",
+            "sample_rate_hz": 16000,
+            "hop_samples": 61 * 256,
+            "heard_samples": 187 * 256,
+            "width": 50,
+            "licence": "ISC, J. Pons",
+        }
 
     def test_the_head_hears_the_roots_of_the_tags(self) -> None:
         arrays, windows = small_arrays(), some_windows()
-        tagger = tagger_graph(arrays, window_frames=WINDOW)
-        content = joined_graph(tagger, head_bytes(temperature=1.5), {"wheel": "none"})
+        made_of = {"wheel": "none"}
+        content = joined_graph(
+            ear_graph(arrays), head_bytes(temperature=1.5), made_of, window_frames=WINDOW
+        )
         graph = read_graph(content, source="joined")
         logits, far = graph.run(windows)
-        wanted = np.sqrt(originals_tags(arrays, windows)).mean(axis=1) @ HEAD_WEIGHT
+        wanted = originals_roots(arrays, windows).mean(axis=1) @ HEAD_WEIGHT
         assert far is None
         np.testing.assert_allclose(logits, wanted, atol=1e-4)
         assert graph.info.spec == SPEC
@@ -158,11 +172,11 @@ class TestGraph:
         assert graph.info.licence == f"musicnn: ISC, J. Pons; its head: {own}"
 
     def test_a_head_of_other_windows_is_refused(self) -> None:
-        tagger = tagger_graph(small_arrays(), window_frames=WINDOW + PATCH_HOP)
+        ear = ear_graph(small_arrays())
         with pytest.raises(
             DataError, match="expected a model of windows of 4 frames, 50 musicnn-tags"
         ):
-            joined_graph(tagger, head_bytes(), {})
+            joined_graph(ear, head_bytes(), {}, window_frames=WINDOW + PATCH_HOP)
 
     def test_without_onnx_it_says_what_to_install(self, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, "onnx", None)

@@ -1,9 +1,10 @@
 """musicnn as an ONNX graph: a convolutional network that tags music.
 
 Pons and Serra (2019) trained it on the Million Song Dataset; its weights do not ship. This module
-makes an ONNX graph of them, which gives the likelihoods of 50 tags about once a second, and joins
-to it the recurrent head that does ship. :mod:`ostinato.inference.musicnn_wheel` fetches the weights
-and writes the model file. TensorFlow and PyTorch are not needed; ``onnx`` is, to make the file.
+makes an ear of them: an ONNX graph from frames to the square roots of the likelihoods of 50 tags,
+about once a second, which a recurrent head that does ship reads.
+:mod:`ostinato.inference.musicnn_wheel` fetches the weights and writes the file. TensorFlow and
+PyTorch are not needed; ``onnx`` is, to make the file.
 
 The arithmetic is that of the original, patch by patch, but for two shortcuts that change only the
 last bits. A patch is 187 frames long and begins 61 frames after the one before, so most frames are
@@ -12,8 +13,8 @@ for the three frames at either end of a patch, where it is padded with zeros. An
 frequency is taken before rectification and normalisation; where the normalisation's factor is
 negative, of the negated convolution.
 
-Axes: B windows, T frames of a window, M mel bands, S patches of a window, P frames of a patch, C
-channels, G genres.
+Axes: B excerpts, T frames of an excerpt, M mel bands, S patches of an excerpt, P frames of a patch,
+C channels.
 
 References
 ----------
@@ -23,6 +24,7 @@ late-breaking/demo session, ISMIR 2019.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,32 +55,36 @@ TAGS_SPEC = FeatureSpec(
 """The frames that the network gives, one a patch: square roots of the tags' likelihoods."""
 
 WINDOW_FRAMES, WINDOW_HOP = 1251, 625
-"""Windows of the whole model: 20 s, a quick excerpt, with 18 patches; every 10 s."""
+"""Windows of the joined model: 20 s, a quick excerpt, with 18 patches; every 10 s."""
 
 NAME = "musicnn"
 """The model's name, for ``--model``."""
+
+LICENCE = "ISC, J. Pons"
+EAR_METADATA, VECTORS = "ostinato-ear", "vectors"
+"""The metadata's name in an ear's file, and its output's."""
 
 Arrays = dict[str, NDArray[np.float32]]
 """The network's variables, under TensorFlow's names and in its order of axes."""
 
 _OPSET = 18
 _EPSILON = 1e-3  # of every batch normalisation, TensorFlow's default
-_TAG_ROOTS = "tag roots"
 _HEADS_PREFIX = "head/"
 EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "Making musicnn's file"}
 """What :func:`~ostinato.errors.require` says if ``onnx`` is missing."""
 
 
-def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> bytes:
-    """Join a head, a model file, to the tagger, as the bytes of one model file.
+def joined_graph(
+    ear: ModelProto, head: bytes, made_of: dict[str, str], *, window_frames: int = WINDOW_FRAMES
+) -> bytes:
+    """Join a head, a model file, to the ear, as the bytes of one model file.
 
-    The head takes as many frames of tags as the tagger gives; ``made_of`` goes into the file's
+    The head takes as many vectors as the ear gives of a window; ``made_of`` goes into the file's
     provenance.
     """
     onnx = require("onnx", **EXTRA)
     info = read_graph(head, source=NAME + HEAD).info
-    window = tagger.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    n_patches = len(_patch_starts(window))
+    n_patches = (window_frames - PATCH_FRAMES) // PATCH_HOP + 1
     if info.spec != TAGS_SPEC or info.window_frames != n_patches:
         raise DataError(
             f"{NAME}{HEAD}: expected a model of windows of {n_patches} frames, "
@@ -87,20 +93,16 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
     behind = onnx.compose.add_prefix(
         onnx.load_from_string(head), _HEADS_PREFIX, rename_outputs=False
     )
-    tagger.ir_version = behind.ir_version
-    for output in list(tagger.graph.output):
-        if output.name != _TAG_ROOTS:
-            tagger.graph.output.remove(output)
-    joined = onnx.compose.merge_models(
-        tagger, behind, io_map=[(_TAG_ROOTS, _HEADS_PREFIX + FRAMES)]
-    )
+    ear.ir_version = behind.ir_version
+    joined = onnx.compose.merge_models(ear, behind, io_map=[(VECTORS, _HEADS_PREFIX + FRAMES)])
+    joined.graph.input[0].type.tensor_type.shape.dim[1].dim_value = window_frames
     info = replace(
         info,
         name=NAME,
-        licence=f"musicnn: ISC, J. Pons; its head: {info.licence or 'not stated'}",
+        licence=f"musicnn: {LICENCE}; its head: {info.licence or 'not stated'}",
         spec=SPEC,
-        window_frames=window,
-        window_hop=window // 2,
+        window_frames=window_frames,
+        window_hop=window_frames // 2,
         provenance=info.provenance | {NAME: made_of},
     )
     del joined.metadata_props[:]
@@ -109,47 +111,49 @@ def joined_graph(tagger: ModelProto, head: bytes, made_of: dict[str, str]) -> by
     return bytes(joined.SerializeToString())
 
 
-def tagger_graph(arrays: Arrays, *, window_frames: int) -> ModelProto:
-    """Make the network's graph: windows of frames (B, T, M) -> tags of their patches.
+def ear_graph(arrays: Arrays) -> ModelProto:
+    """Make the network's graph: frames (B, T, M) -> vectors (B, S, n_tags).
 
-    Outputs ``tags`` and ``tag roots`` [shape=(B, S, n_tags)] are the likelihoods and their square
-    roots, with a patch every :data:`PATCH_HOP` frames while a whole one fits. T is
-    ``window_frames``, at least :data:`PATCH_FRAMES`.
+    Vectors are the square roots of the tags' likelihoods, of a patch every :data:`PATCH_HOP` frames
+    while a whole one fits. T is any number from :data:`PATCH_FRAMES` on.
     """
     onnx = require("onnx", **EXTRA)
     helper, number = onnx.helper, onnx.TensorProto.FLOAT
     body = _Graph(onnx)
-    roots = _of_one_window(body, arrays, _patch_starts(window_frames))
-    n_tags = arrays["dense_1/bias"].size
-    window = helper.make_tensor_value_info("window", number, [window_frames, SPEC.n_mels])
-    tagged = helper.make_tensor_value_info(roots, number, ["patches", n_tags])
-    # One window after the other: one takes more memory than any other model.
+    roots = _of_one_excerpt(body, arrays)
+    excerpt = helper.make_tensor_value_info("excerpt", number, ["frames", SPEC.n_mels])
+    tagged = helper.make_tensor_value_info(roots, number, ["steps", TAGS_SPEC.width])
+    # One excerpt after the other: one takes more memory than any other model.
     scan = helper.make_node(
-        "Scan", [FRAMES], ["tags"], num_scan_inputs=1,
-        body=helper.make_graph(body.nodes, "window", [window], [tagged]),
+        "Scan", [FRAMES], [VECTORS], num_scan_inputs=1,
+        body=helper.make_graph(body.nodes, "excerpt", [excerpt], [tagged]),
     )  # fmt: skip
-    shape = ["batch", len(_patch_starts(window_frames)), n_tags]
-    graph = helper.make_graph(
-        [scan, helper.make_node("Sqrt", ["tags"], [_TAG_ROOTS])],
-        NAME,
-        [helper.make_tensor_value_info(FRAMES, number, ["batch", window_frames, SPEC.n_mels])],
-        [helper.make_tensor_value_info(name, number, shape) for name in ("tags", _TAG_ROOTS)],
-        body.initializers,
-    )
+    frames, vectors = (
+        helper.make_tensor_value_info(name, number, ["batch", length, width])
+        for name, length, width in (
+            (FRAMES, "frames", SPEC.n_mels), (VECTORS, "steps", TAGS_SPEC.width),
+        )
+    )  # fmt: skip
+    graph = helper.make_graph([scan], NAME, [frames], [vectors], body.initializers)
     model: ModelProto = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=9
     )
+    about = {
+        "name": TAGS_SPEC.name,
+        "sample_rate_hz": TAGS_SPEC.sample_rate_hz,
+        "hop_samples": TAGS_SPEC.hop_samples,
+        "heard_samples": TAGS_SPEC.n_fft,
+        "width": TAGS_SPEC.width,
+        "licence": LICENCE,
+        "spec": SPEC.to_dict(),
+    }
+    helper.set_model_props(model, {EAR_METADATA: json.dumps(about)})
     return model
 
 
 def numbered(layer: str, i: int) -> str:
     """As TensorFlow names the i-th layer of a kind: ``conv2d``, ``conv2d_1``, ..."""
     return f"{layer}_{i}" if i else layer
-
-
-def _patch_starts(window_frames: int) -> NDArray[np.int64]:
-    """First frame of each patch of a window [shape=(S,)]."""
-    return np.arange(0, window_frames - PATCH_FRAMES + 1, PATCH_HOP)
 
 
 class _Graph:
@@ -169,7 +173,7 @@ class _Graph:
 
     def number(self, values: Any, dtype: Any = np.float32) -> str:
         """Add numbers, each array once; gives their name."""
-        array = np.ascontiguousarray(values, dtype=dtype)
+        array = np.asarray(values, dtype=dtype, order="C")
         name = f"number {len(self.initializers)}"
         key = (array.dtype.str, array.shape, array.tobytes())
         if self.names.setdefault(key, name) == name:
@@ -195,10 +199,14 @@ def _norm(arrays: Arrays, i: int) -> tuple[NDArray[np.float32], NDArray[np.float
     return factor.astype(np.float32), (beta - mean * factor).astype(np.float32)
 
 
-def _of_one_window(add: _Graph, arrays: Arrays, starts: NDArray[np.int64]) -> str:
-    """Compute the tags of a window's patches (S, n_tags) from its frames (T, M)."""
-    x = add.scaled("window", *_norm(arrays, 0))
-    patches = add("Gather", x, add.number(starts[:, None] + np.arange(PATCH_FRAMES), np.int64))
+def _of_one_excerpt(add: _Graph, arrays: Arrays) -> str:
+    """Compute roots of the tags of an excerpt's patches (S, n_tags) from its frames (T, M)."""
+    x = add.scaled("excerpt", *_norm(arrays, 0))
+    n_frames = add("Squeeze", add("Shape", "excerpt", start=0, end=1))
+    end = add("Sub", n_frames, add.number(PATCH_FRAMES - 1, np.int64))
+    starts = add("Range", add.number(0, np.int64), end, add.number(PATCH_HOP, np.int64))
+    starts = add("Unsqueeze", starts, add.whole(1))  # (S, 1)
+    patches = add("Gather", x, add("Add", starts, add.whole(*range(PATCH_FRAMES))))
     patches = add("Unsqueeze", patches, add.whole(1))  # (S, 1, P, M)
     front = [_timbral(add, x, arrays, i, starts) for i in (0, 1)]
     front += [_temporal(add, patches, arrays, i) for i in (2, 3, 4)]
@@ -215,7 +223,8 @@ def _of_one_window(add: _Graph, arrays: Arrays, starts: NDArray[np.int64]) -> st
     ]
     x = add("Flatten", add("Concat", *pools, axis=2))  # (S, 2 C): maximum, mean, maximum, ...
     x = add("Relu", _dense(add, add.scaled(x, *_norm(arrays, 9)), arrays, 0))
-    return add("Sigmoid", _dense(add, add.scaled(x, *_norm(arrays, 10)), arrays, 1))
+    tags = add("Sigmoid", _dense(add, add.scaled(x, *_norm(arrays, 10)), arrays, 1))
+    return add("Sqrt", tags)
 
 
 def _pooled(add: _Graph, x: str, arrays: Arrays, i: int, pads: tuple[int, int] = (0, 0)) -> str:
@@ -235,18 +244,18 @@ def _pooled(add: _Graph, x: str, arrays: Arrays, i: int, pads: tuple[int, int] =
     return add.scaled(x, factor[:, None], offset[:, None])
 
 
-def _timbral(add: _Graph, x: str, arrays: Arrays, i: int, starts: NDArray[np.int64]) -> str:
+def _timbral(add: _Graph, x: str, arrays: Arrays, i: int, starts: str) -> str:
     """Convolve over few frames and many bands: (T, M) -> (S, C, P)."""
     length = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0]
     margin = length // 2
     inside = _pooled(add, add("Unsqueeze", x, add.whole(0, 1)), arrays, i)  # (1, C, T - 2 margin)
-    within = starts[:, None] + np.arange(PATCH_FRAMES - 2 * margin)
-    inside = add("Gather", inside, add.number(within, np.int64), axis=2)  # (1, C, S, P - 2 margin)
+    within = add("Add", starts, add.whole(*range(PATCH_FRAMES - 2 * margin)))
+    inside = add("Gather", inside, within, axis=2)  # (1, C, S, P - 2 margin)
     inside = add("Transpose", add("Squeeze", inside, add.whole(0)), perm=[1, 0, 2])
     ends = []
     for first, before, after in ((0, margin, 0), (PATCH_FRAMES - 2 * margin, 0, margin)):
-        where = starts[:, None] + first + np.arange(2 * margin)
-        end = add("Gather", x, add.number(where, np.int64))  # (S, 2 margin, M)
+        where = add("Add", starts, add.whole(*range(first, first + 2 * margin)))
+        end = add("Gather", x, where)  # (S, 2 margin, M)
         end = add("Pad", end, add.whole(0, before, 0, 0, after, 0))
         ends.append(_pooled(add, add("Unsqueeze", end, add.whole(1)), arrays, i))  # (S, C, margin)
     return add("Concat", ends[0], inside, ends[1], axis=2)

@@ -29,9 +29,9 @@ from ostinato.inference.musicnn import (
     SPEC,
     WINDOW_FRAMES,
     Arrays,
+    ear_graph,
     joined_graph,
     numbered,
-    tagger_graph,
 )
 from ostinato.inference.registry import HEAD, WEIGHTS, fetched_path
 from ostinato.storage import expanded, replacing
@@ -97,7 +97,7 @@ def fetch_musicnn(
     else:
         arrays = weights(read_wheel(wheel), source=str(wheel))
     tell("Making the model file ...")
-    content = joined_graph(tagger_graph(arrays, window_frames=WINDOW_FRAMES), head, made_of)
+    content = joined_graph(ear_graph(arrays), head, made_of)
     graph = read_graph(content, source=str(path))
     graph.run(np.zeros((1, WINDOW_FRAMES, SPEC.n_features), np.float32))  # it runs on this machine
     with replacing(path) as temporary:
