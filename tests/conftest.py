@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from tests.helpers.slow import SLOW
 
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and rich keeps the width it starts with
 
+for chosen in ("OSTINATO_MODEL", "OSTINATO_DEVICE"):  # by whoever runs the tests, for other things
+    os.environ.pop(chosen, None)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -18,6 +22,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings(tmp_path_factory) -> Iterator[Path]:
+    """The user's folder for settings is one that is not there, so the default is what ships."""
+    folder = tmp_path_factory.getbasetemp() / "settings"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

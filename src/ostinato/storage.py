@@ -114,6 +114,12 @@ def user_data(name: str) -> Path:
     return folder / name
 
 
+def user_settings(name: str) -> Path | None:
+    """A place of this name in the user's folder for settings; None where there is no home."""
+    folder = _users(platformdirs.user_config_dir)
+    return folder and folder / name
+
+
 def _users(folder: Callable[..., str]) -> Path | None:
     """One of platformdirs' folders for this program; None where there is no home."""
     try:

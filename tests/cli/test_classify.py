@@ -62,8 +62,8 @@ class TestFormats:
         assert [r["path"] for r in records] == [str(library / name) for name in USABLE]
         for record in records:
             assert set(record) == {
-                "path", "model", "genre", "probability", "ranked", "abstained", "seconds",
-                "heard_channel",
+                "path", "model", "model_version", "genre", "probability", "ranked", "abstained",
+                "seconds", "heard_channel",
             }  # fmt: skip
             assert record["abstained"] is None
             assert record["ranked"][0] == {
@@ -89,6 +89,21 @@ class TestFormats:
             ranked = [pair.split("=")[0] for pair in row["ranked"].split(";")]
             assert ranked == [r["genre"] for r in record["ranked"]]
             assert len(ranked) == 2
+            assert row["model"] == record["model"] == model.stem
+            assert (row["model_version"], record["model_version"]) == ("", None)
+
+    def test_every_verdict_says_which_version_gave_it(self, call, tmp_path, library) -> None:
+        """Also one of no sound at all, and those of a model that is chosen by its place."""
+        path = tmp_path / "own.onnx"
+        path.write_bytes(toy_bytes(toy_info(name="mine", version="7")))
+        soundfile.write(tmp_path / "silent.wav", np.zeros(2 * RATE_HZ), RATE_HZ)
+        for file in (library / "b.wav", tmp_path / "silent.wav"):
+            _, out, _ = call("classify", file, "--model", path, "--format", "json")
+            assert (record := json.loads(out))["model"] == "mine"
+            assert record["model_version"] == "7"
+            _, out, _ = call("classify", file, "--model", path, "--format", "csv")
+            (row,) = csv.DictReader(io.StringIO(out))
+            assert (row["model"], row["model_version"]) == ("mine", "7")
 
     def test_the_table_names_file_and_genre(self, call, model, library) -> None:
         _, out, _ = call("classify", library, "--model", model)

@@ -73,6 +73,7 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
      {"jobs": 3, "thorough": False}),
     *(("classify", ["a.wav", *flag], "inference.classifier.Classifier.classify_many",
        {"thorough": True}) for flag in (["--thorough"], ["--timeline"], ["--plot", "x.png"])),
+    ("models", ["--use", "m"], "inference.classifier.Classifier.load", {0: "m"}),
     ("listen", ["--model", "m"], "inference.classifier.Classifier.load", {0: "m"}),
     ("listen", ["--every", "2.5"], "inference.live.LiveClassifier.__init__", {"every_s": 2.5}),
     ("listen", ["--rate", "8000"], "audio.RawFormat.__init__", {"rate_hz": 8000}),

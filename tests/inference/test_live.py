@@ -58,7 +58,7 @@ class TestLiveClassifier:
         listener = LiveClassifier(classifier, every_s=2.5, clock=at_no_cost)
         said = heard_by(listener, sound)
         assert [now.at_s for now in said] == pytest.approx(2.5 * np.arange(1, 17), abs=0.01)
-        for at_s, early, model, verdict in said:
+        for at_s, early, model, _, verdict in said:
             assert model == classifier.name
             assert early == (at_s < listener.enough_s)
             if at_s < 10:
@@ -117,7 +117,7 @@ class TestLiveClassifier:
         listener = LiveClassifier(classifier)
         listener.add(music(seconds))
         expected = classifier.classify(waveform=music(seconds), sample_rate_hz=RATE)
-        assert listener.last() == (seconds, True, classifier.name, expected)
+        assert listener.last() == (seconds, True, classifier.name, None, expected)
 
     def test_the_last_word_on_less_is_that_it_is_too_short(self, classifier: Classifier) -> None:
         listener = LiveClassifier(classifier)

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     _Names: TypeAlias = dict[Path, str]  # of temporary files: what the user calls them
 
 _STDIN = "-"
-_COLUMNS = ("path", "genre", "probability", "ranked", "abstained", "seconds")
+_COLUMNS = (
+    "path", "genre", "probability", "ranked", "abstained", "seconds", "model", "model_version",
+)  # fmt: skip
 
 
 def classify(
@@ -66,7 +68,7 @@ def classify(
         Path | None,
         typer.Option(metavar="PNG|FOLDER", help="Draw timelines, one a file. Implies --thorough."),
     ] = None,
-    model: Model = "default",
+    model: Model = None,
     jobs: Jobs = None,
 ) -> None:
     """Name the genre of music files, or say why there is none.
@@ -192,7 +194,8 @@ def _print(path: str, verdict: Verdict, *, format_: str, top: int | None, timeli
         ranked = ";".join(f"{genre}={p:.4f}" for genre, p in verdict.ranked[:top])
         share, seconds = f"{verdict.probability:.4f}", f"{verdict.seconds:.2f}"
         why = verdict.abstained or ""
-        _write_row((as_text(path), verdict.genre or "", share, ranked, why, seconds))
+        by = (verdict.model, verdict.model_version or "")
+        _write_row((as_text(path), verdict.genre or "", share, ranked, why, seconds, *by))
     else:
         from ostinato.inference.verdict import clock
 

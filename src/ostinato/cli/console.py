@@ -87,9 +87,10 @@ Format = Annotated[
     ),
 ]
 Model = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="A model that ships (see ostinato models), musicnn once fetched, or an ONNX file."
+        help="A model that ostinato models lists, or an ONNX file. By default what OSTINATO_MODEL "
+        "names, else what ostinato models --use chose, else default."
     ),
 ]
 Cache = Annotated[

@@ -39,7 +39,7 @@ def listen(
         float, typer.Option(help="Seconds of sound from one verdict to the next.", min=0.1)
     ] = 1.0,
     format_: Format = "table",
-    model: Model = "default",
+    model: Model = None,
 ) -> None:
     """Name the genre of what is played now, again every second.
 

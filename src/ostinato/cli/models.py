@@ -1,27 +1,51 @@
-"""The verb ``models``: list the models that ship with the package."""
+"""The verb ``models``: list the models that ship with the package, and choose the default."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+from typing import Annotated, Any
 
-from ostinato.cli.console import Format, output, write_line
+import typer
+
+from ostinato.cli.console import Format, output, tell, write_line
+from ostinato.errors import UsageError
 
 _WIDEST = 100  # columns
 
 
-def models(format_: Format = "table") -> None:
+def models(
+    use: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Make this model your default; --use default goes back."
+        ),
+    ] = None,
+    format_: Format = "table",
+) -> None:
     """List the models that ship, their accuracy, and the data they were trained on.
 
-    Any of them can be the --model of ostinato classify and ostinato listen. All
-    of this is read from the models' files; ostinato export writes it there.
+    Any of them can be the --model of ostinato classify and ostinato listen, and with
+    --use the one that these and ostinato.classify in Python use where none is named.
+    The choice is kept in a settings file of yours; OSTINATO_MODEL wins over it, and
+    --model over both. All of this is read from the models' files; ostinato export
+    writes it there.
 
     Examples:
 
       ostinato models
 
       ostinato models --format json
+
+      ostinato models --use musicnn           (first: ostinato fetch musicnn)
+
+      ostinato models --use default
     """
+    if use is not None:
+        if format_ == "json":
+            raise UsageError("Expected --use without --format json: it prints no list.")
+        _make_default(use)
+        return
     from rich.box import SIMPLE_HEAD
     from rich.padding import Padding
     from rich.table import Table
@@ -49,6 +73,21 @@ def models(format_: Format = "table") -> None:
         output.print(Text("\n" * (n > 0) + model["name"], style="bold"), width=width)
         about = Text("\n".join(_sentences(model)))
         output.print(Padding(about, (0, 0, 0, 2), expand=False), width=width)
+
+
+def _make_default(named: str) -> None:
+    """Make a model the user's default, once it has proved to load, and say so."""
+    from ostinato.inference.classifier import Classifier
+    from ostinato.inference.default_model import BACK, SHIPPED, VARIABLE, choose
+    from ostinato.inference.registry import kept_name
+
+    Classifier.load(named)
+    model = kept_name(named)
+    settings = choose(model)
+    said = "the default again" if model == SHIPPED else f"your default now ({settings})"
+    tell(f"{model} is {said}." + (f" To go back: {BACK}" if settings else ""))
+    if os.environ.get(VARIABLE):
+        tell(f"{VARIABLE} is set to '{os.environ[VARIABLE]}', and wins over it.")
 
 
 def _cells(model: dict[str, Any]) -> tuple[str, ...]:

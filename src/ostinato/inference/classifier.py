@@ -31,6 +31,7 @@ from ostinato.audio.load import mixed_array
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import softmax
 from ostinato.features import Frames, cut, streamed_excerpts
+from ostinato.inference.default_model import in_use
 from ostinato.inference.many import in_order
 from ostinato.inference.model_file import ModelGraph
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
@@ -70,17 +71,22 @@ class Classifier:
         self._graph = graph
 
     @classmethod
-    def load(cls, name_or_path: str | Path = "default") -> Classifier:
+    def load(cls, name_or_path: str | Path | None = None) -> Classifier:
         """Load a model that ships with the package or was fetched, or an ONNX file.
+
+        Without a name it is the user's default (:mod:`~ostinato.inference.default_model`), as on
+        the command line; a program whose verdicts must not depend on that names ``"default"``.
 
         Raises
         ------
         UsageError
             If there is no such model, or it takes sound.
         DataError
-            If the file cannot be read, is damaged, or is not a model of Ostinato.
+            If the file cannot be read, is damaged, or is not a model of Ostinato; if the user's
+            settings file is damaged.
         """
-        return cls(load_graph(name_or_path))
+        with in_use(name_or_path) as model:
+            return cls(load_graph(model))
 
     @property
     def info(self) -> ModelInfo:
@@ -243,10 +249,11 @@ class Classifier:
 
 
 def classify(
-    path: str | os.PathLike[str], *, model: str | Path = "default", thorough: bool = False
+    path: str | os.PathLike[str], *, model: str | Path | None = None, thorough: bool = False
 ) -> Verdict:
     """Name the genre of an audio file. The model is kept, and loaded anew if its file changes.
 
+    Without ``model`` it is the user's default, so that the verdict is that of the command line.
     Parameters and errors are those of :meth:`Classifier.load` and :meth:`Classifier.classify`.
 
     Examples
@@ -258,13 +265,14 @@ def classify(
     return _kept(model).classify(path, thorough=thorough)
 
 
-def _kept(model: str | Path) -> Classifier:
-    file = model_path(model)
-    try:
-        state = file.stat()
-    except (OSError, ValueError):
-        return Classifier.load(model)  # says what is wrong with it
-    return _loaded(file.absolute(), state.st_size, state.st_mtime_ns)
+def _kept(model: str | Path | None) -> Classifier:
+    with in_use(model) as named:
+        file = model_path(named)
+        try:
+            state = file.stat()
+        except (OSError, ValueError):
+            return Classifier.load(named)  # says what is wrong with it
+        return _loaded(file.absolute(), state.st_size, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)

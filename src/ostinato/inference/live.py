@@ -43,18 +43,22 @@ class LiveVerdict(NamedTuple):
     at_s: float  # sound since the beginning
     early: bool  # whether that is less than a window of the model
     model: str
+    model_version: str | None
     verdict: Verdict | None  # on the last 30 s; None while there is too little sound
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: those of a verdict, ``at_s`` and ``early``."""
-        verdict = self.verdict or _nothing_heard(self.model, self.at_s, LISTENING)
+        verdict = self.verdict or _nothing_heard(
+            self.model, self.model_version, self.at_s, LISTENING
+        )
         return {"at_s": self.at_s, "early": self.early, **verdict.to_dict()}
 
 
-def _nothing_heard(model: str, seconds: float, why: str) -> Verdict:
+def _nothing_heard(model: str, version: str | None, seconds: float, why: str) -> Verdict:
     return Verdict(
-        model=model, genre=None, abstained=why, probability=0.0, ranked=(), seconds=seconds
-    )
+        model=model, model_version=version, genre=None, abstained=why, probability=0.0, ranked=(),
+        seconds=seconds,
+    )  # fmt: skip
 
 
 class LiveClassifier:
@@ -129,7 +133,8 @@ class LiveClassifier:
         """Give the verdict at the end, which may be that the sound is too short."""
         if self.heard_s < MIN_SECONDS:
             why = too_short(self.heard_s, self._classifier.info)
-            return self._now(_nothing_heard(self._classifier.name, self.heard_s, why))
+            name, version = self._classifier.name, self._classifier.info.version or None
+            return self._now(_nothing_heard(name, version, self.heard_s, why))
         return self._now(self._classify())
 
     def _classify(self) -> Verdict:
@@ -142,4 +147,5 @@ class LiveClassifier:
 
     def _now(self, verdict: Verdict | None) -> LiveVerdict:
         is_early = self.heard_s < self.enough_s
-        return LiveVerdict(self.heard_s, is_early, self._classifier.name, verdict)
+        by = self._classifier
+        return LiveVerdict(self.heard_s, is_early, by.name, by.info.version or None, verdict)

@@ -56,6 +56,12 @@ def model_path(name_or_path: str | Path) -> Path:
     return path
 
 
+def kept_name(name_or_path: str | Path) -> str:
+    """What a model is asked for by in any folder: its name, or the absolute path of its file."""
+    known = (*shipped(), *FETCHED)
+    return name if (name := str(name_or_path)) in known else str(model_path(name).absolute())
+
+
 def load_graph(name_or_path: str | Path) -> ModelGraph:
     """Load a model by its name or path."""
     return open_graph(model_path(name_or_path))

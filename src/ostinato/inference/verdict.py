@@ -56,6 +56,8 @@ class Verdict:
     ----------
     model : str
         The model's name.
+    model_version : str or None
+        Its version; None if its file states none.
     genre : str or None
         None if the model abstains.
     abstained : str or None
@@ -90,6 +92,7 @@ class Verdict:
     distance: float | None = None
     threshold: float | None = None
     heard_channel: int | None = None
+    model_version: str | None = None
 
     @property
     def by_probability(self) -> bool:
@@ -123,6 +126,7 @@ class Verdict:
         """Plain values, for JSON; with the timeline if it is asked for."""
         values: dict[str, Any] = {
             "model": self.model,
+            "model_version": self.model_version,
             "genre": self.genre,
             "probability": self.probability,
             "ranked": [{"genre": genre, "probability": p} for genre, p in self.ranked],
@@ -180,7 +184,7 @@ def pooled(heard: Sequence[Heard], info: ModelInfo, *, model: str, seconds: floa
     if not loud:
         return Verdict(
             model=model, genre=None, abstained=SILENT, probability=0.0, ranked=(), seconds=seconds,
-            genres=info.genres, threshold=info.threshold,
+            genres=info.genres, threshold=info.threshold, model_version=info.version or None,
         )  # fmt: skip
     weights = [each.n_windows for each in loud]
     by_excerpt = np.stack([each.probabilities for each in loud])  # (E, G)
@@ -203,4 +207,5 @@ def pooled(heard: Sequence[Heard], info: ModelInfo, *, model: str, seconds: floa
         genres=info.genres,
         distance=distance,
         threshold=info.threshold,
+        model_version=info.version or None,
     )
