@@ -76,7 +76,8 @@ def classify(
     Prints a line a file, as soon as it is done. A model abstains if no genre is
     likely enough, if the sound is silent or too short, or if it is unlike the music
     that the model learned from. Files that cannot be used are listed at the end, and
-    the exit status is then 1.
+    the exit status is then 1. Runs on the processor, unless OSTINATO_DEVICE is cuda,
+    coreml or directml.
 
     Examples:
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ostinato.errors import DataError, OstinatoError, UsageError
+from ostinato.inference.session import DeviceError
 from ostinato.storage import WriteError, cause, user_settings, write_text
 
 SHIPPED = "default"
@@ -63,6 +64,8 @@ def in_use(model: str | Path | None) -> Iterator[str | Path]:
     default = chosen()
     try:
         yield default.model
+    except DeviceError:
+        raise  # no other model would help
     except OstinatoError as error:
         if not default.by:
             raise

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ostinato.errors import DataError
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
 from ostinato.inference.onnx_check import check_onnx_bytes
+from ostinato.inference.session import first_line, open_session
 
 METADATA = "ostinato"
 """The metadata's name in the ONNX file."""
@@ -73,7 +74,7 @@ class ModelGraph:
         except Exception as error:  # ONNX Runtime's errors share no other class
             raise DataError(
                 f"{self.source}: expected a graph that runs on inputs of shape {inputs.shape}, got "
-                f"'{_first_line(error)}'."
+                f"'{first_line(error)}'."
             ) from error
         shapes = [(len(inputs), len(self.info.genres)), (len(inputs),)]
         for got, shape in zip(outputs, shapes, strict=False):
@@ -107,11 +108,13 @@ def read_graph(content: bytes, *, source: str) -> ModelGraph:
         If the file is larger than :data:`MOST_BYTES`, is no ONNX graph, is damaged, holds what no
         genre model needs (:mod:`ostinato.inference.onnx_check`), lacks Ostinato's metadata or holds
         those of another version, or if graph and metadata disagree.
+    DeviceError
+        If the device that the user asked for cannot be used (:mod:`ostinato.inference.session`).
     """
     if len(content) > MOST_BYTES:
         raise DataError(f"{source}: expected a model of at most {MOST_BYTES >> 20} MiB, got more.")
     check_onnx_bytes(content, source=source)
-    session = _session(content, source)
+    session = open_session(content, source=source)
     try:
         text = session.get_modelmeta().custom_metadata_map.get(METADATA)
         described = [
@@ -128,24 +131,6 @@ def read_graph(content: bytes, *, source: str) -> ModelGraph:
     info = ModelInfo.from_json(text, source=source)
     _check_agreement(info, *described, source=source)
     return ModelGraph(source=source, n_bytes=len(content), info=info, session=session)
-
-
-def _session(content: bytes, source: str) -> Any:
-    import onnxruntime  # takes 0.1 s
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised as well
-    options.intra_op_num_threads = 1  # files are classified in parallel
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no other class
-        raise DataError(
-            f"{source}: expected a graph that ONNX Runtime can load, got '{_first_line(error)}'; "
-            "it is damaged, or was written for a newer one."
-        ) from error
 
 
 def _check_agreement(
@@ -182,7 +167,3 @@ def _fits(shape: tuple[object, ...], sizes: tuple[int, ...]) -> bool:
 
 def _shown(wanted: _Wanted) -> str:
     return ", ".join(f"{name} tensor(float) {['batch', *sizes]}" for name, sizes in wanted)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")[:300]
