@@ -25,7 +25,9 @@ from tests.helpers.sounds import RATE_HZ
 
 def write(path: Path, seconds: float = 2.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
+    """Noise that swells twice a second."""
     y = np.cumsum(np.random.default_rng(len(path.name)).normal(size=int(seconds * RATE_HZ)))
+    y *= 1.1 + np.sin(4 * np.pi * np.arange(y.size) / RATE_HZ)
     soundfile.write(path, 0.5 * y / np.abs(y).max(), RATE_HZ)
     return path
 

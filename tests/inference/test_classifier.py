@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.special
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ from ostinato.inference import sampling as hearing
 from ostinato.inference.classifier import Classifier
 from ostinato.inference.model_file import read_graph
 from ostinato.inference.model_info import ModelInfo
-from ostinato.inference.sampling import closer_starts, is_silent, quick_starts
+from ostinato.inference.sampling import closer_starts, is_silent, is_steady, quick_starts
 from ostinato.inference.verdict import (
     SILENT,
     UNLIKE,
@@ -247,6 +248,35 @@ class TestAbstaining:
         assert verdict.ranked == alone.ranked
         assert len(verdict.timeline) == 1
         assert verdict.seconds == pytest.approx(60)
+
+    @pytest.mark.parametrize("rate_hz", [16_000, RATE_HZ, 44_100])
+    def test_what_does_not_change_is_steady(self, rate_hz: int) -> None:
+        made = not_music(seconds=10, seed=2)
+        sounds = {name: soxr.resample(y, RATE_HZ, rate_hz) for name, y in made.items()}
+        steady = {name for name, y in sounds.items() if is_steady(y, rate_hz)}
+        noises = {"white noise", "pink noise", "brown noise", "a band of noise"}
+        tones = {"a tone", "a tone in noise", "a square wave", "a dial tone", "mains hum"}
+        assert steady == noises | tones
+        assert not is_steady(sounds["white noise"][: 5 * rate_hz], rate_hz)
+
+    def test_no_music_is_steady(self, shared_data: Path) -> None:
+        for path in sorted((shared_data / "gtzan" / "audio" / "full").glob("*.flac"))[::3]:
+            sound = load_audio(path, sample_rate_hz=RATE_HZ)
+            for seconds in (10, 20):
+                assert not is_steady(sound[: seconds * RATE_HZ], RATE_HZ), path.name
+
+    def test_a_steady_sound_is_unlike_music_whatever_the_network_says(self) -> None:
+        noise = not_music(seconds=10)["brown noise"]
+        verdict = toy().classify(waveform=noise, sample_rate_hz=RATE_HZ)
+        assert (verdict.genre, verdict.abstained, verdict.ranked) == (None, UNLIKE, ())
+
+    def test_a_steady_minute_is_left_out(self) -> None:
+        """The hum before a concert says nothing of genre."""
+        loud = music(30)
+        after_hum = np.concatenate([not_music()["mains hum"], loud])
+        verdict = toy().classify(waveform=after_hum, sample_rate_hz=RATE_HZ)
+        assert verdict.ranked == toy().classify(waveform=loud, sample_rate_hz=RATE_HZ).ranked
+        assert [stretch.start_s for stretch in verdict.timeline] == [30]
 
     def test_at_the_threshold_it_answers(self) -> None:
         frames = np.random.default_rng(0).normal(size=(61, 4)).astype(np.float32)

@@ -2,14 +2,15 @@
 
 The road, as :meth:`Classifier._listen` goes it for each excerpt::
 
-    excerpt -> is it silent? -> frames -> windows -> network -> probabilities
+    excerpt -> is it silent, or steady? -> frames -> windows -> network -> probabilities
 
 and :func:`~ostinato.inference.verdict.pooled` makes one verdict of all excerpts. Frames and windows
 come from :mod:`ostinato.features`, with which the model was trained. PyTorch is not needed.
 
 Of a long sound, only excerpts spread over it are listened to, unless all of it is asked for
 (:mod:`ostinato.inference.sampling`). A model abstains, and says why, if the sound is silent or too
-short, if it is unlike the music that the model learned from, or if no genre is likely enough.
+short, if it is steady as noise is or unlike the music that the model learned from, or if no genre
+is likely enough.
 
 Axes: T frames, F features, W windows, G genres.
 """
@@ -43,6 +44,7 @@ from ostinato.inference.sampling import (
     closer_starts,
     cut_out,
     is_silent,
+    is_steady,
     quick_starts,
 )
 from ostinato.inference.verdict import SILENT, UNLIKE, Heard, Verdict, pooled
@@ -221,6 +223,8 @@ class Classifier:
             end_s = start_s + excerpt.size / spec.sample_rate_hz
             if is_silent(excerpt):  # it says nothing of genre, and has no frames
                 heard.append(Heard(start_s, end_s))
+            elif is_steady(excerpt, spec.sample_rate_hz):
+                heard.append(Heard(start_s, end_s, steady=True))
             else:
                 frames = features.frames(np.ascontiguousarray(excerpt), spec)  # (T, F)
                 heard.append(self._run(start_s, end_s, frames))

@@ -6,6 +6,7 @@ excerpts, and more if the first ones leave the genre open; the thorough way take
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -25,7 +26,18 @@ SECONDS_AN_EXCERPT = 80.0
 SILENT_DEVIATION = 10 ** (-70 / 20)
 """An excerpt whose samples have a smaller deviation is silent: 70 dB below full scale."""
 
+STEADY_DB = 1.3
+"""A sound whose bands change their levels less, in dB, is no music: noise, mains hum, a tone.
+
+On 30 s of such sounds the mean deviation is 0.9 at most; in 20 s of music 2.2 at least, and in 10 s
+2.0 (61 tracks of GTZAN and 17 other recordings).
+"""
+
 _FEWEST, _MOST = 3, 18
+_BANDS, _LOWEST_HZ, _RANGE_DB = 12, 100, 40  # in which changes are looked for
+_LOOK_S, _LOOKS_APART = 0.19, 4  # about; a look is a power of two of samples, a quarter of all
+_FEWEST_LOOKS = 8
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Sound(Protocol):
@@ -110,3 +122,27 @@ class SoundInMemory:
 def is_silent(piece: Waveform) -> bool:
     """Whether a piece of sound is empty, or deviates less than :data:`SILENT_DEVIATION`."""
     return piece.size == 0 or float(np.std(piece)) < SILENT_DEVIATION
+
+
+def is_steady(piece: Waveform, sample_rate_hz: int) -> bool:
+    """Whether the levels of a piece's bands change less than :data:`STEADY_DB`.
+
+    It is the standard deviation over time of the level, in dB, in bands of equal ratio, the mean
+    over those within 40 dB of the loudest. A piece of less than 6 to 8 s is never called steady.
+    """
+    n = 2 ** round(math.log2(_LOOK_S * sample_rate_hz))
+    places = np.arange(piece.size // (_LOOKS_APART * n))
+    if places.size < _FEWEST_LOOKS:
+        return False
+    places = places + places * _GOLDEN % 1 * (1 - 1 / _LOOKS_APART)  # no beat keeps step with them
+    starts = (places * _LOOKS_APART * n).astype(int)
+    looks = np.lib.stride_tricks.sliding_window_view(piece, n)[starts]  # (looks, n)
+    spectra = np.fft.rfft(looks * np.hanning(n).astype(np.float32))  # (looks, n // 2 + 1)
+    power = np.square(spectra.real) + np.square(spectra.imag)
+    edges_hz = np.geomspace(_LOWEST_HZ, sample_rate_hz / 2, _BANDS + 1)
+    edges = (edges_hz * n / sample_rate_hz).astype(int)
+    bands = np.add.reduceat(power, edges[:-1], axis=1)  # (looks, bands)
+    levels = bands.mean(axis=0)
+    heard = bands[:, levels >= levels.max() * 10 ** (-_RANGE_DB / 10)]
+    decibels = 10 * np.log10(heard + 1e-9 * bands.max() + np.finfo(np.float32).tiny)
+    return float(decibels.std(axis=0).mean()) < STEADY_DB

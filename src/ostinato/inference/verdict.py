@@ -63,13 +63,14 @@ class Verdict:
     abstained : str or None
         Why it abstains, as a clause; None if it does not.
     probability : float
-        The likeliest genre's probability; 0 if the sound is silent.
+        The likeliest genre's probability; 0 if the sound is silent or steady throughout.
     ranked : tuple of (str, float)
-        Every genre with its probability, the likeliest first; empty if the sound is silent.
+        Every genre with its probability, the likeliest first; empty if the sound is silent or
+        steady throughout.
     seconds : float
         How long the sound lasts.
     timeline : tuple of Stretch
-        The excerpts that were listened to, in order of time, without the silent ones.
+        The excerpts that were listened to, in order of time, without silent and steady ones.
     genres : tuple of str
         The order of the probabilities in ``timeline``.
     distance : float or None
@@ -169,21 +170,23 @@ def _why_abstain(
 
 
 class Heard(NamedTuple):
-    """An excerpt that was listened to; without windows if it is silent."""
+    """An excerpt that was listened to; without windows if it is silent or steady."""
 
     start_s: float
     end_s: float
     n_windows: int = 0
     probabilities: NDArray[np.float64] = np.zeros(0)  # (G,), mean over the windows
     distance: float | None = None  # from what the model learned from, mean over the windows
+    steady: bool = False  # as noise is, and no music
 
 
 def pooled(heard: Sequence[Heard], info: ModelInfo, *, model: str, seconds: float) -> Verdict:
     """Make one verdict of excerpts: their mean by number of windows, then the temperature."""
     loud = sorted((each for each in heard if each.n_windows), key=lambda each: each[:2])
     if not loud:
+        why = UNLIKE if any(each.steady for each in heard) else SILENT
         return Verdict(
-            model=model, genre=None, abstained=SILENT, probability=0.0, ranked=(), seconds=seconds,
+            model=model, genre=None, abstained=why, probability=0.0, ranked=(), seconds=seconds,
             genres=info.genres, threshold=info.threshold, model_version=info.version or None,
         )  # fmt: skip
     weights = [each.n_windows for each in loud]
