@@ -6,12 +6,13 @@ about once a second, which a recurrent head that does ship reads.
 :mod:`ostinato.inference.musicnn_wheel` fetches the weights and writes the file. TensorFlow and
 PyTorch are not needed; ``onnx`` is, to make the file.
 
-The arithmetic is that of the original, patch by patch, but for two shortcuts that change only the
-last bits. A patch is 187 frames long and begins 61 frames after the one before, so most frames are
-in three patches: the convolutions over 7 frames are computed once for all patches, and separately
-for the three frames at either end of a patch, where it is padded with zeros. And the maximum over
-frequency is taken before rectification and normalisation; where the normalisation's factor is
-negative, of the negated convolution.
+The arithmetic is that of the original, patch by patch, but for three shortcuts that change only the
+last bits. Weight decay has left most kernels of the front end (496 of 561) at zero: their channels
+are constant, and are not computed (:func:`live_arrays`). A patch is 187 frames long and begins 61
+frames after the one before, so most frames are in three patches: the convolutions over 7 frames are
+computed once for all patches, and separately for the three frames at either end of a patch, where
+it is padded with zeros. And the maximum over frequency is taken before rectification and
+normalisation; where the normalisation's factor is negative, of the negated convolution.
 
 Axes: B excerpts, T frames of an excerpt, M mel bands, S patches of an excerpt, P frames of a patch,
 C channels.
@@ -29,6 +30,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ostinato.errors import DataError, require
@@ -68,6 +70,9 @@ Arrays = dict[str, NDArray[np.float32]]
 """The network's variables, under TensorFlow's names and in its order of axes."""
 
 _OPSET = 18
+_NORM_PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
+_FRONT = 5  # convolutions side by side
+_DEAD = 1e-6  # no number of a kernel is larger where weight decay has extinguished a channel
 _EPSILON = 1e-3  # of every batch normalisation, TensorFlow's default
 _HEADS_PREFIX = "head/"
 EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "Making musicnn's file"}
@@ -120,7 +125,7 @@ def ear_graph(arrays: Arrays) -> ModelProto:
     onnx = require("onnx", **EXTRA)
     helper, number = onnx.helper, onnx.TensorProto.FLOAT
     body = _Graph(onnx)
-    roots = _of_one_excerpt(body, arrays)
+    roots = _of_one_excerpt(body, live_arrays(arrays))
     excerpt = helper.make_tensor_value_info("excerpt", number, ["frames", SPEC.n_mels])
     tagged = helper.make_tensor_value_info(roots, number, ["steps", TAGS_SPEC.width])
     # One excerpt after the other: one takes more memory than any other model.
@@ -149,6 +154,45 @@ def ear_graph(arrays: Arrays) -> ModelProto:
     }
     helper.set_model_props(model, {EAR_METADATA: json.dumps(about)})
     return model
+
+
+def live_arrays(arrays: Arrays) -> Arrays:
+    """Leave out the channels of the front end whose kernel is zero; the graph stays the same.
+
+    Such a channel is constant, so what the layers behind it make of it is added to their biases;
+    that of the first, at whose ends a patch is padded with zeros, becomes one of shape (P, C).
+    """
+    small = dict(arrays)
+    constants, lives = [], []
+    for i in range(_FRONT):
+        name = numbered("conv2d", i)
+        live = np.abs(arrays[f"{name}/kernel"]).max(axis=(0, 1, 2)) > _DEAD
+        factor, offset = _norm(arrays, i + 1)
+        constant = np.maximum(arrays[f"{name}/bias"], 0) * factor + offset
+        constants.append(np.where(live, 0, constant))
+        lives.append(live)
+        norm = numbered("batch_normalization", i + 1)
+        for part in (f"{name}/kernel", f"{name}/bias", *(f"{norm}/{part}" for part in _NORM_PARTS)):
+            small[part] = arrays[part][..., live]
+    constant, live = np.concatenate(constants), np.concatenate(lives)  # (C,)
+    name = numbered("conv2d", _FRONT)
+    kernel = arrays[f"{name}/kernel"]  # (time, C, 1, C')
+    taps = np.einsum("c,tcuo->to", constant, kernel)
+    inside = np.pad(np.ones(PATCH_FRAMES, np.float32), len(taps) // 2)
+    small[f"{name}/kernel"] = kernel[:, live]
+    small[f"{name}/bias"] = arrays[f"{name}/bias"] + sliding_window_view(inside, len(taps)) @ taps
+
+    norm = numbered("batch_normalization", 9)
+    factor, offset = _norm(arrays, 9)
+    constant, live = (
+        np.pad(x, (0, factor.size // 2 - x.size), constant_values=behind).repeat(2)
+        for x, behind in ((constant, 0), (live, True))
+    )
+    kernel = arrays["dense/kernel"]
+    pooled = np.where(live, 0, constant * factor + offset)
+    small["dense/bias"] = arrays["dense/bias"] + pooled @ kernel
+    small["dense/kernel"] = kernel[live]
+    return small | {f"{norm}/{part}": arrays[f"{norm}/{part}"][live] for part in _NORM_PARTS}
 
 
 def numbered(layer: str, i: int) -> str:
@@ -193,7 +237,7 @@ def _norm(arrays: Arrays, i: int) -> tuple[NDArray[np.float32], NDArray[np.float
     """Factor and offset of a batch normalisation [each shape=(C,)]."""
     gamma, beta, mean, variance = (
         arrays[f"{numbered('batch_normalization', i)}/{part}"].astype(np.float64)
-        for part in ("gamma", "beta", "moving_mean", "moving_variance")
+        for part in _NORM_PARTS
     )
     factor = gamma / np.sqrt(variance + _EPSILON)
     return factor.astype(np.float32), (beta - mean * factor).astype(np.float32)
@@ -272,8 +316,9 @@ def _dense_in_time(add: _Graph, x: str, arrays: Arrays, i: int) -> str:
     name = numbered("conv2d", i)
     kernel = arrays[f"{name}/kernel"][:, :, 0].transpose(2, 1, 0)  # (C', C, time)
     margin = kernel.shape[2] // 2
-    bias = add.number(arrays[f"{name}/bias"])
-    x = add("Relu", add("Conv", x, add.number(kernel), bias, pads=[margin, margin]))
+    bias = np.atleast_2d(arrays[f"{name}/bias"]).T  # (C', P or 1)
+    x = add("Conv", x, add.number(kernel), pads=[margin, margin])
+    x = add("Relu", add("Add", x, add.number(bias)))
     factor, offset = _norm(arrays, i + 1)
     return add.scaled(x, factor[:, None], offset[:, None])
 
