@@ -54,7 +54,9 @@ _FIGURE = re.compile(r"\d\.\d+(?!\d*\s?(?:[kM]B|m?s|k?Hz)\b)|\d\s?%")
 def pages(root: Path = REPOSITORY) -> list[Path]:
     """The pages whose tables of figures must stand in blocks."""
     folders = [root / "docs" / name for name in ("research", "reference")]
-    found = [root / name for name in ("README.md", CARD, "docs/guide/musicnn.md")]
+    found = [
+        root / name for name in ("README.md", CARD, "docs/guide/models.md", "docs/guide/musicnn.md")
+    ]
     found += [page for folder in folders for page in sorted(folder.rglob("*.md"))]
     return [page for page in found if page.is_file()]
 

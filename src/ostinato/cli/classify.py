@@ -17,12 +17,14 @@ from ostinato.cli.console import (
     Jobs,
     Model,
     format_of,
+    messages,
     one_blas_thread,
     output,
     progress,
     tell,
     write_line,
 )
+from ostinato.cli.larger_model import hint
 from ostinato.cli.process import standard_input
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.storage import as_text, printable
@@ -74,10 +76,10 @@ def classify(
     """Name the genre of music files, or say why there is none.
 
     Prints a line a file, as soon as it is done. A model abstains if no genre is
-    likely enough, if the sound is silent or too short, or if it is unlike the music
-    that the model learned from. Files that cannot be used are listed at the end, and
-    the exit status is then 1. Runs on the processor, unless OSTINATO_DEVICE is cuda,
-    coreml or directml.
+    likely enough, if the sound is silent or too short, or if it is unlike the
+    music that the model learned from. Files that cannot be used are listed at
+    the end, and the exit status is then 1. Runs on the processor, unless
+    OSTINATO_DEVICE is cuda, coreml or directml.
 
     Examples:
 
@@ -107,12 +109,14 @@ def classify(
 
             pictures = Pictures(plot, n_files=len(found.paths))
         everything = thorough or timeline or plot is not None
+        any_heard = False
         results = classifier.classify_many(found.paths, jobs=jobs, thorough=everything)
         for n, (file, result) in enumerate(results, start=1):
             path = names.get(file, str(file))
             if isinstance(result, OstinatoError):
                 broken.append(_renamed(result, file, path) if file in names else result)
             else:
+                any_heard = True
                 _print(path, result, format_=format_, top=top, timeline=timeline)
                 if pictures is not None:
                     pictures.add(result, path)
@@ -123,6 +127,8 @@ def classify(
         tell(str(error))
     if found.passed_over:
         tell(f"Passed over: {found.told_passed_over()}.")
+    if any_heard and model is None and format_ == "table" and (line := hint()):
+        messages.print(line, style="dim", soft_wrap=True)
     if broken:
         raise typer.Exit(OstinatoError.exit_status)
 

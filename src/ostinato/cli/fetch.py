@@ -35,7 +35,7 @@ def fetch(
 
       ostinato fetch gtzan --to ~/data        (1.2 GB; then: ostinato study --data ~/data/genres)
 
-      ostinato fetch musicnn                  (29 MB; then: ostinato classify --model musicnn ...)
+      ostinato fetch musicnn                  (29 MB; then: ostinato models --use musicnn)
     """
     if name not in (known := ("gtzan", "musicnn")):
         raise UsageError(f"Expected one of: gtzan, musicnn; got '{name}'{near(name, known)}")
@@ -45,7 +45,12 @@ def fetch(
     if name == "musicnn":
         from ostinato.inference.musicnn_wheel import fetch_musicnn
 
-        write_line(as_text(str(fetch_musicnn(to=to, wheel=wheel, tell=tell))))
+        path = fetch_musicnn(to=to, wheel=wheel, tell=tell)
+        if to is None:
+            from ostinato.cli.larger_model import told_of_it
+
+            tell(told_of_it())
+        write_line(as_text(str(path)))
         return
     from ostinato.datasets.checksums import SOURCE_URL
     from ostinato.datasets.download import fetch_gtzan

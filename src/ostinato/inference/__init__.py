@@ -3,7 +3,7 @@
 The public names, ``Classifier``, ``Verdict`` and ``classify``, are those of :mod:`ostinato`. The
 modules: ``classifier`` is the road from sound to verdict, ``sampling`` chooses excerpts of a long
 sound, ``verdict`` pools them, ``live`` is for sound that does not end, ``timeline`` draws;
-``registry`` knows which models there are, ``default_model`` which is used; ``model_file``,
-``model_info``, ``onnx_check`` and ``session`` read, check and open one; ``musicnn`` and
-``musicnn_wheel`` make the model that is fetched.
+``registry`` knows which models there are, ``default_model`` which is used, ``catalogue`` what is
+said of them; ``model_file``, ``model_info``, ``onnx_check`` and ``session`` read, check and open
+one; ``musicnn`` and ``musicnn_wheel`` make the model that is fetched.
 """

@@ -7,7 +7,6 @@ A model is asked for by its name here, or by the path of an ONNX file
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ostinato.errors import UsageError, near
 from ostinato.inference.model_file import SUFFIX, ModelGraph, open_graph
@@ -16,8 +15,9 @@ from ostinato.storage import expanded, is_file, user_data
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder of the models that ship."""
 
-FETCHED = ("musicnn",)
-"""Models that others made: they do not ship, ``ostinato fetch`` gets them."""
+FETCHED = {"musicnn": 29}
+"""Models that others made, and the MB to download: they do not ship, ``ostinato fetch`` gets them.
+"""
 
 HEAD = "-head"
 """The name of a file that ships ends so if it is a head: it takes what another network gives."""
@@ -65,33 +65,3 @@ def kept_name(name_or_path: str | Path) -> str:
 def load_graph(name_or_path: str | Path) -> ModelGraph:
     """Load a model by its name or path."""
     return open_graph(model_path(name_or_path))
-
-
-def catalogue() -> list[dict[str, Any]]:
-    """Describe the models that ship, in the order of :func:`shipped`, by their files' metadata.
-
-    The values are plain, and None where a file does not say.
-    """
-    return [_described(name, load_graph(name)) for name in shipped()]
-
-
-def _described(name: str, graph: ModelGraph) -> dict[str, Any]:
-    info, provenance = graph.info, graph.info.provenance
-    return {
-        "name": name,
-        "version": info.version or None,
-        "family": info.family,
-        "parameters": provenance.get("parameters"),
-        "bytes": graph.n_bytes,
-        "accuracy": info.accuracy or None,
-        "temperature": info.temperature,
-        "threshold": info.threshold,
-        "precision": info.precision,
-        "genres": list(info.genres),
-        "trained_on": {
-            "data": provenance.get("data"),
-            "split": provenance.get("split"),
-            "recordings": provenance.get("train"),
-        },
-        "licence": info.licence or None,
-    }

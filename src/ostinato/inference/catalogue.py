@@ -1,0 +1,89 @@
+"""What is said of the models that there are: those that ship, those that are fetched, the default.
+
+All of it is read from the models' files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ostinato.errors import OstinatoError
+from ostinato.inference.classifier import Classifier
+from ostinato.inference.default_model import chosen, in_use
+from ostinato.inference.model_file import SUFFIX, open_graph
+from ostinato.inference.model_info import ModelInfo
+from ostinato.inference.registry import FETCHED, HEAD, WEIGHTS, fetched_path, model_path, shipped
+from ostinato.inference.session import DeviceError
+from ostinato.storage import is_file
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Describe the models: those that ship, those of FETCHED, and the user's default if a file is.
+
+    The values are plain, and None where a file does not say. A model that cannot be used has its
+    ``problem``, a sentence; one that was not fetched is described by its head, which ships.
+
+    Raises
+    ------
+    DataError
+        If the user's settings file is damaged.
+    UsageError
+        If the name of the default is not known, or the device cannot be used.
+    """
+    default = chosen()
+    known = [*((name, "shipped") for name in shipped()), *((name, "fetched") for name in FETCHED)]
+    if default.by and default.model not in dict(known):
+        with in_use(None) as model:
+            model_path(model)
+        known.append((default.model, "file"))
+    return [_described(name, kind) | {"default": name == default.model} for name, kind in known]
+
+
+def accuracy(name: str) -> dict[str, Any]:
+    """The measured accuracy of a file that ships, as :class:`ModelInfo` has it."""
+    return open_graph(WEIGHTS / f"{name}{SUFFIX}").info.accuracy
+
+
+def _described(name: str, kind: str) -> dict[str, Any]:
+    file = fetched_path(name) if kind == "fetched" else model_path(name)
+    info, problem = None, None
+    try:
+        if kind == "fetched":  # by its head, which ships
+            info = open_graph(WEIGHTS / f"{name}{HEAD}{SUFFIX}").info
+        if kind == "fetched" and not is_file(file):
+            problem = f"not fetched: ostinato fetch {name} ({FETCHED[name]} MB)"
+        else:
+            info = Classifier.load(name).info
+    except DeviceError:
+        raise
+    except OstinatoError as error:
+        problem = str(error)
+        if kind == "fetched":
+            problem += f" To get it again: ostinato fetch {name}"
+    return {
+        "name": name,
+        "kind": kind,
+        "problem": problem,
+        "bytes": file.stat().st_size if is_file(file) else None,
+        **_said(info),
+    }
+
+
+def _said(info: ModelInfo | None) -> dict[str, Any]:
+    provenance = {} if info is None else info.provenance
+    return {
+        "version": info and (info.version or None),
+        "family": info and info.family,
+        "parameters": provenance.get("parameters"),
+        "accuracy": info and (info.accuracy or None),
+        "temperature": info and info.temperature,
+        "threshold": info and info.threshold,
+        "precision": info and info.precision,
+        "genres": info and list(info.genres),
+        "trained_on": {
+            "data": provenance.get("data"),
+            "split": provenance.get("split"),
+            "recordings": provenance.get("train"),
+        },
+        "licence": info and (info.licence or None),
+    }
