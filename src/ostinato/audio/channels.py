@@ -13,7 +13,7 @@ be decided so without the rest of a stretch, and :func:`excerpt` reads the rest 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,6 +22,9 @@ from ostinato.audio.samples import Waveform
 
 Channels: TypeAlias = Sequence[Waveform]
 """Samples of every channel, one array a channel [each shape=(n_samples,)]."""
+
+AT_ONCE = 1 << 14
+"""Samples that are mixed at once."""
 
 CANCELLED = 10 ** (-18 / 10)
 """Energy of the sum of the channels over the sum of their energies, below which a stretch is
@@ -51,6 +54,29 @@ def downmix(channels: Channels) -> Waveform:
             mono += channel
     mono *= np.float32(1 / len(channels))
     return mono
+
+
+def joined(blocks: Iterable[Channels]) -> Iterator[Channels]:
+    """Put blocks of as many channels together until they have :data:`AT_ONCE` samples or more.
+
+    Frames of MP3 are of 26 ms: one by one they take longer to mix than to decode.
+    """
+    waiting: list[Channels] = []
+    n_waiting = 0
+    for channels in blocks:
+        if waiting and (n_waiting >= AT_ONCE or len(channels) != len(waiting[0])):
+            yield _together(waiting)
+            waiting, n_waiting = [], 0
+        waiting.append(channels)
+        n_waiting += channels[0].size
+    if waiting:
+        yield _together(waiting)
+
+
+def _together(blocks: Sequence[Channels]) -> Channels:
+    if len(blocks) == 1:
+        return blocks[0]
+    return [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
 
 
 class Mixer:

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from ostinato.audio.chain import Link, OggClock, OneRate, check_links, find_links
-from ostinato.audio.channels import Channels, Mixer
+from ostinato.audio.channels import Channels, Mixer, joined
 from ostinato.audio.formats import (
     CONTAINERS,
     ENCRYPTED,
@@ -150,20 +150,24 @@ class Decoding:
         with open_container(self.path, self.name, link) as container:
             stream = main_stream(container, self.name)
             is_ogg = container.format.name == "ogg"
-            for frames, error in decoded_packets(container, stream, self.name):
-                n_packets += 1
-                if error:  # pass over it, as players do, and count
-                    n_failed, trouble = n_failed + 1, f"({error})"
-                for frame in frames:
-                    n_given += frame.samples
-                    if is_ogg:
-                        clock.add(frame)
-                    for channels in one_rate.add(channels_of(frame, self.name), frame.sample_rate):
-                        mixer = mixer or Mixer(one_rate.rate_hz)
-                        yield from brought(mixer.add(channels))
+
+            def decoded() -> Iterator[Channels]:
+                nonlocal n_given, n_packets, n_failed, trouble
+                for frames, error in decoded_packets(container, stream, self.name):
+                    n_packets += 1
+                    if error:  # pass over it, as players do, and count
+                        n_failed, trouble = n_failed + 1, f"({error})"
+                    for frame in frames:
+                        n_given += frame.samples
+                        if is_ogg:
+                            clock.add(frame)
+                        yield from one_rate.add(channels_of(frame, self.name), frame.sample_rate)
+                yield from one_rate.rest()
+
+            for channels in joined(decoded()):
+                mixer = mixer or Mixer(one_rate.rate_hz)
+                yield from brought(mixer.add(channels))
             if mixer:
-                for channels in one_rate.rest():
-                    yield from brought(mixer.add(channels))
                 yield from brought(mixer.end())
                 self.alone.update(mixer.alone)
             stated_s = clock.span_s() if is_ogg else stated_seconds(container, stream, self.path)

@@ -31,7 +31,7 @@ from ostinato.audio.chain import (
     OneRate,
     clock_at_0,
 )
-from ostinato.audio.channels import Channels, Mixer, Read, excerpt
+from ostinato.audio.channels import Channels, Mixer, Read, excerpt, joined
 from ostinato.audio.decode import (
     block_length,
     channels_of,
@@ -279,7 +279,7 @@ class ContainerSeeker:
         begin, end = (max(0, edge - at) for edge in (first, first + n_samples))
         mixer = Mixer(self.rate_hz, at=at)
         blocks = [np.zeros(0, np.float32)]
-        for channels in kept:
+        for channels in joined(kept):
             blocks += mixer.add(channels)
         blocks += mixer.end()
         return Read(np.concatenate(blocks)[begin:end], max(at, first), mixer)
