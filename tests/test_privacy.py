@@ -23,6 +23,7 @@ VERBS = (
     "export run --to model.onnx",
     "audit music",
     "classify music --model model.onnx --format json --plot pictures",
+    "models --use model.onnx",
     "listen --format json < song.wav",
 )
 
@@ -97,13 +98,15 @@ def test_no_verb_writes_but_where_its_help_says(watched: tuple[Path, str]) -> No
     folder, seen = watched
     named = [folder / name for name in ("run", "pictures", "model.onnx", "test-ledger.csv")]
     caches = [folder / "home/.cache/ostinato", folder / "home/.cache/matplotlib"]
-    allowed = [*named, *caches, folder / "home/.config/matplotlib", folder / "temporary"]
+    settings = [folder / "home/.config/matplotlib", folder / "home/.config/ostinato"]
+    allowed = [*named, *caches, *settings, folder / "temporary"]
     parents = {folder / "home/.cache", folder / "home/.config"}
     written = {
         folder / next(name for name in found if name)
         for found in (m.group("opened", "made", "renamed") for m in WRITES.finditer(seen))
     }
     assert folder / "run" / "results.json" in written
+    assert folder / "home/.config/ostinato/settings.json" in written
     elsewhere = {
         str(path)
         for path in written - parents
@@ -114,7 +117,7 @@ def test_no_verb_writes_but_where_its_help_says(watched: tuple[Path, str]) -> No
     assert elsewhere == set()
 
 
-def test_the_home_folder_holds_caches_and_nothing_else(watched: tuple[Path, str]) -> None:
+def test_the_home_folder_holds_caches_and_settings_alone(watched: tuple[Path, str]) -> None:
     """ONNX Runtime would keep an identifier of the machine there, and reports to be sent."""
     home = watched[0] / "home"
     assert {p.name for p in home.iterdir()} <= {".cache", ".config"}
