@@ -52,7 +52,8 @@ def small_arrays(seed: int = 0) -> dict[str, np.ndarray]:
     decay has left 496 of the 561.
     """
     random = np.random.default_rng(seed)
-    front, middle, dense = (4, 3, 2, 3, 2), 5, 6
+    gain = {"conv2d": 2.0, "dense": 0.5}  # no likelihood so small that its root is not precise
+    front, middle, dense = (9, 3, 2, 3, 2), 5, 6
     lengths = ((7, 38), (7, 67), (128, 1), (64, 1), (32, 1))
     kernels = [(*size, 1, n) for size, n in zip(lengths, front, strict=True)]
     kernels += [(7, sum(front), 1, middle), (7, middle, 1, middle), (7, middle, 1, middle)]
@@ -62,7 +63,8 @@ def small_arrays(seed: int = 0) -> dict[str, np.ndarray]:
     for layer, shapes in layers.items():
         for i, shape in enumerate(shapes):
             fan_in = np.prod(shape[:-1])
-            arrays[f"{numbered(layer, i)}/kernel"] = random.normal(size=shape) * 2 / np.sqrt(fan_in)
+            kernel = random.normal(size=shape) * gain[layer] / np.sqrt(fan_in)
+            arrays[f"{numbered(layer, i)}/kernel"] = kernel
             arrays[f"{numbered(layer, i)}/bias"] = random.normal(size=shape[-1]) / 4
             if layer == "conv2d" and i < len(front):
                 arrays[f"{numbered(layer, i)}/kernel"][..., 1] *= 1e-12
@@ -149,12 +151,12 @@ class TestGraph:
     def test_channels_without_a_kernel_take_no_time(self) -> None:
         arrays = small_arrays()
         living = live_arrays(arrays)
-        for i in range(5):
+        for i in (0, 2, 3, 4):  # the other one over frequency has fewer than 8 channels anyway
             kernel = arrays[f"{numbered('conv2d', i)}/kernel"]
             kept = living[f"{numbered('conv2d', i)}/kernel"]
             np.testing.assert_array_equal(kept, np.delete(kernel, 1, axis=-1))
-        assert living["conv2d_5/kernel"].shape == (7, 14 - 5, 1, 5)
-        assert living["dense/kernel"].shape == (2 * (14 - 5 + 3 * 5), 6)
+        assert living["conv2d_5/kernel"].shape == (7, 19 - 4, 1, 5)
+        assert living["dense/kernel"].shape == (2 * (19 - 4 + 3 * 5), 6)
 
     def test_the_file_says_what_it_takes_and_gives(self) -> None:
         (metadata,) = ear_graph(small_arrays()).metadata_props

@@ -9,9 +9,9 @@ PyTorch are not needed; ``onnx`` is, to make the file.
 The arithmetic is that of the original, patch by patch, but for three shortcuts that change only the
 last bits. Weight decay has left most kernels of the front end (496 of 561) at zero: their channels
 are constant, and are not computed (:func:`live_arrays`). A patch is 187 frames long and begins 61
-frames after the one before, so most frames are in three patches: the convolutions over 7 frames are
-computed once for all patches, and separately for the three frames at either end of a patch, where
-it is padded with zeros. And the maximum over frequency is taken before rectification and
+frames after the one before, so most frames are in three patches: the convolutions of the front end
+are computed once for all patches, and separately for the frames near the ends of a patch, where it
+is padded with zeros. And the maximum over frequency is taken before rectification and
 normalisation; where the normalisation's factor is negative, of the negated convolution.
 
 Axes: B excerpts, T frames of an excerpt, M mel bands, S patches of an excerpt, P frames of a patch,
@@ -72,6 +72,7 @@ Arrays = dict[str, NDArray[np.float32]]
 _OPSET = 18
 _NORM_PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
 _FRONT = 5  # convolutions side by side
+_LANES = 8  # numbers that a processor computes at once
 _DEAD = 1e-6  # no number of a kernel is larger where weight decay has extinguished a channel
 _EPSILON = 1e-3  # of every batch normalisation, TensorFlow's default
 _HEADS_PREFIX = "head/"
@@ -166,7 +167,11 @@ def live_arrays(arrays: Arrays) -> Arrays:
     constants, lives = [], []
     for i in range(_FRONT):
         name = numbered("conv2d", i)
-        live = np.abs(arrays[f"{name}/kernel"]).max(axis=(0, 1, 2)) > _DEAD
+        largest = np.abs(arrays[f"{name}/kernel"]).max(axis=(0, 1, 2))  # (C,)
+        n_live = int((largest > _DEAD).sum())
+        if not _is_temporal(arrays, i):
+            n_live += -n_live % _LANES  # a few dead ones take no more time
+        live = np.isin(np.arange(largest.size), np.argsort(largest)[-n_live:])
         factor, offset = _norm(arrays, i + 1)
         constant = np.maximum(arrays[f"{name}/bias"], 0) * factor + offset
         constants.append(np.where(live, 0, constant))
@@ -184,13 +189,11 @@ def live_arrays(arrays: Arrays) -> Arrays:
 
     norm = numbered("batch_normalization", 9)
     factor, offset = _norm(arrays, 9)
-    constant, live = (
-        np.pad(x, (0, factor.size // 2 - x.size), constant_values=behind).repeat(2)
-        for x, behind in ((constant, 0), (live, True))
-    )
+    n_behind = factor.size // 2 - live.size
+    live = np.pad(live, (0, n_behind), constant_values=True).repeat(2)  # maximum and mean of each
+    pooled: NDArray[np.float32] = np.pad(constant, (0, n_behind)).repeat(2) * factor + offset
     kernel = arrays["dense/kernel"]
-    pooled = np.where(live, 0, constant * factor + offset)
-    small["dense/bias"] = arrays["dense/bias"] + pooled @ kernel
+    small["dense/bias"] = arrays["dense/bias"] + pooled[~live] @ kernel[~live]
     small["dense/kernel"] = kernel[live]
     return small | {f"{norm}/{part}": arrays[f"{norm}/{part}"][live] for part in _NORM_PARTS}
 
@@ -250,11 +253,8 @@ def _of_one_excerpt(add: _Graph, arrays: Arrays) -> str:
     end = add("Sub", n_frames, add.number(PATCH_FRAMES - 1, np.int64))
     starts = add("Range", add.number(0, np.int64), end, add.number(PATCH_HOP, np.int64))
     starts = add("Unsqueeze", starts, add.whole(1))  # (S, 1)
-    patches = add("Gather", x, add("Add", starts, add.whole(*range(PATCH_FRAMES))))
-    patches = add("Unsqueeze", patches, add.whole(1))  # (S, 1, P, M)
-    front = [_timbral(add, x, arrays, i, starts) for i in (0, 1)]
-    front += [_temporal(add, patches, arrays, i) for i in (2, 3, 4)]
-    x = add("Concat", *front, axis=1)  # (S, C, P)
+    front = [_convolved(add, x, arrays, i, starts) for i in range(_FRONT)]
+    x = add("Transpose", add("Concat", *front, axis=2), perm=[0, 2, 1])  # (S, C, P)
     layers, y = [x], ""
     for i in (5, 6, 7):
         x = _dense_in_time(add, y or x, arrays, i)
@@ -271,44 +271,60 @@ def _of_one_excerpt(add: _Graph, arrays: Arrays) -> str:
     return add("Sqrt", tags)
 
 
-def _pooled(add: _Graph, x: str, arrays: Arrays, i: int, pads: tuple[int, int] = (0, 0)) -> str:
-    """Convolve, rectify, normalise, take the maximum over frequency: (N, 1, T, M) -> (N, C, T').
+def _convolved(add: _Graph, x: str, arrays: Arrays, i: int, starts: str) -> str:
+    """Compute a layer of the front end: frames (T, M) -> patches (S, P, C).
+
+    It is computed once for all patches, but for the frames near the ends of each, where the
+    convolution is padded with zeros.
+    """
+    length = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0]
+    end, before = length // 2, (length - 1) // 2  # TensorFlow pads less before than behind
+    inside = _pooled(add, add("Unsqueeze", x, add.whole(0, 1)), arrays, i)  # (1, T', C)
+    within = add("Add", starts, add.whole(*range(end - before, PATCH_FRAMES - before - end)))
+    inside = add("Gather", add("Squeeze", inside, add.whole(0)), within)  # (S, P - 2 end, C)
+
+    frames = np.array([[-before], [PATCH_FRAMES - end - before]]) + np.arange(end + length - 1)
+    is_there = (frames >= 0) & (frames < PATCH_FRAMES)  # (2, end + length - 1)
+    where = add("Add", add("Unsqueeze", starts, add.whole(2)), add.number(frames, np.int64))
+    where = add("Where", add.number(is_there, np.bool_), where, add.whole(-1))  # -1: the zeros
+    zeros = add("Pad", x, add.whole(0, 0, 1, 0))
+    ends = add(
+        "Reshape", add("Gather", zeros, where), add.whole(-1, 1, frames.shape[1], SPEC.n_mels)
+    )
+    ends = _pooled(add, ends, arrays, i)  # (2 S, end, C)
+    ends = add("Reshape", ends, add.whole(-1, 2, end, arrays[f"{numbered('conv2d', i)}/bias"].size))
+    first, last = (add("Gather", ends, add.number(which, np.int64), axis=1) for which in (0, 1))
+    return add("Concat", first, inside, last, axis=1)
+
+
+def _is_temporal(arrays: Arrays, i: int) -> bool:
+    """Whether a layer of the front end convolves each band alone; few of its channels live."""
+    return bool(arrays[f"{numbered('conv2d', i)}/kernel"].shape[1] == 1)
+
+
+def _pooled(add: _Graph, x: str, arrays: Arrays, i: int) -> str:
+    """Convolve, rectify, normalise, take the maximum over frequency: (N, 1, T, M) -> (N, T', C).
 
     The maximum comes first: rectifying and normalising keep the order, or reverse it where the
-    factor is negative. There the kernel is negated, and so is the maximum.
+    factor is negative. There the kernel is negated, and so is the maximum. Layers of few channels
+    compute 8 frames at a time, as channels of their own: that fills the processor's lanes. T' is a
+    multiple of it then, so there may be frames too many at the end.
     """
     name = numbered("conv2d", i)
     factor, offset = _norm(arrays, i + 1)
     sign = np.where(factor < 0, -1, 1).astype(np.float32)
     kernel = (arrays[f"{name}/kernel"] * sign).transpose(3, 2, 0, 1)  # (C, 1, time, frequency)
-    bias = add.number(arrays[f"{name}/bias"] * sign)
-    x = add("Conv", x, add.number(kernel), bias, pads=[pads[0], 0, pads[1], 0])
-    x = add("ReduceMax", x, add.whole(3), keepdims=0)  # (N, C, T')
-    x = add("Relu", add("Mul", x, add.number(sign[:, None])))
-    return add.scaled(x, factor[:, None], offset[:, None])
-
-
-def _timbral(add: _Graph, x: str, arrays: Arrays, i: int, starts: str) -> str:
-    """Convolve over few frames and many bands: (T, M) -> (S, C, P)."""
-    length = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0]
-    margin = length // 2
-    inside = _pooled(add, add("Unsqueeze", x, add.whole(0, 1)), arrays, i)  # (1, C, T - 2 margin)
-    within = add("Add", starts, add.whole(*range(PATCH_FRAMES - 2 * margin)))
-    inside = add("Gather", inside, within, axis=2)  # (1, C, S, P - 2 margin)
-    inside = add("Transpose", add("Squeeze", inside, add.whole(0)), perm=[1, 0, 2])
-    ends = []
-    for first, before, after in ((0, margin, 0), (PATCH_FRAMES - 2 * margin, 0, margin)):
-        where = add("Add", starts, add.whole(*range(first, first + 2 * margin)))
-        end = add("Gather", x, where)  # (S, 2 margin, M)
-        end = add("Pad", end, add.whole(0, before, 0, 0, after, 0))
-        ends.append(_pooled(add, add("Unsqueeze", end, add.whole(1)), arrays, i))  # (S, C, margin)
-    return add("Concat", ends[0], inside, ends[1], axis=2)
-
-
-def _temporal(add: _Graph, patches: str, arrays: Arrays, i: int) -> str:
-    """Convolve over many frames of each band alone: (S, 1, P, M) -> (S, C, P)."""
-    around = arrays[f"{numbered('conv2d', i)}/kernel"].shape[0] - 1
-    return _pooled(add, patches, arrays, i, (around // 2, around - around // 2))
+    few = _LANES if _is_temporal(arrays, i) else 1
+    n, _, length, width = kernel.shape
+    shifted = np.zeros((few, n, 1, length + few - 1, width), np.float32)
+    for j in range(few):
+        shifted[j, :, :, j : j + length] = kernel
+    bias = add.number(np.tile(arrays[f"{name}/bias"] * sign, few))
+    kernels = add.number(shifted.reshape(few * n, *shifted.shape[2:]))
+    x = add("Conv", x, kernels, bias, strides=[few, 1], pads=[0, 0, few - 1, 0])
+    x = add("ReduceMax", x, add.whole(3), keepdims=0)  # (N, few C, T' / few)
+    x = add("Reshape", add("Transpose", x, perm=[0, 2, 1]), add.whole(0, -1, n))  # (N, T', C)
+    return add.scaled(add("Relu", add("Mul", x, add.number(sign))), factor, offset)
 
 
 def _dense_in_time(add: _Graph, x: str, arrays: Arrays, i: int) -> str:
