@@ -23,15 +23,14 @@ class Device(NamedTuple):
 
 
 DEVICES = {
-    "cpu": Device("CPUExecutionProvider", "pip install onnxruntime"),
+    "cpu": Device("CPUExecutionProvider", "onnxruntime (pip)"),
     "cuda": Device(
         "CUDAExecutionProvider",
-        "pip install onnxruntime-gpu in place of onnxruntime, and NVIDIA's driver, CUDA and cuDNN",
+        "onnxruntime-gpu in place of onnxruntime (pip), and NVIDIA's driver, CUDA and cuDNN",
     ),
-    "coreml": Device("CoreMLExecutionProvider", "pip install onnxruntime on a Mac has it"),
+    "coreml": Device("CoreMLExecutionProvider", "onnxruntime (pip) on a Mac"),
     "directml": Device(
-        "DmlExecutionProvider",
-        "pip install onnxruntime-directml in place of onnxruntime, on Windows",
+        "DmlExecutionProvider", "onnxruntime-directml in place of onnxruntime (pip), on Windows"
     ),
 }
 
@@ -74,8 +73,8 @@ def open_session(content: bytes, *, source: str) -> Any:
         ) from error
     if device.provider not in session.get_providers():  # its libraries are missing: not raised
         raise DeviceError(
-            f"{VARIABLE}={name}: expected {device.provider} to start, got a session without it; it "
-            f"needs {device.needs}."
+            f"{VARIABLE}={name}: expected {device.provider} to start, got a session without it; "
+            f"{name} needs {device.needs}; what is missing, ONNX Runtime may have said above."
         )
     return session
 
@@ -94,6 +93,6 @@ def _device(name: str, available: list[str]) -> Device:
     if device.provider not in available:
         raise DeviceError(
             f"{VARIABLE}={name}: expected an ONNX Runtime with {device.provider}, got one with "
-            f"{', '.join(available) or 'none'}: {device.needs}."
+            f"{', '.join(available) or 'none'}; {name} needs {device.needs}."
         )
     return device
