@@ -53,7 +53,8 @@ def _described(name: str, kind: str) -> dict[str, Any]:
         if kind == "fetched" and not is_file(file):
             problem = f"not fetched: ostinato fetch {name} ({FETCHED[name]} MB)"
         else:
-            info = Classifier.load(name).info
+            loaded = Classifier.load(name).info
+            info = info or loaded
     except DeviceError:
         raise
     except OstinatoError as error:
