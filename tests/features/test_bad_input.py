@@ -112,7 +112,7 @@ def test_a_wrong_setting_is_refused_by_name(wrong: dict[str, Any], sentence: str
 
 def test_frames_that_a_network_gives_are_not_computed_here() -> None:
     spec = FeatureSpec(kind="external", name="tags", width=50)
-    with pytest.raises(UsageError, match="got 'tags', which another network gives"):
+    with pytest.raises(UsageError, match="got 'tags', which an ear gives"):
         frames(NOISE, spec)
 
 

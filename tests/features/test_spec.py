@@ -31,6 +31,7 @@ CHANGES: list[dict[str, Any]] = [
     {"kind": "external", "name": "tags", "width": 50},
     {"kind": "external", "name": "chords", "width": 50},
     {"kind": "external", "name": "tags", "width": 49},
+    {"kind": "external", "name": "tags", "width": 50, "sha256": "0a" * 32},
 ]
 
 
@@ -55,7 +56,7 @@ def test_digest_tells_every_setting_apart() -> None:
 
 def test_frames_that_are_computed_here_have_neither_name_nor_width() -> None:
     """Not in their JSON either, which digests and model files are made of."""
-    assert FeatureSpec().to_dict().keys().isdisjoint({"name", "width"})
+    assert FeatureSpec().to_dict().keys().isdisjoint({"name", "width", "sha256"})
     for wrong in (
         {"name": "tags"},
         {"width": 50},
@@ -63,6 +64,9 @@ def test_frames_that_are_computed_here_have_neither_name_nor_width() -> None:
         {"kind": "external", "name": "tags"},
         {"kind": "external", "name": "tags", "width": 5.0},
         {"kind": "external", "name": 5, "width": 5},
+        {"kind": "external", "name": "../tags", "width": 5},  # it becomes the name of a file
+        {"kind": "external", "name": "tags", "width": 5, "sha256": "0a"},
+        {"sha256": "0a" * 32},
     ):
         with pytest.raises(UsageError, match="external frames"):
             FeatureSpec(**wrong)

@@ -2,7 +2,7 @@
 
 from ostinato.features.arrays import FeatureError, Frames, Waveform
 from ostinato.features.excerpts import excerpts, streamed_excerpts
-from ostinato.features.frames import COMPRESSION, frames, mel_filterbank
+from ostinato.features.frames import COMPRESSION, check_sound, frames, mel_filterbank
 from ostinato.features.mfcc import log_mel_from_mfcc, mfcc_from_log_mel, standardise
 from ostinato.features.spec import FeatureSpec
 from ostinato.features.windows import cut, window_starts
@@ -13,6 +13,7 @@ __all__ = [
     "FeatureSpec",
     "Frames",
     "Waveform",
+    "check_sound",
     "cut",
     "excerpts",
     "frames",

@@ -61,10 +61,10 @@ def frames(waveform: Waveform, spec: FeatureSpec) -> Frames:
     """
     if spec.kind == "external":
         raise UsageError(
-            "Features: expected frames that Ostinato computes from sound, got "
-            f"'{spec.name}', which another network gives; they come from a file (--data FILE.npz)."
+            "Features: expected frames that Ostinato computes itself, got "
+            f"'{spec.name}', which an ear gives (ostinato.inference.ear)."
         )
-    _check_sound(waveform)
+    check_sound(waveform)
     if spec.center:
         waveform = np.pad(waveform, spec.n_fft // 2)
     elif waveform.size < spec.n_fft:
@@ -96,7 +96,8 @@ def _bands(spec: FeatureSpec) -> tuple[mel.Bands, ...]:
     return mel.grouped(mel_filterbank(spec))
 
 
-def _check_sound(waveform: Waveform) -> None:
+def check_sound(waveform: Waveform) -> None:
+    """Refuse, with a FeatureError, what has no frames: see :func:`frames`."""
     check_form(waveform)
     if waveform.size == 0:
         raise FeatureError("Sound too short for features: expected samples, got none.")

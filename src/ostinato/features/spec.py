@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +18,8 @@ from ostinato.features import mel
 
 _VERSION = 1
 _DIGEST_DIGITS = 16
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # a file may be called so, in any folder
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "kind": ("mfcc", "log-mel", "log-mel-from-mfcc", "external"),
@@ -49,8 +52,8 @@ class FeatureSpec:
     ----------
     kind : {"mfcc", "log-mel", "log-mel-from-mfcc", "external"}
         ``"log-mel-from-mfcc"`` is the log-mel image smoothed by keeping ``n_coefficients`` MFCC.
-        ``"external"`` frames are the output of another network, ``width`` numbers for every
-        ``n_fft`` samples; no function here computes them.
+        ``"external"`` frames are the vectors of an ear, another network, ``width`` numbers for
+        every ``n_fft`` samples: :mod:`ostinato.inference.ear` computes them.
     n_fft : int
         Length of a frame and of its Fourier transform, in samples; even.
     window : {"hann"}
@@ -75,6 +78,8 @@ class FeatureSpec:
         Version of this arithmetic. It changes when the same settings would give other frames.
     name, width : str, int
         What external frames are called, and how many numbers each has. Other kinds have neither.
+    sha256 : str
+        Of the ear's file, 64 hexadecimal digits; "" where it is not stated, and for other kinds.
 
     Raises
     ------
@@ -100,6 +105,7 @@ class FeatureSpec:
     version: int = _VERSION
     name: str = ""
     width: int = 0
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -127,6 +133,13 @@ class FeatureSpec:
         if self.version != _VERSION:
             _refuse("version", f"{_VERSION}, the only one this Ostinato computes", self.version)
         self._check_external()
+        if self.excerpt_samples < self.n_fft:
+            seconds = self.n_fft / self.sample_rate_hz
+            _refuse("excerpt_seconds", f"at least {seconds:.4g}, one frame", self.excerpt_seconds)
+        if self.kind != "external":
+            self._check_mel()
+
+    def _check_mel(self) -> None:
         if self.n_fft % 2:
             _refuse("n_fft", "an even number", self.n_fft)
         nyquist_hz = self.sample_rate_hz / 2
@@ -138,9 +151,6 @@ class FeatureSpec:
             _refuse("scaling", "standardise or none where 'kind' is not log-mel", self.scaling)
         if self.kind != "log-mel" and self.n_coefficients > self.n_mels:
             _refuse("n_coefficients", f"at most {self.n_mels}, 'n_mels'", self.n_coefficients)
-        if self.excerpt_samples < self.n_fft:
-            seconds = self.n_fft / self.sample_rate_hz
-            _refuse("excerpt_seconds", f"at least {seconds:.4g}, one frame", self.excerpt_seconds)
         empty = np.count_nonzero(mel.bins_in_bands(self.bins_hz, self.mel_corners_hz) == 0)
         if empty:
             few_enough = f"few enough to hold an FFT bin each ({empty} do not; or raise 'n_fft')"
@@ -150,9 +160,15 @@ class FeatureSpec:
         is_external, width = self.kind == "external", self.width
         if not isinstance(self.name, str) or bool(self.name) != is_external:
             _refuse("name", "a name for external frames, and none for others", self.name)
+        if is_external and not _NAME.fullmatch(self.name):
+            wanted = "at most 64 letters, digits, dots, hyphens and underlines for external frames"
+            _refuse("name", wanted, self.name)
         whole = isinstance(width, int) and not isinstance(width, bool)
         if not whole or width < 0 or (width > 0) != is_external:
             _refuse("width", "1 or more for external frames, and 0 for others", width)
+        stated = isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)
+        if not stated or (self.sha256 and not is_external):
+            _refuse("sha256", "64 hexadecimal digits, or nothing, for external frames", self.sha256)
 
     @property
     def n_features(self) -> int:
@@ -196,6 +212,8 @@ class FeatureSpec:
         values = asdict(self)
         if self.kind != "external":
             del values["name"], values["width"]
+        if not self.sha256:
+            del values["sha256"]
         return values
 
     @classmethod
@@ -220,7 +238,8 @@ class FeatureSpec:
             "mfcc": f"{self.n_coefficients} MFCC from {self.n_mels} mel bands",
             "log-mel": f"{self.n_mels} mel bands",
             "log-mel-from-mfcc": f"{self.n_mels} mel bands smoothed by {self.n_coefficients} MFCC",
-            "external": f"{self.width} {self.name}",
+            "external": f"{self.width} {self.name}"
+            + (f" (ear {self.sha256[:12]})" if self.sha256 else ""),
         }[self.kind]
         return f"{what}, every {1000 * self.hop_seconds:.1f} ms"
 

@@ -23,8 +23,8 @@ from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
 from ostinato.inference.onnx_check import check_onnx_bytes
 from ostinato.inference.session import first_line, open_session
 
-METADATA = "ostinato"
-"""The metadata's name in the ONNX file."""
+METADATA, EAR_METADATA = "ostinato", "ostinato-ear"
+"""The metadata's names in the ONNX files of a model and of an ear."""
 
 FRAMES, LOGITS, DISTANCE = "frames", "logits", "distance"
 WAVEFORM, PROBABILITIES = "waveform", "probabilities"
@@ -34,8 +34,10 @@ MOST_BYTES = 256 << 20
 
 SUFFIX = ".onnx"
 
+Described = list[tuple[str, str, tuple[object, ...]]]
+"""Names, types and shapes of inputs or outputs."""
+
 _Wanted = list[tuple[str, tuple[int, ...]]]  # names, and sizes behind the batch
-_Described = list[tuple[str, str, tuple[object, ...]]]  # names, types and shapes
 
 _FRAMES_A_RUN = 1024  # or samples: windows together are no faster, and take memory each
 
@@ -89,14 +91,17 @@ class ModelGraph:
 
 def open_graph(path: Path) -> ModelGraph:
     """Load a model from its file."""
-    source = str(path)
+    return read_graph(read_bytes(path, what="model"), source=str(path))
+
+
+def read_bytes(path: Path, *, what: str) -> bytes:
+    """Read a file that holds a graph, up to a byte more than is allowed."""
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            return file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"Cannot read the model {source}: {why}.") from error
-    return read_graph(content, source=source)
+        raise DataError(f"Cannot read the {what} {path}: {why}.") from error
 
 
 def read_graph(content: bytes, *, source: str) -> ModelGraph:
@@ -111,30 +116,38 @@ def read_graph(content: bytes, *, source: str) -> ModelGraph:
     DeviceError
         If the device that the user asked for cannot be used (:mod:`ostinato.inference.session`).
     """
-    if len(content) > MOST_BYTES:
-        raise DataError(f"{source}: expected a model of at most {MOST_BYTES >> 20} MiB, got more.")
-    check_onnx_bytes(content, source=source)
-    session = open_session(content, source=source)
-    try:
-        text = session.get_modelmeta().custom_metadata_map.get(METADATA)
-        described = [
-            [(one.name, one.type, tuple(one.shape)) for one in found]
-            for found in (session.get_inputs(), session.get_outputs())
-        ]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source}: expected names as text, got other bytes.") from error
-    if text is None:
-        raise DataError(
-            f"{source}: expected a model that ostinato export wrote, got an ONNX graph without "
-            "Ostinato's metadata."
-        )
-    info = ModelInfo.from_json(text, source=source)
+    session, metadata, *described = checked_session(content, source=source)
+    if METADATA not in metadata:
+        got = "an ear, which only hears for a model (--frames)"
+        if EAR_METADATA not in metadata:
+            got = "an ONNX graph without Ostinato's metadata"
+        raise DataError(f"{source}: expected a model that ostinato export wrote, got {got}.")
+    info = ModelInfo.from_json(metadata[METADATA], source=source)
     _check_agreement(info, *described, source=source)
     return ModelGraph(source=source, n_bytes=len(content), info=info, session=session)
 
 
+def checked_session(
+    content: bytes, *, source: str
+) -> tuple[Any, dict[str, str], Described, Described]:
+    """Check the bytes of a graph, and load it: its session, metadata, inputs and outputs."""
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{source}: expected a graph of at most {MOST_BYTES >> 20} MiB, got more.")
+    check_onnx_bytes(content, source=source)
+    session = open_session(content, source=source)
+    try:
+        metadata = dict(session.get_modelmeta().custom_metadata_map)
+        inputs, outputs = (
+            [(one.name, one.type, tuple(one.shape)) for one in found]
+            for found in (session.get_inputs(), session.get_outputs())
+        )
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source}: expected names as text, got other bytes.") from error
+    return session, metadata, inputs, outputs
+
+
 def _check_agreement(
-    info: ModelInfo, has_inputs: _Described, has_outputs: _Described, *, source: str
+    info: ModelInfo, has_inputs: Described, has_outputs: Described, *, source: str
 ) -> None:
     """Refuse a graph whose inputs and outputs are not those that its metadata name."""
     spec, n_genres = info.spec, len(info.genres)

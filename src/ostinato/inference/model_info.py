@@ -166,15 +166,16 @@ class ModelInfo:
             if isinstance(values["genres"], list):  # a single name would become its letters
                 values["genres"] = tuple(values["genres"])
             if isinstance(values["spec"], dict):
-                values["spec"] = _spec(values["spec"])
+                values["spec"] = strangers_spec(values["spec"])
             return cls(**values)
         except (DataError, UsageError) as error:  # the file is damaged, the call is right
             raise DataError(f"{source}: {error}") from error
 
 
-def _spec(values: dict[str, Any]) -> FeatureSpec:
+def strangers_spec(values: dict[str, Any]) -> FeatureSpec:
     """Read feature settings from a stranger's file: none may ask for more memory than there is."""
-    for name, most in _MOST.items():
+    limits = _MOST | {"n_fft": 1 << 24} if values.get("kind") == "external" else _MOST
+    for name, most in limits.items():
         value = values.get(name)
         if isinstance(value, int | float) and value > most:
             raise DataError(f"Feature setting '{name}': expected at most {most}, got {value!r}.")

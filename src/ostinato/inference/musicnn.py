@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 
 from ostinato.errors import DataError, require
 from ostinato.features import FeatureSpec
-from ostinato.inference.model_file import FRAMES, METADATA, read_graph
+from ostinato.inference.ear import VECTORS
+from ostinato.inference.model_file import EAR_METADATA, FRAMES, METADATA, read_graph
 from ostinato.inference.registry import HEAD
 
 if TYPE_CHECKING:
@@ -63,8 +64,6 @@ NAME = "musicnn"
 """The model's name, for ``--model``."""
 
 LICENCE = "ISC, J. Pons"
-EAR_METADATA, VECTORS = "ostinato-ear", "vectors"
-"""The metadata's name in an ear's file, and its output's."""
 
 Arrays = dict[str, NDArray[np.float32]]
 """The network's variables, under TensorFlow's names and in its order of axes."""
