@@ -19,30 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from ostinato.audio import load_audio
 from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.features import frames
+from ostinato.inference.ear import VECTORS, open_ear
 from ostinato.inference.model_file import FRAMES
-from ostinato.inference.musicnn import NAME, SPEC, VECTORS
+from ostinato.inference.musicnn import NAME, SPEC
 from ostinato.inference.registry import fetched_path
 
 
 def tagger(model: Path) -> Any:
-    """Open the fetched model so that it gives roots of its tags, of any number of frames."""
-    graph = onnx.load(model)
-    value = onnx.helper.make_tensor_value_info(VECTORS, onnx.TensorProto.FLOAT, None)
-    del graph.graph.output[:]
-    graph.graph.output.append(value)
-    graph.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "frames"
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    """Open the fetched ear, which gives roots of its tags, of any number of frames."""
+    return open_ear(model).session
 
 
 def tags_of(session: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:

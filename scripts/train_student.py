@@ -40,6 +40,7 @@ from ostinato.errors import OstinatoError
 from ostinato.evaluation.significance import Clusters, Term, interval
 from ostinato.features import FeatureSpec
 from ostinato.inference import musicnn, musicnn_wheel
+from ostinato.inference.ear import VECTORS
 from ostinato.storage import replacing
 from ostinato.study.config import load_config
 from ostinato.study.plan import load_data, plan_study
@@ -49,6 +50,7 @@ from ostinato.training.tracks import Tracks, predict
 
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
 LONG_S = 60.0
+TEACHERS_S = 20  # of each excerpt, which the teacher hears
 """Shorter files in a folder of music are sound effects and jingles."""
 
 Lesson = tuple[features.Frames, NDArray[np.float32]]
@@ -146,7 +148,7 @@ def the_teacher(options: argparse.Namespace) -> onnxruntime.InferenceSession:
 def lessons_of(
     path: Path, teacher: onnxruntime.InferenceSession, spec: FeatureSpec
 ) -> list[Lesson]:
-    """Whole excerpts of one file; the teacher gets the first 20 s of each."""
+    """Whole excerpts of one file; the teacher gets the first seconds of each."""
     waveform = load_audio(path, sample_rate_hz=spec.sample_rate_hz)
     if len(waveform) < LONG_S * spec.sample_rate_hz:
         return []
@@ -162,8 +164,9 @@ def lessons_of(
             frames = features.frames(ours[: spec.excerpt_samples], spec)
         except features.FeatureError:  # silence
             continue
-        window = features.frames(theirs, musicnn.SPEC)[None, : musicnn.WINDOW_FRAMES]
-        (roots,) = teacher.run([musicnn.VECTORS], {"frames": window})
+        first_s = theirs[: TEACHERS_S * musicnn.SPEC.sample_rate_hz]
+        window = features.frames(first_s, musicnn.SPEC)[None]
+        (roots,) = teacher.run([VECTORS], {"frames": window})
         lessons.append((frames, roots[0].mean(axis=0)))
     return lessons
 

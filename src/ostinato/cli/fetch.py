@@ -29,7 +29,7 @@ def fetch(
 
     The only verb that uses the network. An interrupted download of gtzan is resumed. musicnn, a
     network pretrained on other music, comes as a wheel from the package index; its weights become
-    a file that --model musicnn finds (docs/guide/musicnn.md).
+    a file that --model musicnn and ostinato study --frames musicnn find (docs/guide/musicnn.md).
 
     Examples:
 

@@ -5,7 +5,8 @@ The road, as :meth:`Classifier._listen` goes it for each excerpt::
     excerpt -> is it silent, or steady? -> frames -> windows -> network -> probabilities
 
 and :func:`~ostinato.inference.verdict.pooled` makes one verdict of all excerpts. Frames and windows
-come from :mod:`ostinato.features`, with which the model was trained. PyTorch is not needed.
+come from :mod:`ostinato.features`, with which the model was trained, or frames from the ear behind
+which it was trained (:mod:`ostinato.inference.ear`). PyTorch is not needed.
 
 Of a long sound, only excerpts spread over it are listened to, unless all of it is asked for
 (:mod:`ostinato.inference.sampling`). A model abstains, and says why, if the sound is silent or too
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +34,11 @@ from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.evaluation import softmax
 from ostinato.features import Frames, cut, streamed_excerpts
 from ostinato.inference.default_model import in_use
+from ostinato.inference.ear import Ear
 from ostinato.inference.many import in_order
 from ostinato.inference.model_file import ModelGraph
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
-from ostinato.inference.registry import load_graph, model_path
+from ostinato.inference.registry import find_ear, load_graph, model_path
 from ostinato.inference.sampling import (
     QUICK_OVER_S,
     Sound,
@@ -58,19 +60,35 @@ CLOSE = 0.15
 class Classifier:
     """A model that names the genre of sounds. Safe to call from several threads.
 
+    Parameters
+    ----------
+    ear : Ear, optional
+        What gives the frames of a model whose frames are external; by default the one that
+        :func:`~ostinato.inference.registry.find_ear` finds.
+
     Raises
     ------
     UsageError
-        If the graph takes sound, not frames.
+        If the graph takes sound, not frames, or its ear is missing.
+    DataError
+        If the ear is damaged, or another one than the model's.
     """
 
-    def __init__(self, graph: ModelGraph) -> None:
+    def __init__(self, graph: ModelGraph, *, ear: Ear | None = None) -> None:
         if graph.info.takes != TAKES_FRAMES:
             raise UsageError(
                 f"{graph.source}: expected a model of frames, got one with the front end inside, "
                 "which is for programs without Ostinato; export it without --with-front-end."
             )
         self._graph = graph
+        self._frames_of: Callable[[Waveform], Frames] = functools.partial(
+            features.frames, spec=graph.info.spec
+        )
+        self._ear_state: tuple[Path, int, int] | None = None
+        if graph.info.spec.kind == "external":
+            ear = find_ear(graph.info.spec, model=Path(graph.source)) if ear is None else ear
+            self._frames_of = ear.frames
+            self._ear_state = _state(ear.path)
 
     @classmethod
     def load(cls, name_or_path: str | Path | None = None) -> Classifier:
@@ -82,10 +100,10 @@ class Classifier:
         Raises
         ------
         UsageError
-            If there is no such model, or it takes sound.
+            If there is no such model, it takes sound, or its ear is missing.
         DataError
-            If the file cannot be read, is damaged, or is not a model of Ostinato; if the user's
-            settings file is damaged.
+            If the file or that of its ear cannot be read, is damaged, or is not one of Ostinato; if
+            the user's settings file is damaged.
         """
         with in_use(name_or_path) as model:
             return cls(load_graph(model))
@@ -226,7 +244,7 @@ class Classifier:
             elif is_steady(excerpt, spec.sample_rate_hz):
                 heard.append(Heard(start_s, end_s, steady=True))
             else:
-                frames = features.frames(np.ascontiguousarray(excerpt), spec)  # (T, F)
+                frames = self._frames_of(np.ascontiguousarray(excerpt))  # (T, F)
                 heard.append(self._run(start_s, end_s, frames))
         return heard
 
@@ -255,7 +273,7 @@ class Classifier:
 def classify(
     path: str | os.PathLike[str], *, model: str | Path | None = None, thorough: bool = False
 ) -> Verdict:
-    """Name the genre of an audio file. The model is kept, and loaded anew if its file changes.
+    """Name the genre of an audio file. The model is kept, and loaded anew if a file of it changes.
 
     Without ``model`` it is the user's default, so that the verdict is that of the command line.
     Parameters and errors are those of :meth:`Classifier.load` and :meth:`Classifier.classify`.
@@ -271,17 +289,28 @@ def classify(
 
 def _kept(model: str | Path | None) -> Classifier:
     with in_use(model) as named:
-        file = model_path(named)
-        try:
-            state = file.stat()
-        except (OSError, ValueError):
+        state = _state(model_path(named))
+        if state is None:
             return Classifier.load(named)  # says what is wrong with it
-        return _loaded(file.absolute(), state.st_size, state.st_mtime_ns)
+        kept = _loaded(named, state)
+        if kept._ear_state is not None and kept._ear_state != _state(kept._ear_state[0]):
+            _loaded.cache_clear()
+            kept = _loaded(named, state)
+        return kept
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(file: Path, n_bytes: int, mtime_ns: int) -> Classifier:
-    return Classifier.load(file)
+def _loaded(named: str | Path, state: tuple[Path, int, int]) -> Classifier:
+    return Classifier.load(named)
+
+
+def _state(file: Path) -> tuple[Path, int, int] | None:
+    """A file's place, size and time, which change if it does; None if it cannot be read."""
+    try:
+        status = file.stat()
+        return file.absolute(), status.st_size, status.st_mtime_ns
+    except (OSError, ValueError):
+        return None
 
 
 def _is_close(verdict: Verdict) -> bool:

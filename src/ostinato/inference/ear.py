@@ -216,8 +216,12 @@ def open_ear(path: Path) -> Ear:
     DeviceError
         As :func:`ostinato.inference.session.open_session`.
     """
+    return read_ear(read_bytes(path, what="ear"), path=path)
+
+
+def read_ear(content: bytes, *, path: Path) -> Ear:
+    """Open an ear from the bytes of its file; errors as in :func:`open_ear`."""
     source = str(path)
-    content = read_bytes(path, what="ear")
     session, metadata, inputs, outputs = checked_session(content, source=source)
     if EAR_METADATA not in metadata:
         got = "a model, which takes what an ear gives (--model)"

@@ -26,18 +26,17 @@ late-breaking/demo session, ISMIR 2019.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ostinato.errors import DataError, require
+from ostinato.errors import require
 from ostinato.features import FeatureSpec
 from ostinato.inference.ear import VECTORS
-from ostinato.inference.model_file import EAR_METADATA, FRAMES, METADATA, read_graph
-from ostinato.inference.registry import HEAD
+from ostinato.inference.model_file import EAR_METADATA, FRAMES
+from ostinato.inference.registry import VECTORS_OF
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -51,17 +50,14 @@ SPEC = FeatureSpec(
 )  # fmt: skip
 """The frames that the network was trained on."""
 
+NAME = "musicnn"
+"""The ear's name, for ``--frames``, and the model's, for ``--model``."""
+
 TAGS_SPEC = FeatureSpec(
-    kind="external", name="musicnn-tags", width=50, sample_rate_hz=SPEC.sample_rate_hz,
+    kind="external", name=VECTORS_OF[NAME], width=50, sample_rate_hz=SPEC.sample_rate_hz,
     n_fft=PATCH_FRAMES * SPEC.hop_samples, hop_samples=PATCH_HOP * SPEC.hop_samples,
 )  # fmt: skip
 """The frames that the network gives, one a patch: square roots of the tags' likelihoods."""
-
-WINDOW_FRAMES, WINDOW_HOP = 1251, 625
-"""Windows of the joined model: 20 s, a quick excerpt, with 18 patches; every 10 s."""
-
-NAME = "musicnn"
-"""The model's name, for ``--model``."""
 
 LICENCE = "ISC, J. Pons"
 
@@ -74,46 +70,8 @@ _FRONT = 5  # convolutions side by side
 _LANES = 8  # numbers that a processor computes at once
 _DEAD = 1e-6  # no number of a kernel is larger where weight decay has extinguished a channel
 _EPSILON = 1e-3  # of every batch normalisation, TensorFlow's default
-_HEADS_PREFIX = "head/"
 EXTRA: dict[str, str] = {"extra": "musicnn", "needed_for": "Making musicnn's file"}
 """What :func:`~ostinato.errors.require` says if ``onnx`` is missing."""
-
-
-def joined_graph(
-    ear: ModelProto, head: bytes, made_of: dict[str, str], *, window_frames: int = WINDOW_FRAMES
-) -> bytes:
-    """Join a head, a model file, to the ear, as the bytes of one model file.
-
-    The head takes as many vectors as the ear gives of a window; ``made_of`` goes into the file's
-    provenance.
-    """
-    onnx = require("onnx", **EXTRA)
-    info = read_graph(head, source=NAME + HEAD).info
-    n_patches = (window_frames - PATCH_FRAMES) // PATCH_HOP + 1
-    if info.spec != TAGS_SPEC or info.window_frames != n_patches:
-        raise DataError(
-            f"{NAME}{HEAD}: expected a model of windows of {n_patches} frames, "
-            f"{TAGS_SPEC.describe()}, got one of {info.window_frames}, {info.spec.describe()}."
-        )
-    behind = onnx.compose.add_prefix(
-        onnx.load_from_string(head), _HEADS_PREFIX, rename_outputs=False
-    )
-    ear.ir_version = behind.ir_version
-    joined = onnx.compose.merge_models(ear, behind, io_map=[(VECTORS, _HEADS_PREFIX + FRAMES)])
-    joined.graph.input[0].type.tensor_type.shape.dim[1].dim_value = window_frames
-    info = replace(
-        info,
-        name=NAME,
-        licence=f"musicnn: {LICENCE}; its head: {info.licence or 'not stated'}",
-        spec=SPEC,
-        window_frames=window_frames,
-        window_hop=window_frames // 2,
-        provenance=info.provenance | {NAME: made_of},
-    )
-    del joined.metadata_props[:]
-    onnx.helper.set_model_props(joined, {METADATA: info.to_json()})
-    onnx.checker.check_model(joined)
-    return bytes(joined.SerializeToString())
 
 
 def ear_graph(arrays: Arrays) -> ModelProto:

@@ -1,4 +1,4 @@
-"""Fetch musicnn: its weights from the public wheel of musicnn 0.1.0, and the model file from them.
+"""Fetch musicnn: its weights from the public wheel of musicnn 0.1.0, and the ear's file from them.
 
 The wheel is on PyPI under the ISC licence. It holds a checkpoint of TensorFlow 1: one file of
 float32 numbers, variable after variable in the order of their names, each trained one followed by
@@ -17,23 +17,16 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ostinato.errors import DataError, OstinatoError, require
-from ostinato.inference.model_file import SUFFIX, open_graph, read_graph
-from ostinato.inference.musicnn import (
-    EXTRA,
-    NAME,
-    SPEC,
-    WINDOW_FRAMES,
-    Arrays,
-    ear_graph,
-    joined_graph,
-    numbered,
-)
-from ostinato.inference.registry import HEAD, WEIGHTS, fetched_path
+from ostinato.inference.ear import open_ear, read_ear
+from ostinato.inference.model_file import SUFFIX
+from ostinato.inference.musicnn import EXTRA, NAME, TAGS_SPEC, Arrays, ear_graph, numbered
+from ostinato.inference.registry import fetched_path
 from ostinato.storage import expanded, replacing
 
 REQUIREMENT = "musicnn==0.1.0"
@@ -61,13 +54,13 @@ def fetch_musicnn(
     wheel: Path | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Get the wheel and make the model file of it, unless the file is there and whole.
+    """Get the wheel and make the ear's file of it, unless the file is there and whole.
 
     Parameters
     ----------
     to : Path, optional
         The folder for ``musicnn.onnx``; by default that of the user's data, in which
-        ``--model musicnn`` looks.
+        ``--model musicnn`` and ``--frames musicnn`` look.
     wheel : Path, optional
         The wheel, if it was downloaded before; by default pip downloads it.
     tell : callable
@@ -85,9 +78,7 @@ def fetch_musicnn(
         If the file cannot be written.
     """
     path = fetched_path(NAME) if to is None else expanded(to) / f"{NAME}{SUFFIX}"
-    head = _shipped_head()
-    made_of = {"wheel": WHEEL_SHA256, "head": hashlib.sha256(head).hexdigest()[:16]}
-    if _is_made_of(path, made_of):
+    if _is_whole(path):
         tell(f"{path} is there already, and whole.")
         return path
     require("onnx", **EXTRA)
@@ -96,30 +87,20 @@ def fetch_musicnn(
         arrays = weights(downloaded_wheel(), source="What pip downloaded")
     else:
         arrays = weights(read_wheel(wheel), source=str(wheel))
-    tell("Making the model file ...")
-    content = joined_graph(ear_graph(arrays), head, made_of)
-    graph = read_graph(content, source=str(path))
-    graph.run(np.zeros((1, WINDOW_FRAMES, SPEC.n_features), np.float32))  # it runs on this machine
+    tell("Making its file ...")
+    content = bytes(ear_graph(arrays).SerializeToString())
+    noise = np.random.default_rng(0).normal(size=TAGS_SPEC.n_fft).astype(np.float32)
+    read_ear(content, path=path).frames(noise)  # it runs on this machine
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return path
 
 
-def _is_made_of(path: Path, parts: dict[str, str]) -> bool:
+def _is_whole(path: Path) -> bool:
     try:
-        return open_graph(path).info.provenance.get(NAME) == parts
+        return replace(open_ear(path).spec, sha256="") == TAGS_SPEC
     except OstinatoError:
         return False
-
-
-def _shipped_head() -> bytes:
-    try:
-        return (WEIGHTS / f"{NAME}{HEAD}{SUFFIX}").read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"The file '{NAME}{HEAD}{SUFFIX}' that ships with Ostinato is missing "
-            f"({error.strerror or error}): reinstall the package."
-        ) from error
 
 
 def downloaded_wheel() -> bytes:

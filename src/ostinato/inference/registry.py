@@ -1,14 +1,20 @@
-"""Which models there are: those that ship with the package, and those that were fetched.
+"""Which models there are: those that ship with the package, and those whose ear is fetched.
 
 A model is asked for by its name here, or by the path of an ONNX file
-(:mod:`ostinato.inference.model_file`).
+(:mod:`ostinato.inference.model_file`). The ear that a model hears through
+(:mod:`ostinato.inference.ear`) is a file of its own, in the user's folder for data or beside the
+model.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from ostinato.errors import UsageError, near
+from ostinato.errors import DataError, UsageError, near
+from ostinato.features import FeatureSpec
+from ostinato.inference.ear import Ear, open_ear
 from ostinato.inference.model_file import SUFFIX, ModelGraph, open_graph
 from ostinato.storage import expanded, is_file, user_data
 
@@ -16,11 +22,15 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder of the models that ship."""
 
 FETCHED = {"musicnn": 29}
-"""Models that others made, and the MB to download: they do not ship, ``ostinato fetch`` gets them.
+"""Ears that others made, and the MB to download: they do not ship, ``ostinato fetch`` gets them.
+Each is also the name of the model that ships, as a head, to hear through it.
 """
 
+VECTORS_OF = {"musicnn": "musicnn-tags"}
+"""What the vectors of a fetched ear are called, which is not the name of its file."""
+
 HEAD = "-head"
-"""The name of a file that ships ends so if it is a head: it takes what another network gives."""
+"""The name of a file that ships ends so if it is a head: it takes what a fetched ear gives."""
 
 
 def shipped() -> tuple[str, ...]:
@@ -30,7 +40,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def fetched_path(name: str) -> Path:
-    """Where the file of a model of :data:`FETCHED` lies once it was fetched."""
+    """Where the file of an ear of this name lies: fetched, or put there."""
     return user_data(f"{name}{SUFFIX}")
 
 
@@ -50,10 +60,10 @@ def model_path(name_or_path: str | Path) -> Path:
     path = fetched_path(name)
     if not is_file(path):
         raise UsageError(
-            f"Model '{name}': expected it at {path}, got no file there; it does not ship with the "
-            f"package, so run ostinato fetch {name} first."
+            f"Model '{name}': expected its ear at {path}, got no file there; it does not ship with "
+            f"the package, so run ostinato fetch {name} first."
         )
-    return path
+    return WEIGHTS / f"{name}{HEAD}{SUFFIX}"
 
 
 def kept_name(name_or_path: str | Path) -> str:
@@ -64,4 +74,57 @@ def kept_name(name_or_path: str | Path) -> str:
 
 def load_graph(name_or_path: str | Path) -> ModelGraph:
     """Load a model by its name or path."""
-    return open_graph(model_path(name_or_path))
+    graph = open_graph(model_path(name_or_path))
+    if name_or_path in FETCHED:
+        return replace(graph, info=replace(graph.info, name=str(name_or_path)))
+    return graph
+
+
+def ear_path(name_or_path: str | Path) -> Path:
+    """The file of an ear, given its name or its path; UsageError if there is no file."""
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
+        path = expanded(name_or_path)
+        instead = "give the path of an ear's file"
+    else:
+        path = fetched_path(name)
+        instead = f"run ostinato fetch {name} first" if name in FETCHED else "put it there"
+    if not is_file(path):
+        raise UsageError(f"Ear '{name}': expected it at {path}, got no file there; {instead}.")
+    return path
+
+
+def find_ear(spec: FeatureSpec, *, model: Path) -> Ear:
+    """Open the ear that gives a model's frames: beside the model's file, or among the user's data.
+
+    Raises
+    ------
+    UsageError
+        If it is in neither place.
+    DataError
+        If what is there is no ear, is damaged, or is another ear than the model's.
+    """
+    name = next((ear for ear, vectors in VECTORS_OF.items() if vectors == spec.name), spec.name)
+    places = [model.parent / f"{name}{SUFFIX}"]
+    with suppress(UsageError):  # there is no home
+        places.append(fetched_path(name))
+    wrong: DataError | None = None
+    for place in filter(is_file, places):
+        try:
+            ear = open_ear(place)
+        except DataError as error:
+            wrong = error
+            continue
+        if spec == (ear.spec if spec.sha256 else replace(ear.spec, sha256="")):
+            return ear
+        wrong = DataError(
+            f"{model}: expected the ear of {spec.describe()}, which it learned from, got {place} "
+            f"of {ear.spec.describe()}: put the right one there, or train the model again."
+        )
+    if wrong is not None:
+        raise wrong
+    instead = f"run ostinato fetch {name}" if name in FETCHED else f"put {name}{SUFFIX} there"
+    raise UsageError(
+        f"{model}: expected the ear of {spec.describe()} at {' or '.join(map(str, places))}, got "
+        f"no file there; {instead}."
+    )
