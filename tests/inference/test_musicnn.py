@@ -52,7 +52,7 @@ def small_arrays(seed: int = 0) -> dict[str, np.ndarray]:
     """The network with few channels: random weights, factors of normalisation of both signs.
 
     Of each convolution of the front end, the second channel's kernel is next to nothing, as weight
-    decay has left 496 of the 561.
+    decay has left 497 of the 561.
     """
     random = np.random.default_rng(seed)
     gain = {"conv2d": 2.0, "dense": 0.5}  # no likelihood so small that its root is not precise

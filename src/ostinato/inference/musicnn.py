@@ -7,7 +7,7 @@ about once a second, which a recurrent head that does ship reads.
 PyTorch are not needed; ``onnx`` is, to make the file.
 
 The arithmetic is that of the original, patch by patch, but for three shortcuts that change only the
-last bits. Weight decay has left most kernels of the front end (496 of 561) at zero: their channels
+last bits. Weight decay has left most kernels of the front end (497 of 561) at zero: their channels
 are constant, and are not computed (:func:`live_arrays`). A patch is 187 frames long and begins 61
 frames after the one before, so most frames are in three patches: the convolutions of the front end
 are computed once for all patches, and separately for the frames near the ends of a patch, where it
