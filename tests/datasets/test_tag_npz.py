@@ -140,7 +140,7 @@ def test_nothing_is_unpickled(tmp_path, arrays) -> None:
 
 
 def test_models_and_augmentations_of_mel_bands_are_refused() -> None:
-    for name in ("cnn", "crnn", "baseline"):
+    for name in ("cnn", "crnn", "fusion"):
         settings = models.family(name).settings()
         with pytest.raises(UsageError, match=r"MFCC or mel bands.*got 50 musicnn-tags"):
             models.build(name, spec=TAGS_SPEC, n_genres=10, settings=settings)

@@ -54,6 +54,8 @@ def export(
       ostinato export runs/gtzan --model lstm --with-front-end --to sound.onnx
     """
     require("torch", extra="train", needed_for="Export of a model")
+    from ostinato.inference.model_file import open_graph
+    from ostinato.inference.registry import ear_file
     from ostinato.study.export import export_run
 
     if ensemble and seed is not None:
@@ -68,3 +70,10 @@ def export(
     size = f"{to.stat().st_size / 1e6:.1f} MB"
     said = f"{printable(str(to))}: {size}; PyTorch and ONNX Runtime agree to {difference:.1e}."
     output.print(said, soft_wrap=True)
+    spec = open_graph(to).info.spec
+    if spec.kind == "external":
+        output.print(
+            f"It hears through the ear of {spec.describe()}: keep that file beside it as "
+            f"{ear_file(spec)}, or in your data folder.",
+            soft_wrap=True,
+        )

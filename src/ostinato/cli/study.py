@@ -28,13 +28,17 @@ def study(
         str | None,
         typer.Option(
             help="The models' input: mfcc, the default; log-mel, mel bands (not from the frames "
-            "that ship); log-mel-from-mfcc, mel bands reconstructed from MFCC; or musicnn-tags, "
-            "from a file of them (.npz)."
+            "that ship); log-mel-from-mfcc, mel bands reconstructed from MFCC; musicnn-tags, from "
+            "a file of them (.npz); or what an ear hears in audio: musicnn, once it was fetched, "
+            "or FILE.onnx (docs/guide/ears.md)."
         ),
     ] = None,
     models: Annotated[
         str | None,
-        typer.Option(help="Models, separated by commas. By default lstm,residual-lstm,conv-lstm."),
+        typer.Option(
+            help="Models, separated by commas. By default lstm,residual-lstm,conv-lstm; on what an "
+            "ear hears baseline,lstm,residual-lstm."
+        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -104,6 +108,8 @@ def study(
       ostinato study --data ~/music/by-genre --models lstm,residual-lstm --seeds 5
 
       ostinato study --data ~/music/table.csv --shares 80/10/10
+
+      ostinato study --data ~/music/by-genre --frames musicnn   (first: ostinato fetch musicnn)
 
       ostinato study --split artist-folds --no-test      (to choose: the test part is not used)
 

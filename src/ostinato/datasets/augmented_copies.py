@@ -27,6 +27,7 @@ def compute_copies(
     *,
     spec: FeatureSpec,
     cache: FrameCache,
+    ear: Path | None = None,
     n_jobs: int | None = None,
     done: Callable[[int], None] | None = None,
 ) -> list[tuple[Frames, ...]]:
@@ -52,7 +53,8 @@ def compute_copies(
             calls.append((path.absolute(), sha256, missing))
         elif done:
             done(position)
-    compute = partial(_copies_of, settings=settings, spec=spec)
+    ear = None if ear is None else ear.absolute()
+    compute = partial(_copies_of, settings=settings, spec=spec, ear=ear)
     with parallel.run(compute, calls, n_jobs=n_jobs, doing="computed frames") as coming:
         for i, made in coming:
             position = waiting[i]
@@ -75,6 +77,7 @@ def _copies_of(
     *,
     settings: AudioAugmentation,
     spec: FeatureSpec,
+    ear: Path | None,
 ) -> dict[int, Frames] | str:
     """The frames of some copies of a file, or why there are none. Runs in a worker."""
     rate = spec.sample_rate_hz
@@ -84,6 +87,8 @@ def _copies_of(
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 return "It has changed since; run the same again."
         make = partial(augment, settings=settings, sample_rate_hz=rate, sha256=sha256)
-        return {n: frames_of((make(piece, number=n) for piece in pieces), spec) for n in numbers}
+        return {
+            n: frames_of((make(piece, number=n) for piece in pieces), spec, ear) for n in numbers
+        }
     except UNREADABLE as error:
         return reason(error)

@@ -6,7 +6,7 @@ import hashlib
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from ostinato import parallel
 from ostinato.audio import AudioError, Waveform, waveform_from_array
 from ostinato.audio.load import decode_audio
 from ostinato.datasets.frame_cache import FrameCache
+from ostinato.errors import DataError
 from ostinato.features import FeatureError, FeatureSpec, Frames, excerpts, frames
+from ostinato.inference.ear import Ear, open_ear
 
 UNREADABLE = (AudioError, FeatureError, OSError, MemoryError)
 """Errors that concern one file, and stop no other."""
@@ -46,6 +48,7 @@ def compute_frames(
     *,
     spec: FeatureSpec,
     cache: FrameCache,
+    ear: Path | None = None,
     clipping: bool = False,
     n_jobs: int | None = None,
     done: Callable[[int], None] | None = None,
@@ -60,9 +63,10 @@ def compute_frames(
     may repeat a part of the one before. An excerpt without content, a silence in the middle, is
     left out.
 
-    ``clipping`` is measured as files are decoded, and cached as well. ``done`` is called after each
-    file, in no fixed order, with its position in ``paths``. The result is in the order of
-    ``paths``: for a file that has no frames, the reason, a sentence.
+    ``ear`` is the file of the ear that gives frames of a spec whose kind is external; each worker
+    opens it once, for one thread. ``clipping`` is measured as files are decoded, and cached as
+    well. ``done`` is called after each file, in no fixed order, with its position in ``paths``. The
+    result is in the order of ``paths``: for a file that has no frames, the reason, a sentence.
     """
     results: dict[int, FileFrames | str] = {}
 
@@ -76,7 +80,13 @@ def compute_frames(
             finish(position, known)
     waiting = [position for position in range(len(paths)) if position not in results]
     # Absolute: worker processes are reused, and may have been started in another folder.
-    compute = partial(_compute, spec=spec, folder=cache.folder.absolute(), clipping=clipping)
+    compute = partial(
+        _compute,
+        spec=spec,
+        ear=None if ear is None else ear.absolute(),
+        folder=cache.folder.absolute(),
+        clipping=clipping,
+    )
     calls = [(paths[position].absolute(),) for position in waiting]
     with parallel.run(compute, calls, n_jobs=n_jobs, doing="computed frames") as coming:
         for i, result in coming:
@@ -100,18 +110,30 @@ def compute_frames(
     return [results[position] for position in range(len(paths))]
 
 
-def frames_of(waveforms: Iterable[Waveform], spec: FeatureSpec) -> Frames:
+def frames_of(waveforms: Iterable[Waveform], spec: FeatureSpec, ear: Path | None) -> Frames:
     """Compute the frames of excerpts, one after the other; FeatureError if none has content."""
+    of_excerpt = partial(frames, spec=spec) if ear is None else _opened(ear, spec).frames
     pieces: list[Frames] = []
     silence: FeatureError | None = None
     for excerpt in waveforms:
         try:
-            pieces.append(frames(excerpt, spec))
+            pieces.append(of_excerpt(excerpt))
         except FeatureError as error:
             silence = error
     if not pieces and silence is not None:
         raise silence
     return np.concatenate(pieces)
+
+
+@lru_cache(maxsize=1)
+def _opened(ear: Path, spec: FeatureSpec) -> Ear:
+    """The ear, opened once in a process; DataError if it does not give frames of this spec."""
+    found = open_ear(ear)
+    if found.spec != spec:
+        raise DataError(
+            f"{ear}: expected the ear of {spec.describe()}, got that of {found.spec.describe()}."
+        )
+    return found
 
 
 def reason(error: BaseException) -> str:
@@ -162,7 +184,9 @@ def _stored(sha256: str, spec: FeatureSpec, cache: FrameCache, clipping: bool) -
     )
 
 
-def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> _Computed | str:
+def _compute(
+    path: Path, *, spec: FeatureSpec, ear: Path | None, folder: Path, clipping: bool
+) -> _Computed | str:
     """The frames of a file, or why it has none. Runs in a worker, and writes nothing."""
     try:
         before = path.stat()
@@ -172,7 +196,7 @@ def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> 
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         # There if the file was moved, or copied.
         stored = _stored(sha256, spec, FrameCache(folder), clipping)
-        found = stored or _from_audio(path, sha256, spec, clipping)
+        found = stored or _from_audio(path, sha256, spec, ear, clipping)
         after = path.stat()
     except UNREADABLE as error:
         return reason(error)
@@ -182,11 +206,13 @@ def _compute(path: Path, *, spec: FeatureSpec, folder: Path, clipping: bool) -> 
     return _Computed(found, size, mtime_ns, stored is not None)
 
 
-def _from_audio(path: Path, sha256: str, spec: FeatureSpec, clipping: bool) -> FileFrames:
+def _from_audio(
+    path: Path, sha256: str, spec: FeatureSpec, ear: Path | None, clipping: bool
+) -> FileFrames:
     """Frames, and the share of samples at full scale, from one decoding of the file."""
     mono, own_rate_hz, channel = decode_audio(path)
     clipped = float(np.mean(np.abs(mono) >= _FULL_SCALE)) if clipping else None
     sound = waveform_from_array(
         mono, sample_rate_hz=own_rate_hz, target_sample_rate_hz=spec.sample_rate_hz
     )
-    return FileFrames(sha256, frames_of(excerpts(sound, spec), spec), clipped, channel)
+    return FileFrames(sha256, frames_of(excerpts(sound, spec), spec, ear), clipped, channel)

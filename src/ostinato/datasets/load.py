@@ -43,6 +43,7 @@ def load_corpus(
     data: str | Path,
     *,
     spec: FeatureSpec,
+    ear: Path | None = None,
     cache: FrameCache | None = None,
     augmentation: AudioAugmentation = NO_COPIES,
     n_jobs: int | None = None,
@@ -62,6 +63,9 @@ def load_corpus(
         ``"gtzan"``, the frames that ship with the package; a folder of audio; a table of audio
         files (``.csv``, ``.tsv``); an archive of mel frames (``.npz``); for
         :data:`~ostinato.inference.musicnn.TAGS_SPEC`, an archive of tags, or a folder of them.
+    ear : Path, optional
+        The file of the ear that gives frames of this ``spec``, which is its
+        :attr:`ostinato.inference.ear.Ear.spec`; of audio only.
     cache : FrameCache, optional
         By default the user's.
     augmentation : AudioAugmentation
@@ -95,9 +99,14 @@ def load_corpus(
     path = expanded(data)
     if spec == TAGS_SPEC:
         corpus = load_tag_npz(path)
+    elif spec.kind == "external" and (ear is None or _has_no_audio(data, path)):
+        raise UsageError(
+            f"{data}: expected a folder or a table of audio, and the ear of {spec.describe()}, got "
+            + ("no ear." if ear is None else "frames, which an ear cannot hear.")
+        )
     elif data == "gtzan":
         corpus = load_gtzan(n_coefficients=spec.n_coefficients, kind=spec.kind)
-    elif path.suffix == ".npz" and not is_folder(path):
+    elif _has_no_audio(data, path):
         corpus = load_mel_npz(path, spec=spec)
     else:
         listing = read_table(path) if is_table(path) else list_folder(path)
@@ -106,6 +115,7 @@ def load_corpus(
         return _load_listing(
             listing,
             spec=spec,
+            ear=ear,
             cache=FrameCache() if cache is None else cache,
             augmentation=augmentation,
             n_jobs=n_jobs,
@@ -116,10 +126,15 @@ def load_corpus(
     return corpus.with_copies_of(augmentation)
 
 
+def _has_no_audio(data: str | Path, path: Path) -> bool:
+    return data == "gtzan" or (path.suffix == ".npz" and not is_folder(path))
+
+
 def _load_listing(
     listing: Listing,
     *,
     spec: FeatureSpec,
+    ear: Path | None,
     cache: FrameCache,
     augmentation: AudioAugmentation,
     n_jobs: int | None,
@@ -131,7 +146,9 @@ def _load_listing(
     if augmentation.copies:
         check_can_augment(augmentation, sample_rate_hz=spec.sample_rate_hz)
     done = _counted(progress, [recording.id for recording in listing.recordings])
-    results = compute_frames(listing.paths, spec=spec, cache=cache, n_jobs=n_jobs, done=done)
+    results = compute_frames(
+        listing.paths, spec=spec, ear=ear, cache=cache, n_jobs=n_jobs, done=done
+    )
     readable: list[tuple[Recording, Path, FileFrames]] = []
     skipped = list(listing.skipped)
     for recording, path, result in zip(listing.recordings, listing.paths, results, strict=True):
@@ -158,6 +175,7 @@ def _load_listing(
             [(path, found.sha256) for _, path, found in kept],
             augmentation,
             spec=spec,
+            ear=ear,
             cache=cache,
             n_jobs=n_jobs,
             done=_counted(progress, [f"{recording.id}, copies" for recording, _, _ in kept]),

@@ -44,7 +44,10 @@ def load_tag_npz(path: Path) -> Corpus:
     """
     files = sorted(path.glob("*.npz")) if is_folder(path) else [path]
     if not files or not is_file(files[0]):
-        raise UsageError(f"Expected a file of tag sequences, or a folder of them, got '{path}'.")
+        raise UsageError(
+            f"Expected a file of tag sequences, or a folder of them, got '{path}'; from audio, the "
+            "ear gives them (--frames musicnn)."
+        )
     found: dict[str, Frames] = {}
     for file in files:
         for name, frames in _sequences(file).items():

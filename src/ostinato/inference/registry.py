@@ -80,18 +80,31 @@ def load_graph(name_or_path: str | Path) -> ModelGraph:
     return graph
 
 
-def ear_path(name_or_path: str | Path) -> Path:
+def is_ear(name: str) -> bool:
+    """Whether this is the name of an ear that can be fetched, or is there, or a file's path."""
+    if name.endswith(SUFFIX) or name in FETCHED:
+        return True
+    with suppress(UsageError):  # there is no home
+        return Path(name).name == name and is_file(fetched_path(name))
+    return False
+
+
+def ear_path(name: str) -> Path:
     """The file of an ear, given its name or its path; UsageError if there is no file."""
-    name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
-        path = expanded(name_or_path)
-        instead = "give the path of an ear's file"
+    if name.endswith(SUFFIX):
+        path, instead = expanded(name), "give the path of an ear's file"
     else:
         path = fetched_path(name)
         instead = f"run ostinato fetch {name} first" if name in FETCHED else "put it there"
     if not is_file(path):
         raise UsageError(f"Ear '{name}': expected it at {path}, got no file there; {instead}.")
     return path
+
+
+def ear_file(spec: FeatureSpec) -> str:
+    """What the file of the ear is called that gives frames of this spec."""
+    names = {vectors: ear for ear, vectors in VECTORS_OF.items()}
+    return names.get(spec.name, spec.name) + SUFFIX
 
 
 def find_ear(spec: FeatureSpec, *, model: Path) -> Ear:
@@ -104,8 +117,9 @@ def find_ear(spec: FeatureSpec, *, model: Path) -> Ear:
     DataError
         If what is there is no ear, is damaged, or is another ear than the model's.
     """
-    name = next((ear for ear, vectors in VECTORS_OF.items() if vectors == spec.name), spec.name)
-    places = [model.parent / f"{name}{SUFFIX}"]
+    file = ear_file(spec)
+    name = file.removesuffix(SUFFIX)
+    places = [model.parent / file]
     with suppress(UsageError):  # there is no home
         places.append(fetched_path(name))
     wrong: DataError | None = None
@@ -123,7 +137,7 @@ def find_ear(spec: FeatureSpec, *, model: Path) -> Ear:
         )
     if wrong is not None:
         raise wrong
-    instead = f"run ostinato fetch {name}" if name in FETCHED else f"put {name}{SUFFIX} there"
+    instead = f"run ostinato fetch {name}" if name in FETCHED else f"put {file} there"
     raise UsageError(
         f"{model}: expected the ear of {spec.describe()} at {' or '.join(map(str, places))}, got "
         f"no file there; {instead}."

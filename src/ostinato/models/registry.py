@@ -7,7 +7,7 @@ Each family has one frozen dataclass of settings and one module; :func:`build` m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,13 @@ def family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def parse_settings(name: str, values: Mapping[str, Any], *, prefix: str = "") -> Any:
+def parse_settings(
+    name: str, values: Mapping[str, Any], *, prefix: str = "", external: bool = False
+) -> Any:
     """Build the settings of a family from plain values; what is left out has its default.
+
+    With ``external``, for frames that an ear gives, a texture window is one frame by default: each
+    tells of a second or more.
 
     Raises
     ------
@@ -91,7 +96,10 @@ def parse_settings(name: str, values: Mapping[str, Any], *, prefix: str = "") ->
         If there is no such family, or a setting has a wrong name, type or value; ``prefix`` comes
         before the setting's name.
     """
-    return checked(family(name).settings, values, prefix)
+    settings = family(name).settings
+    if external and "texture_frames" in {field.name for field in fields(settings)}:
+        values = {"texture_frames": 1, **values}
+    return checked(settings, values, prefix)
 
 
 def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> GenreModel:

@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar
 
 import tomli_w
 from pydantic import BeforeValidator
@@ -24,17 +24,23 @@ from ostinato.datasets.splits import (
 )
 from ostinato.errors import UsageError, near
 from ostinato.features import FeatureSpec
+from ostinato.inference.ear import open_ear
 from ostinato.inference.musicnn import TAGS_SPEC
+from ostinato.inference.registry import FETCHED, ear_path, is_ear
 from ostinato.models import FAMILIES, family, parse_settings
 from ostinato.models.settings import checked
 from ostinato.study.results.schema import Claim
 from ostinato.study.toml_file import TomlFile
 from ostinato.training.settings import TrainingSettings
 
-FrameKind = Literal["mfcc", "log-mel-from-mfcc", "log-mel", "musicnn-tags"]
-FRAMES: tuple[FrameKind, ...] = get_args(FrameKind)
+TAGS = "musicnn-tags"
+FRAMES = ("mfcc", "log-mel-from-mfcc", "log-mel", TAGS)
+"""Frames that no ear gives."""
 
+AUTO_MODELS = ("auto",)
 DEFAULT_MODELS = ("lstm", "residual-lstm", "conv-lstm")
+EAR_MODELS = ("baseline", "lstm", "residual-lstm")
+"""The default where an ear gives the frames."""
 
 
 def parse_shares(text: str) -> dict[str, float]:
@@ -66,9 +72,10 @@ class StudyConfig:
     # see ostinato.datasets.table); or a file of mel frames (.npz).
     data: str = "gtzan"
     # The models' input: "mfcc"; "log-mel", mel bands; "log-mel-from-mfcc", mel bands reconstructed
-    # from MFCC; "musicnn-tags", tags of musicnn, from a file of them (.npz) or a folder of such.
-    frames: FrameKind = "mfcc"
-    models: tuple[str, ...] = DEFAULT_MODELS  # families, in the order of the tables
+    # from MFCC; "musicnn-tags", tags of musicnn, from a file of them (.npz) or a folder of such; or
+    # the ear that gives them of audio, "musicnn" or another one by its name or its file (.onnx).
+    frames: str = "mfcc"
+    models: tuple[str, ...] = AUTO_MODELS  # families, in the order of the tables
     split: str = "auto"  # one of ostinato.datasets.splits.SPLITS, or a saved split (.tsv)
     split_seed: int = 0  # of splits that are drawn
     # Pieces that every recording is cut into, each trained on or judged alone; 1 leaves recordings
@@ -90,6 +97,15 @@ class StudyConfig:
     claim: Claim | None = None  # about the models; the report puts it to the test
 
     def __post_init__(self) -> None:
+        if self.frames not in FRAMES and not is_ear(self.frames):
+            known = (*FRAMES, *FETCHED)
+            raise UsageError(
+                f"frames: expected one of {', '.join(known)}, or the file of an ear (.onnx); got "
+                f"'{self.frames}'" + near(self.frames, known)
+            )
+        if self.models == AUTO_MODELS:
+            chosen = EAR_MODELS if self._are_external else DEFAULT_MODELS
+            object.__setattr__(self, "models", chosen)
         if not self.models or len(set(self.models)) != len(self.models):
             raise UsageError(
                 f"models: expected one or more of {', '.join(FAMILIES)}, each once; got "
@@ -105,28 +121,40 @@ class StudyConfig:
             value = getattr(self, name)
             if value < 1:
                 raise UsageError(f"{name}: expected 1 or more, got {value}.")
-        if self.frames not in FRAMES:
-            raise UsageError(
-                f"frames: expected one of {', '.join(FRAMES)}; got '{self.frames}'"
-                + near(self.frames, FRAMES)
-            )
         for name in (*self.models, *self.settings):
             self.model_settings(name)
 
     @property
+    def ear(self) -> Path | None:
+        """The file of the ear that gives the frames; None if none does.
+
+        UsageError if it is not there.
+        """
+        return None if self.frames in FRAMES else ear_path(self.frames)
+
+    @cached_property
     def spec(self) -> FeatureSpec:
-        """The spec of the frames."""
-        if self.frames == "musicnn-tags":
+        """The spec of the frames; of an ear, whose file is opened, DataError if it is none."""
+        if self.frames == TAGS:
             return TAGS_SPEC
-        if self.frames == "log-mel":
-            return FeatureSpec(kind=self.frames)
-        return FeatureSpec(kind=self.frames, n_coefficients=self.coefficients)
+        if (ear := self.ear) is not None:
+            return open_ear(ear).spec
+        values: dict[str, Any] = {"kind": self.frames}
+        if self.frames != "log-mel":
+            values["n_coefficients"] = self.coefficients
+        return FeatureSpec(**values)
+
+    @property
+    def _are_external(self) -> bool:
+        return self.frames == TAGS or self.frames not in FRAMES
 
     def model_settings(self, name: str) -> Any:
         """The settings of a family: its defaults, with what this study changes."""
         if name not in self._parsed:
             values = self.settings.get(name, {})
-            self._parsed[name] = parse_settings(name, values, prefix=f"settings.{name}.")
+            self._parsed[name] = parse_settings(
+                name, values, prefix=f"settings.{name}.", external=self._are_external
+            )
         return self._parsed[name]
 
     @cached_property

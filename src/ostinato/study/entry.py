@@ -13,7 +13,7 @@ from ostinato.datasets.load import Progress
 from ostinato.errors import UsageError
 from ostinato.storage import expanded
 from ostinato.study.config import StudyConfig, load_config, overridden
-from ostinato.study.plan import fitted, load_data, plan_study
+from ostinato.study.plan import fitted, load_data, plan_study, unfitted
 from ostinato.study.report import write_sweep
 from ostinato.study.results.tables import SweepTable
 from ostinato.study.study import StudyResult, run_study
@@ -91,8 +91,9 @@ def run(
         corpus = load_data(config, cache=cache, jobs=jobs, progress=progress)
         for sentence in _left_out(corpus) if config.data != "gtzan" else ():
             tell(sentence)
-        if config.segments == 1 and fitted(config, corpus) != config.training:
-            tell(_shorter(fitted(config, corpus), config.training, corpus))
+        fits, usual = fitted(config, corpus), unfitted(config, corpus)
+        if config.segments == 1 and fits != usual:
+            tell(_shorter(fits, usual, corpus))
         return corpus
 
     source = expanded(study) if isinstance(study, str | Path) else study
@@ -113,7 +114,9 @@ def run(
         return SweepResult(table=table, folder=folder, report=write_sweep(table, folder))
     if only is not None:
         raise UsageError("Expected a study with variants for --only, got one without.")
-    config = load_config(source) if isinstance(source, Path) else source or StudyConfig()
+    config = load_config(source) if isinstance(source, Path) else source
+    if config is None:
+        config = StudyConfig(**{k: v for k, v in changes.items() if v is not None})
     config = overridden(config, **changes)
     plan = plan_study(config, load(config), out)
     with _resumable(plan.folder, tell):

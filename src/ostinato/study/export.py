@@ -74,6 +74,11 @@ def export_run(
     name = _chosen(results, model)
     given: dict[str, Any] = {key: value for key, value in facts.items() if value}
     config = load_config(run / "config.toml")
+    if front_end and config.spec.kind == "external":
+        raise UsageError(
+            f"{run}: expected a model of frames that Ostinato computes for --with-front-end, got "
+            f"one of {config.spec.describe()}: its ear stays a file of its own."
+        )
     plan = plan_study(config, load_data(config, cache=cache, jobs=jobs, progress=progress), run)
     corpus, tasks = plan.corpus, _tasks(plan, name, seed, fold)
     trained, info = loaded(tasks)

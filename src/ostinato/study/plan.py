@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -59,6 +60,7 @@ def load_data(
     return load_corpus(
         config.data,
         spec=config.spec,
+        ear=config.ear,
         cache=FrameCache(cache),
         augmentation=config.waveform,
         n_jobs=jobs,
@@ -70,7 +72,7 @@ def load_data(
 def _check_chosen(config: StudyConfig, listing: Listing) -> None:
     """Refuse windows that were chosen and that no file fills by the length that it states."""
     training, spec = config.training, config.spec
-    if config.segments > 1 or training != training.fitting([1]):
+    if config.segments > 1 or training != training.fitting([1], spec):
         return  # they will fit
     longest = 0
     for path in listing.paths:  # the first one fills them, almost always
@@ -140,7 +142,12 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
 
 def fitted(config: StudyConfig, corpus: Corpus) -> TrainingSettings:
     """The training's settings, with windows that fit the recordings where none were chosen."""
-    return config.training.fitting([len(frames) for frames in corpus.frames])
+    return config.training.fitting([len(frames) for frames in corpus.frames], corpus.spec)
+
+
+def unfitted(config: StudyConfig, corpus: Corpus) -> TrainingSettings:
+    """The same, for recordings that are long enough."""
+    return config.training.fitting([sys.maxsize], corpus.spec)
 
 
 def _try(name: str, model: models.GenreModel, window: torch.Tensor) -> None:
@@ -179,10 +186,11 @@ def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, 
     corpus = segmented(corpus, n)
     # A window longer than a piece would be the piece more than once.
     longest = max(len(frames) for frames in corpus.frames)
+    whole = unfitted(config, corpus)
     training = replace(
         config.training,
-        window_frames=min(config.training.window_frames, longest),
-        window_hop=min(config.training.window_hop, longest),
+        window_frames=min(whole.window_frames, longest),
+        window_hop=min(whole.window_hop, longest),
     )
     return replace(config, segments=n, training=training), corpus, check_split(corpus, split)
 

@@ -110,8 +110,10 @@ def train(
     """
     if training is None:
         lengths = [len(corpus.frames[i]) for i in corpus.positions(fold.train)]
-        training = TrainingSettings().fitting(lengths)
-    settings = settings or models.family(family).settings()
+        training = TrainingSettings().fitting(lengths, corpus.spec)
+    if settings is None:
+        is_external = corpus.spec.kind == "external"
+        settings = models.parse_settings(family, {}, external=is_external)
     with _one_thread(), torch.random.fork_rng(devices=[]):
         parts = [part for part in PARTS if fold.part(part)]
         # Copies of a recording are trained on, never judged.

@@ -9,9 +9,13 @@ from statistics import median_low
 from typing import ClassVar
 
 from ostinato.errors import UsageError
+from ostinato.features import FeatureSpec
+from ostinato.inference.sampling import QUICK_SECONDS
 
 WINDOW_FRAMES, WINDOW_HOP = 144, 72
 """Length of windows, and their distance when a track is judged, unless they are set; 11 and 6 s."""
+
+DEFAULT_SPEC = FeatureSpec()
 
 LEAST_WINDOW = 24
 """Frames that every family can take; a shorter track is repeated to fill them."""
@@ -64,7 +68,8 @@ class TrainingSettings:
         Largest norm of a step's gradient.
     window_frames, window_hop : int
         Length of windows, and their distance when a track is judged, in frames. Where a study's
-        recordings are short, the defaults become shorter, and only they: :meth:`fitting`.
+        recordings are short, the defaults become shorter, and only they: :meth:`fitting`. Frames
+        of an ear have a default of their own, 20 s, what the quick way hears at once.
     curve_every : int
         Epochs between two points of the learning curves.
     """
@@ -120,15 +125,19 @@ class TrainingSettings:
                 f"training.weak_genre_folds: expected 2 or more, got {self.weak_genre_folds}."
             )
 
-    def fitting(self, lengths: Sequence[int]) -> TrainingSettings:
+    def fitting(self, lengths: Sequence[int], spec: FeatureSpec = DEFAULT_SPEC) -> TrainingSettings:
         """Settings with windows that half of the tracks fill, of these numbers of frames.
 
         A window that is not the default was chosen, and stays.
         """
-        window = max(LEAST_WINDOW, median_low(lengths))
-        if self.window_frames != WINDOW_FRAMES or window >= WINDOW_FRAMES:
+        most, least = WINDOW_FRAMES, LEAST_WINDOW
+        if spec.kind == "external":
+            n_samples = max(round(QUICK_SECONDS * spec.sample_rate_hz), spec.n_fft)
+            most, least = 1 + (n_samples - spec.n_fft) // spec.hop_samples, 1
+        window = min(most, max(least, median_low(lengths)))
+        if self.window_frames != WINDOW_FRAMES or window == WINDOW_FRAMES:
             return self
-        hop = window // 2 if self.window_hop == WINDOW_HOP else min(self.window_hop, window)
+        hop = max(1, window // 2) if self.window_hop == WINDOW_HOP else min(self.window_hop, window)
         return replace(self, window_frames=window, window_hop=hop)
 
     def augmentation(self) -> str:

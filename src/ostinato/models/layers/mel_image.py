@@ -37,7 +37,8 @@ class MelImage(nn.Module):
         if spec.kind == "external":
             raise UsageError(
                 f"Expected frames of MFCC or mel bands, which this model makes an image of, got "
-                f"{spec.describe()}; lstm, residual-lstm and residual-lstm-kim learn from them."
+                f"{spec.describe()}; baseline, lstm, residual-lstm and residual-lstm-kim learn "
+                "from them."
             )
         if n_bands < 1 or spec.n_mels % n_bands:
             raise UsageError(

@@ -29,25 +29,26 @@ class WindowStatistics(nn.Module):
     """Normalised frames (B, T, F) -> statistics (B, D).
 
     Means, log deviations, log deviations of the change from frame to frame, and log modulation
-    spectrum, in this order.
+    spectrum, in this order. Of the vectors of an ear, which are few and have no bands, means and
+    log deviations alone.
 
     ``n_bands`` is M, ``n_modulation_bands`` R, and ``width`` D.
     """
 
     def __init__(self, spec: FeatureSpec, n_bands: int, n_modulation_bands: int) -> None:
         super().__init__()
-        self.image = MelImage(spec, n_bands)
         self.n_modulation_bands = n_modulation_bands
-        self.width = 3 * spec.n_features + n_bands * n_modulation_bands
+        self.image = None if spec.kind == "external" else MelImage(spec, n_bands)
+        self.width = 2 * spec.n_features
+        if self.image is not None:
+            self.width += spec.n_features + n_bands * n_modulation_bands
 
     def forward(self, x: Tensor, normalise: FrameNormalisation) -> Tensor:
         """Statistics of frames (B, T, F) that ``normalise`` has normalised."""
-        parts = (
-            x.mean(dim=1),
-            _log_deviation(x),
-            _log_deviation(x[:, 1:] - x[:, :-1]),
-            self.modulation(self.image(x, normalise)),
-        )
+        parts = [x.mean(dim=1), _log_deviation(x)]
+        if self.image is not None:
+            parts.append(_log_deviation(x[:, 1:] - x[:, :-1]))
+            parts.append(self.modulation(self.image(x, normalise)))
         return torch.cat(parts, dim=1)  # (B, D)
 
     def modulation(self, bands: Tensor) -> Tensor:
@@ -93,5 +94,5 @@ def _waves(n_frames: int) -> Tensor:
 def _log_deviation(x: Tensor) -> Tensor:
     """Logarithm of the deviation over time: (B, T, F) -> (B, F)."""
     centred = x - x.mean(dim=1, keepdim=True)
-    variance = centred.square().sum(dim=1) / (x.shape[1] - 1)
+    variance = centred.square().sum(dim=1) / max(x.shape[1] - 1, 1)
     return variance.clamp_min(_FLOOR**2).log() / 2
