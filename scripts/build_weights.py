@@ -1,22 +1,24 @@
 """Build the weights that ship, as ONNX files, from the frames that ship.
 
-    python scripts/build_weights.py               (half an hour on two cores; resumed)
-    python scripts/build_weights.py --teaching    (the three of `make study` alone: two minutes)
+    python scripts/build_weights.py                    (half an hour on one core; resumed)
+    python scripts/build_weights.py --only default     (the two for naming genres)
+    python scripts/build_weights.py --only teaching    (the three of `make study`: two minutes)
 
-- ``default-filtered.onnx`` is trained on the train part of the fault-filtered split. All figures of
-  accuracy, calibration and abstaining are measured on it.
+- ``default-filtered.onnx`` is trained on the train part of the fault-filtered split.
 - ``default.onnx`` is trained on all 999 tracks, by the same recipe. No track is left to judge it.
 - ``lstm.onnx``, ``residual-lstm.onnx`` and ``conv-lstm.onnx`` are the three that `make study`
   compares, as it trains them: for teaching, not for tagging.
 
-Temperature and threshold of the first two come from verdicts on held-out folds of artists
-(``artist-folds``, 639 tracks of train and valid), and so does the novelty threshold; those of the
-three, each its own training's, from the valid part. The default recipe looks at the test part only
-where ``--test`` asks for it, when it is chosen; the three are examined there as `make study` does.
-Looks are entered into ``--ledger``.
+Each is the first training, seed 0. Temperature and threshold of the first two come from its
+verdicts on held-out folds of artists (``artist-folds``, 639 tracks of train and valid), and so does
+the novelty threshold; those of the three, each its own training's, from the valid part.
 
-Figures for the model card are written beside them, as ``figures.json``. Studies are kept below
-``--work``; interrupted ones are resumed.
+The test part was examined once for the default recipe, with five trainings, when it was chosen.
+Their figures are kept in ``figures.json``, and no build looks again. The three are examined there
+as `make study` does; these looks are entered into ``--ledger``.
+
+Figures for the model card are written beside the files, into ``figures.json``. Studies are kept
+below ``--work``; interrupted ones are resumed.
 """
 
 from __future__ import annotations
@@ -24,36 +26,25 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ostinato import models, parallel
+from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold
-from ostinato.evaluation import apply_temperature, calibration
-from ostinato.evaluation.significance import wilson
 from ostinato.models.ensemble import MeanOfPieces
 from ostinato.storage import write_text
 from ostinato.study import export
 from ostinato.study.compare import read_judged
 from ostinato.study.config import load_config
 from ostinato.study.ledger import SHIPPED
-from ostinato.study.plan import Plan, load_data, plan_study
-from ostinato.study.results import StudyResults, plain
-from ostinato.study.results.model_schema import Confidence
+from ostinato.study.plan import load_data, plan_study
+from ostinato.study.results import plain
 from ostinato.study.study import run_study
-from ostinato.study.training_run import (
-    PROBABILITIES,
-    Task,
-    execute,
-    is_finished,
-    read_probabilities,
-)
+from ostinato.study.training_run import Task, execute, is_finished
 from ostinato.training.finish import KNOWN, PRECISION, FinishedModel, finish, write
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -70,89 +61,76 @@ NOVELTY_WINDOW = (258, 129)
 def main() -> None:
     options = parsed()
     path = options.to / "figures.json"
-    figures: dict[str, Any] = {"files": {}}
-    if options.teaching:
-        figures = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        figures |= build_default(options, figures["files"])
-    build_teaching(options, figures["files"])
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if options.only != "teaching":
+        build_default(options, figures)
+    if options.only != "default":
+        build_teaching(options, figures["files"])
     write_text(path, json.dumps(figures, indent=1) + "\n")
-    told = ("files", "default-filtered_on_test")
-    print(json.dumps({key: figures[key] for key in told if key in figures}, indent=1))
+    print(json.dumps(figures["files"], indent=1))
 
 
-def build_default(options: argparse.Namespace, files: dict[str, Any]) -> dict[str, Any]:
-    """Build the two default models: one recipe, trained on a part and on everything.
-
-    Each is the mean of all seeds' trainings, and so are its figures.
-    """
-    base = load_config(options.study)
+def build_default(options: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """Build the two default models: one recipe, trained on a part and on everything."""
+    base = replace(load_config(options.study), seeds=1)
     (family,) = base.models
     corpus = load_data(base)
     plan = plan_study(base, corpus, options.work / "folds")
     chosen = run_study(plan, jobs=options.jobs, report=False).results
-    filtered = replace(base, split="fault-filtered", test=options.test)
-    part = plan_study(filtered, corpus, options.work / "filtered")
-    examined = run_study(part, jobs=options.jobs, report=False, ledger=options.ledger).results
+    part = plan_study(replace(base, split="fault-filtered"), corpus, options.work / "filtered")
+    run_study(part, jobs=options.jobs, report=False)
 
-    everything = trained_on_all(part.tasks, corpus, options.work / "all", options.jobs)
-    held_out = tuple(task.parts for task in plan.tasks if task.seed == 0)
-    confidence = export.confidence_of(chosen, family, precision=options.precision, seed=None)
-    for name, tasks, learned in (
-        ("default-filtered", part.tasks, "fault-filtered, its train part"),
-        ("default", everything, "all tracks"),
-    ):
-        model, info = export.loaded(tasks)
+    held_out = tuple(task.parts for task in plan.tasks)
+    confidence = export.confidence_of(chosen, family, precision=options.precision, seed=0)
+    on_folds = export.measured_accuracy(read_judged(plan.folder), family, seed=0)
+    (task,) = part.tasks
+    for name, one, learned, accuracy in (
+        (
+            "default-filtered", task, "fault-filtered, its train part",
+            figures["splits"]["fault-filtered"]["single_trainings"],
+        ),
+        ("default", trained_on_all(task, corpus, options.work / "all"), "all tracks", on_folds),
+    ):  # fmt: skip
+        model, info = models.load(one.folder)
         pieces = {"length": info.window_frames, "hop": info.window_hop}
         model = MeanOfPieces(model, window_frames=WINDOW_FRAMES, **pieces).eval()
-        # The other file has learned the test tracks.
-        judged = part if options.test and name == "default-filtered" else plan
         info = replace(
             info,
             name=name,
+            version=options.version,
+            licence=options.licence,
             window_frames=WINDOW_FRAMES,
             window_hop=WINDOW_FRAMES,
-            accuracy=export.measured_accuracy(read_judged(judged.folder), family, seed=None),
+            accuracy=accuracy,
             provenance=info.provenance | {"pieces": pieces, "split": learned},
         )
         finished = finish(
             model,
-            replace(info, version=options.version, licence=options.licence),
+            info,
             corpus,
-            train=tasks[0].parts.train,
+            train=one.parts.train,
             held_out=held_out,
             confidence=confidence,
             novelty_window=NOVELTY_WINDOW,
         )
-        files[name] = written(finished, options.to)
-    distances = finished.distances
-    card = of_the_card(chosen, examined if options.test else None, family, distances)
-    if options.test:
-        temperature, threshold = (
-            files["default-filtered"][k] for k in ("temperature", "threshold")
-        )
-        card["default-filtered_on_test"] = as_it_answers(part, temperature, threshold)
-    return card
-
-
-def as_it_answers(plan: Plan, temperature: float, threshold: float | None) -> dict[str, Any]:
-    """Calibration and abstaining on the test part with the file's temperature and threshold."""
-    said = [
-        read_probabilities(t.folder / PROBABILITIES, t.parts, plan.corpus.genres)
-        for t in plan.tasks
-    ]
-    plain = np.mean([parts["test"] for parts in said], axis=0)  # (N, G)
-    labels = plan.corpus.labels[plan.corpus.positions(plan.tasks[0].parts.test)]
-    scaled = apply_temperature(plain, temperature)
-    answered = scaled.max(axis=1) >= (threshold or 0.0)
-    right = scaled.argmax(axis=1) == labels
-    return {
-        **{
-            when: without_bins(calibration.evaluate(labels, p).to_dict())
-            for when, p in (("before", plain), ("after", scaled))
-        },
-        "answered": float(answered.mean()),
-        "right_of_answered": asdict(wilson(float(right[answered].mean()), int(answered.sum()))),
+        figures["files"][name] = written(finished, options.to)
+    found = chosen.models[family]
+    figures["recipe"] = {
+        "model": family,
+        "settings": found.settings,
+        "training": chosen.config["training"],
+        "frames": chosen.data.frames,
+        "parameters": found.parameters,
+    }
+    quantiles = (0.5, 0.9, 0.95, 0.99, KNOWN, 1.0)
+    figures["distances_of_held_out_tracks"] = {
+        f"{q:g}": float(np.quantile(finished.distances, q)) for q in quantiles
+    }
+    confident = plain(found.confidence or {})
+    figures["splits"]["artist-folds"] = {
+        "accuracy": on_folds,
+        "per_genre": plain(found.per_genre),
+        "confidence": {key: value for key, value in confident.items() if key != "reliability"},
     }
 
 
@@ -196,12 +174,9 @@ def parsed() -> argparse.Namespace:
         "--study", type=Path, default=STUDIES / "accuracy" / "fusion.toml", help="the recipe"
     )
     parser.add_argument("--precision", type=float, default=PRECISION)
-    parser.add_argument("--test", action="store_true", help="examine the test part as well")
-    parser.add_argument(
-        "--teaching", action="store_true", help="build the three for teaching alone"
-    )
+    parser.add_argument("--only", choices=("default", "teaching"), help="build only these")
     parser.add_argument("--ledger", type=Path, default=SHIPPED, help="where looks are entered")
-    parser.add_argument("--version", default="2")
+    parser.add_argument("--version", default="3")
     parser.add_argument("--licence", default="MIT")
     parser.add_argument("--work", type=Path, default=Path("runs") / "weights")
     parser.add_argument("--to", type=Path, default=WEIGHTS)
@@ -209,28 +184,21 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def trained_on_all(
-    tasks: Sequence[Task], corpus: Corpus, folder: Path, jobs: int | None
-) -> list[Task]:
-    """The same recipe and seeds on every track.
+def trained_on_all(task: Task, corpus: Corpus, folder: Path) -> Task:
+    """The same recipe and seed on every track.
 
     A run needs a validation part, for its curves: here it is some of the training tracks, so the
-    figures of these runs mean nothing, and none of them is used.
+    figures of this run mean nothing, and none of them is used.
     """
     split = hashlib.sha256("\n".join(corpus.ids).encode()).hexdigest()[:12]
-    everything = [
-        replace(
-            task,
-            recipe=replace(task.recipe, split=split, test=False),
-            parts=Fold(train=corpus.ids, valid=corpus.ids[::20]),
-            folder=(folder / f"seed{task.seed}").absolute(),
-        )
-        for task in tasks
-    ]
-    waiting = [task for task in everything if not is_finished(task)]
-    calls = [(task, corpus) for task in waiting]
-    with parallel.run(execute, calls, doing="trained a model", n_jobs=jobs) as results:
-        list(results)
+    everything = replace(
+        task,
+        recipe=replace(task.recipe, split=split),
+        parts=Fold(train=corpus.ids, valid=corpus.ids[::20]),
+        folder=folder.absolute(),
+    )
+    if not is_finished(everything):
+        execute(everything, corpus)
     return everything
 
 
@@ -252,50 +220,6 @@ def written(finished: FinishedModel, folder: Path) -> dict[str, Any]:
         "accuracy": info.accuracy,
         "train": info.provenance["train"],
     }
-
-
-def of_the_card(
-    chosen: StudyResults,
-    examined: StudyResults | None,
-    model: str,
-    distances: NDArray[np.float64],
-) -> dict[str, Any]:
-    """Figures of the model card, each under the split that it was measured on."""
-    of_splits = {"artist-folds": chosen} | ({"fault-filtered": examined} if examined else {})
-    quantiles = (0.5, 0.9, 0.95, 0.99, KNOWN, 1.0)
-    return {
-        "recipe": {
-            "model": model,
-            "settings": chosen.models[model].settings,
-            "training": chosen.config["training"],
-            "frames": chosen.data.frames,
-            "parameters": chosen.models[model].parameters,
-        },
-        "distances_of_held_out_tracks": {
-            f"{q:g}": float(np.quantile(distances, q)) for q in quantiles
-        },
-        "splits": {
-            name: {
-                "accuracy": export.in_words(
-                    results,
-                    results.models[model].ensemble[results.examined].interval,
-                    f"ensemble of {results.n_seeds} trainings",
-                ),
-                "single_trainings": export.in_words(
-                    results,
-                    results.models[model].accuracy(results.examined),
-                    f"mean of {results.n_seeds} trainings",
-                ),
-                "per_genre": plain(results.models[model].per_genre),
-                "confidence": without_bins(results.models[model].ensemble_confidence),
-            }
-            for name, results in of_splits.items()
-        },
-    }
-
-
-def without_bins(confidence: Confidence | dict[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in plain(confidence or {}).items() if key != "reliability"}
 
 
 if __name__ == "__main__":
