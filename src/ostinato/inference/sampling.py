@@ -1,7 +1,8 @@
 """Choose the excerpts of a sound that a model listens to: all of it, or some spread over it.
 
 A sound need not be in memory: a :class:`Sound` gives any part of itself. The quick way takes a few
-excerpts, and more if the first ones leave the genre open; the thorough way takes block after block.
+excerpts, more if the first ones leave the genre open, and all if these do too; the thorough way
+takes block after block.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ QUICK_SECONDS = 20.0
 
 SECONDS_AN_EXCERPT = 80.0
 """The quick way takes one excerpt for each so many seconds: at least 3, at most 18."""
+
+CLOSE, STILL_CLOSE = 0.15, 0.05
+"""If the two likeliest genres are closer than this, more excerpts follow, and then all of it."""
+
+WHOLE_UNDER_S = 1200.0
+"""A longer sound is never heard whole for that."""
 
 SILENT_DEVIATION = 10 ** (-70 / 20)
 """An excerpt whose samples have a smaller deviation is silent: 70 dB below full scale."""
@@ -76,6 +83,17 @@ def closer_starts(seconds: float) -> list[float] | None:
     if n * QUICK_SECONDS >= seconds:
         return None
     return [start_s for i, start_s in enumerate(_middles(seconds, n)) if i % 3 != 1]
+
+
+def looks(seconds: float) -> Iterator[tuple[list[float], float]]:
+    """Starts of the excerpts of each look of the quick way, and what is close behind it.
+
+    If the two likeliest genres are closer than that, the next look follows, or else all is heard.
+    """
+    yield quick_starts(seconds), CLOSE
+    closer = closer_starts(seconds)
+    if closer is not None:
+        yield closer, STILL_CLOSE if seconds <= WHOLE_UNDER_S else 0.0
 
 
 def cut_out(sound: Sound, starts: Iterable[float]) -> Iterator[tuple[float, Waveform]]:
