@@ -5,5 +5,6 @@ modules: ``classifier`` is the road from sound to verdict, ``sampling`` chooses 
 sound, ``verdict`` pools them, ``live`` is for sound that does not end, ``timeline`` draws;
 ``registry`` knows which models there are, ``default_model`` which is used, ``catalogue`` what is
 said of them; ``model_file``, ``model_info``, ``onnx_check`` and ``session`` read, check and open
-one; ``musicnn`` and ``musicnn_wheel`` make the model that is fetched.
+one; ``ear`` is what a model may hear through, and ``musicnn`` and ``musicnn_wheel`` make the one
+that is fetched.
 """

@@ -124,11 +124,14 @@ def run(
 
 
 def _shorter(fits: TrainingSettings, chosen: TrainingSettings, corpus: Corpus) -> str:
-    hop_s = corpus.spec.hop_seconds
+    spec = corpus.spec
+    # A vector of an ear hears more than what lies between two.
+    more_s = spec.n_fft / spec.sample_rate_hz - spec.hop_seconds if spec.kind == "external" else 0
     was, now = chosen.window_frames, fits.window_frames
+    was_s, now_s = (n * spec.hop_seconds + more_s for n in (was, now))
     return (
-        f"Windows have {now} frames ({now * hop_s:.1f} s), not {was} ({was * hop_s:.1f} s): at "
-        "least half of the recordings are shorter."
+        f"Windows have {now} frame{'s' if now > 1 else ''} ({now_s:.1f} s), not {was} "
+        f"({was_s:.1f} s): at least half of the recordings are shorter."
     )
 
 
