@@ -278,19 +278,6 @@ class TestAbstaining:
             for seconds in (10, 20):
                 assert not is_steady(sound[: seconds * RATE_HZ], RATE_HZ), path.name
 
-    def test_a_steady_sound_is_unlike_music_whatever_the_network_says(self) -> None:
-        noise = not_music(seconds=10)["brown noise"]
-        verdict = toy().classify(waveform=noise, sample_rate_hz=RATE_HZ)
-        assert (verdict.genre, verdict.abstained, verdict.ranked) == (None, UNLIKE, ())
-
-    def test_a_steady_minute_is_left_out(self) -> None:
-        """The hum before a concert says nothing of genre."""
-        loud = music(30)
-        after_hum = np.concatenate([not_music()["mains hum"], loud])
-        verdict = toy().classify(waveform=after_hum, sample_rate_hz=RATE_HZ)
-        assert verdict.ranked == toy().classify(waveform=loud, sample_rate_hz=RATE_HZ).ranked
-        assert [stretch.start_s for stretch in verdict.timeline] == [30]
-
     def test_at_the_threshold_it_answers(self) -> None:
         frames = np.random.default_rng(0).normal(size=(61, 4)).astype(np.float32)
         first = toy(toy_info(novelty_threshold=9.0), distance=True).classify(frames=frames)

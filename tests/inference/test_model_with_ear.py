@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import ostinato
 from ostinato import features
@@ -18,8 +19,9 @@ from ostinato.inference.classifier import Classifier
 from ostinato.inference.ear import open_ear
 from ostinato.inference.live import LiveClassifier
 from ostinato.inference.model_file import read_graph
+from ostinato.inference.verdict import UNLIKE
 from tests.helpers.graphs import EAR, FRAMES_EAR, INFO, ear_bytes, toy_bytes
-from tests.helpers.sounds import music
+from tests.helpers.sounds import music, not_music
 
 WEIGHT = np.random.default_rng(5).normal(size=(3, 3)).astype(np.float32) * 9
 
@@ -103,6 +105,35 @@ class TestVerdicts:
         ear.unlink()
         with pytest.raises(UsageError, match="expected the ear of 3 toy-ear"):
             ostinato.classify(tmp_path / "a.wav", model=model)
+
+
+class TestSteadySounds:
+    """Noise and hum, which the vectors of an ear do not tell from music."""
+
+    def noise(self, seconds: float) -> NDArray[np.float32]:
+        return not_music(seconds=seconds)["brown noise"][:: 22050 // 7350]
+
+    def test_are_unlike_music_whatever_the_network_says(self, tmp_path) -> None:
+        model, _ = placed(tmp_path / "m")
+        noise = {"waveform": self.noise(40), "sample_rate_hz": 8000}
+        verdict = Classifier.load(model).classify(**noise)
+        assert (verdict.genre, verdict.abstained, verdict.ranked) == (None, UNLIKE, ())
+
+    def test_are_left_out_of_a_recording(self, tmp_path) -> None:
+        """The hum before a concert says nothing of genre."""
+        classifier = Classifier.load(placed(tmp_path / "m")[0])
+        heard = song(70)["waveform"][: 20 * 8000]
+        recording = np.concatenate([self.noise(90)[: 30 * 8000], heard])
+        verdict = classifier.classify(waveform=recording, sample_rate_hz=8000)
+        alone = classifier.classify(waveform=recording[20 * 8000 :], sample_rate_hz=8000)
+        assert [stretch.start_s for stretch in verdict.timeline] == [20]
+        assert verdict.ranked == alone.ranked
+
+    def test_are_for_other_frames_to_judge(self) -> None:
+        """A model may have learned them: wind, rain, an engine."""
+        toy = Classifier(read_graph(toy_bytes(), source="toy.onnx"))
+        noise = not_music(seconds=10)["brown noise"]
+        assert toy.classify(waveform=noise, sample_rate_hz=22_050).genre is not None
 
 
 class TestWhere:

@@ -2,7 +2,7 @@
 
 The road, as :meth:`Classifier._listen` goes it for each excerpt::
 
-    excerpt -> is it silent, or steady? -> frames -> windows -> network -> probabilities
+    excerpt -> is it silent? -> frames -> windows -> network -> probabilities
 
 and :func:`~ostinato.inference.verdict.pooled` makes one verdict of all excerpts. Frames and windows
 come from :mod:`ostinato.features`, with which the model was trained, or frames from the ear behind
@@ -10,7 +10,7 @@ which it was trained (:mod:`ostinato.inference.ear`). PyTorch is not needed.
 
 Of a long sound, only excerpts spread over it are listened to, unless all of it is asked for
 (:mod:`ostinato.inference.sampling`). A model abstains, and says why, if the sound is silent or too
-short, if it is steady as noise is or unlike the music that the model learned from, or if no genre
+short, if it is unlike the music that the model learned from, or steady as noise is, or if no genre
 is likely enough.
 
 Axes: T frames, F features, W windows, G genres.
@@ -237,7 +237,8 @@ class Classifier:
             end_s = start_s + excerpt.size / spec.sample_rate_hz
             if is_silent(excerpt):  # it says nothing of genre, and has no frames
                 heard.append(Heard(start_s, end_s))
-            elif is_steady(excerpt, spec.sample_rate_hz):
+            elif spec.kind == "external" and is_steady(excerpt, spec.sample_rate_hz):
+                # Vectors do not tell hum from music; other frames do, by their novelty.
                 heard.append(Heard(start_s, end_s, steady=True))
             else:
                 frames = self._frames_of(np.ascontiguousarray(excerpt))  # (T, F)

@@ -24,7 +24,7 @@ QUICK_SECONDS = 20.0
 SECONDS_AN_EXCERPT = 80.0
 """The quick way takes one excerpt for each so many seconds: at least 3, at most 18."""
 
-CLOSE, STILL_CLOSE = 0.15, 0.05
+CLOSE, STILL_CLOSE = 0.15, 0.08
 """If the two likeliest genres are closer than this, more excerpts follow, and then all of it."""
 
 WHOLE_UNDER_S = 1200.0
