@@ -59,8 +59,6 @@ def _described(name: str, kind: str) -> dict[str, Any]:
         raise
     except OstinatoError as error:
         problem = str(error)
-        if kind == "fetched":
-            problem += f" To get it again: ostinato fetch {name}"
     return {
         "name": name,
         "kind": kind,

@@ -127,7 +127,8 @@ def find_ear(spec: FeatureSpec, *, model: Path) -> Ear:
         try:
             ear = open_ear(place)
         except DataError as error:
-            wrong = error
+            again = f" To get it again: ostinato fetch {name}" if name in FETCHED else ""
+            wrong = DataError(f"{error}{again}")
             continue
         if spec == (ear.spec if spec.sha256 else replace(ear.spec, sha256="")):
             return ear
