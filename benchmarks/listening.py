@@ -238,13 +238,13 @@ def ear(path: Path) -> list[Row]:
     return [Row("musicnn, 20 s", float(np.median(taken)), "s", 0.1, note=note)]
 
 
-def start(song: Path, rounds: int, *, with_musicnn: bool) -> list[Row]:
-    """Time fresh processes."""
-    imports = [float(fresh("-c", IMPORT).output) for _ in range(2 * rounds + 1)]
+def start(songs: Sequence[Path], *, with_musicnn: bool) -> list[Row]:
+    """Time fresh processes, a round a song, for some songs need a closer look."""
+    imports = [float(fresh("-c", IMPORT).output) for _ in range(2 * len(songs) + 1)]
     ours, whole, larger, peer = [], [], [], []
-    verb = ("-m", "ostinato", "classify", str(song), "--model")
-    fresh("-c", PEER, str(song))  # writes numba's cache
-    for _ in range(rounds):
+    fresh("-c", PEER, str(songs[0]))  # writes numba's cache
+    for song in songs:
+        verb = ("-m", "ostinato", "classify", str(song), "--model")
         ours.append(fresh(*verb, "default"))
         whole.append(fresh(*verb, "default", "--thorough"))
         if with_musicnn:
@@ -399,7 +399,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ostinato-") as name:
         folder = Path(name)
         music = source_music(library)
-        song, *_ = songs = [
+        songs = [
             write_song(folder / f"{name}.{suffix}", part, SONG_S, codec)
             for suffix, codec in (("mp3", "libmp3lame"), ("m4a", "aac"), ("flac", "flac"))
             for name, part in enumerate(np.array_split(music, N_SONGS if suffix == "mp3" else 1))
@@ -412,7 +412,8 @@ def main() -> None:
         show(network(classifier))
         if musicnn:
             show(ear(fetched_path(NAME)))
-        show(start(song, rounds, with_musicnn=musicnn is not None))
+        mp3s = [song for song in songs if song.suffix == ".mp3"]
+        show(start(mp3s, with_musicnn=musicnn is not None))
         show(pipeline(classifier, pieces, rounds, 1.6))
         if musicnn:
             show(pipeline(musicnn, pieces, rounds, 6))

@@ -118,8 +118,8 @@ class TestArithmetic:
         self, close: float, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Three of them, or nine where the first three leave it open."""
-        monkeypatch.setattr(hearing, "CLOSE", close)
-        monkeypatch.setattr(hearing, "STILL_CLOSE", 0.0)
+        monkeypatch.setattr(inference, "CLOSE", close)
+        monkeypatch.setattr(hearing, "WHOLE_UNDER_S", 180.0)
         waveform = music(200)
         verdict = toy().classify(waveform=waveform, sample_rate_hz=RATE_HZ)
         starts = quick_starts(200) + (closer_starts(200) if close else [])
@@ -135,7 +135,7 @@ class TestArithmetic:
         self, temperature: float, n_heard: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """By their margin, however high the first one is."""
-        monkeypatch.setattr(hearing, "STILL_CLOSE", 0.0)
+        monkeypatch.setattr(hearing, "WHOLE_UNDER_S", 180.0)
         classifier = toy(toy_info(temperature=temperature))
         verdict = classifier.classify(waveform=music(200), sample_rate_hz=RATE_HZ)
         (_, first), (_, second), *_ = verdict.ranked
@@ -153,23 +153,12 @@ class TestArithmetic:
         )
         assert verdict.distance == pytest.approx((2 + 3 * 6) / 4)
 
-    def test_of_a_sound_that_is_not_much_longer_all_is_heard_where_it_is_close(
+    def test_of_a_song_all_is_heard_where_it_is_close(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         given = {"waveform": music(100), "sample_rate_hz": RATE_HZ}
-        monkeypatch.setattr(hearing, "CLOSE", 1.0)
+        monkeypatch.setattr(inference, "CLOSE", 1.0)
         assert toy().classify(**given) == toy().classify(**given, thorough=True)
-
-    @pytest.mark.parametrize("whole_under_s", [199.0, 200.0])
-    def test_all_is_heard_where_the_closer_look_leaves_it_open_but_of_a_long_sound(
-        self, whole_under_s: float, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(hearing, "CLOSE", 1.0)
-        monkeypatch.setattr(hearing, "STILL_CLOSE", 1.0)
-        monkeypatch.setattr(hearing, "WHOLE_UNDER_S", whole_under_s)
-        given = {"waveform": music(200), "sample_rate_hz": RATE_HZ}
-        quick, whole = (toy().classify(**given, thorough=thorough) for thorough in (False, True))
-        assert (quick == whole) == (whole_under_s >= 200)
 
     def test_a_short_sound_is_heard_whole_either_way(self) -> None:
         given = {"waveform": music(80), "sample_rate_hz": RATE_HZ}

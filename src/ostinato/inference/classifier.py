@@ -40,13 +40,15 @@ from ostinato.inference.model_file import ModelGraph
 from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
 from ostinato.inference.registry import find_ear, load_graph, model_path
 from ostinato.inference.sampling import (
+    CLOSE,
     QUICK_OVER_S,
     Sound,
     SoundInMemory,
+    closer_starts,
     cut_out,
     is_silent,
     is_steady,
-    looks,
+    quick_starts,
 )
 from ostinato.inference.verdict import SILENT, UNLIKE, Heard, Verdict, pooled
 
@@ -219,14 +221,14 @@ class Classifier:
         """Listen to a few excerpts, more if they leave it open, or all."""
         stated_s, spec = sound.seconds, self.info.spec
         if not thorough and stated_s is not None and stated_s > QUICK_OVER_S:
-            heard: list[Heard] = []
-            for starts, close in looks(stated_s):
-                heard += self._listen(cut_out(sound, starts))
-                verdict = pooled(heard, self.info, model=self.name, seconds=stated_s)
-                if verdict.abstained == SILENT:
-                    break
-                if not _is_close(verdict, close):
-                    return verdict
+            heard = self._listen(cut_out(sound, quick_starts(stated_s)))
+            verdict = pooled(heard, self.info, model=self.name, seconds=stated_s)
+            if verdict.abstained != SILENT and not _is_close(verdict):
+                return verdict
+            closer = closer_starts(stated_s)
+            if verdict.abstained != SILENT and closer is not None:
+                heard += self._listen(cut_out(sound, closer))
+                return pooled(heard, self.info, model=self.name, seconds=stated_s)
         heard = self._listen(streamed_excerpts(sound.blocks(spec.excerpt_seconds), spec))
         return pooled(heard, self.info, model=self.name, seconds=heard[-1].end_s)
 
@@ -310,9 +312,9 @@ def _state(file: Path) -> tuple[Path, int, int] | None:
         return None
 
 
-def _is_close(verdict: Verdict, close: float) -> bool:
-    """Whether the two likeliest genres are closer than that, and more excerpts may turn them."""
+def _is_close(verdict: Verdict) -> bool:
+    """Whether more excerpts might change the verdict."""
     if verdict.abstained == UNLIKE or len(verdict.ranked) < 2:
         return False
     (_, first), (_, second), *_ = verdict.ranked
-    return first - second < close
+    return first - second < CLOSE

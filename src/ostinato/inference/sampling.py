@@ -1,8 +1,8 @@
 """Choose the excerpts of a sound that a model listens to: all of it, or some spread over it.
 
 A sound need not be in memory: a :class:`Sound` gives any part of itself. The quick way takes a few
-excerpts, more if the first ones leave the genre open, and all if these do too; the thorough way
-takes block after block.
+excerpts, and all or more of them if these leave the genre open; the thorough way takes block after
+block.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ QUICK_SECONDS = 20.0
 SECONDS_AN_EXCERPT = 80.0
 """The quick way takes one excerpt for each so many seconds: at least 3, at most 18."""
 
-CLOSE, STILL_CLOSE = 0.15, 0.08
-"""If the two likeliest genres are closer than this, more excerpts follow, and then all of it."""
+CLOSE = 0.15
+"""If the two likeliest genres are closer than this after the excerpts, more is heard."""
 
 WHOLE_UNDER_S = 1200.0
-"""A longer sound is never heard whole for that."""
+"""Then a sound of up to this length is heard whole, and more excerpts of a longer one."""
 
 SILENT_DEVIATION = 10 ** (-70 / 20)
 """An excerpt whose samples have a smaller deviation is silent: 70 dB below full scale."""
@@ -79,21 +79,10 @@ def closer_starts(seconds: float) -> list[float] | None:
 
     None if the sound is so short that all of it should be taken.
     """
-    n = 3 * _n_excerpts(seconds)
-    if n * QUICK_SECONDS >= seconds:
+    if seconds <= WHOLE_UNDER_S:
         return None
+    n = 3 * _n_excerpts(seconds)
     return [start_s for i, start_s in enumerate(_middles(seconds, n)) if i % 3 != 1]
-
-
-def looks(seconds: float) -> Iterator[tuple[list[float], float]]:
-    """Starts of the excerpts of each look of the quick way, and what is close behind it.
-
-    If the two likeliest genres are closer than that, the next look follows, or else all is heard.
-    """
-    yield quick_starts(seconds), CLOSE
-    closer = closer_starts(seconds)
-    if closer is not None:
-        yield closer, STILL_CLOSE if seconds <= WHOLE_UNDER_S else 0.0
 
 
 def cut_out(sound: Sound, starts: Iterable[float]) -> Iterator[tuple[float, Waveform]]:
