@@ -44,6 +44,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def data_home(monkeypatch, tmp_path) -> Path:
+    """A user's data folder, empty."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(folder))
+    return folder
+
+
+@pytest.fixture
 def call(capsys, monkeypatch, tmp_path):
     """Run the command line in a folder of its own; gives (status, stdout, stderr)."""
     from ostinato.cli import main as cli

@@ -26,13 +26,7 @@ from tests.helpers.sounds import music, not_music
 WEIGHT = np.random.default_rng(5).normal(size=(3, 3)).astype(np.float32) * 9
 
 
-@pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path) -> Path:
-    """A user's data folder, empty."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("data_home")
 
 
 def placed(folder: Path, *, about: dict[str, Any] = EAR, states: bool = True) -> tuple[Path, Path]:
@@ -137,27 +131,29 @@ class TestSteadySounds:
 
 
 class TestWhere:
-    def test_beside_the_model_or_in_the_users_folder(self, tmp_path, home) -> None:
+    def test_beside_the_model_or_in_the_users_folder(self, tmp_path, data_home) -> None:
         model, ear = placed(tmp_path / "m")
         beside = Classifier.load(model).classify(**song())
-        ear.rename(home / ear.name)
+        ear.rename(data_home / ear.name)
         assert Classifier.load(model).classify(**song()) == beside
 
-    def test_another_one_beside_is_no_hindrance(self, tmp_path, home) -> None:
+    def test_another_one_beside_is_no_hindrance(self, tmp_path, data_home) -> None:
         model, ear = placed(tmp_path / "m")
-        ear.rename(home / ear.name)
+        ear.rename(data_home / ear.name)
         ear.write_bytes(ear_bytes(factor=2))
         Classifier.load(model)
 
     @pytest.mark.parametrize("states", [True, False])
-    def test_a_missing_one_is_one_sentence(self, tmp_path, home, states: bool) -> None:
+    def test_a_missing_one_is_one_sentence(self, tmp_path, data_home, states: bool) -> None:
         model, ear = placed(tmp_path / "m", states=states)
         ear.unlink()
         with pytest.raises(UsageError) as error:
             Classifier.load(model)
         said = str(error.value)
         assert f"{model}: expected the ear of 3 toy-ear" in said
-        assert f"at {ear} or {home / 'toy-ear.onnx'}, got no file there; put toy-ear.onnx" in said
+        assert (
+            f"at {ear} or {data_home / 'toy-ear.onnx'}, got no file there; put toy-ear.onnx" in said
+        )
         assert ("(ear " in said) == states
 
     def test_one_of_another_digest_is_refused(self, tmp_path) -> None:

@@ -30,13 +30,7 @@ N = 9
 TAKE_VECTORS = {"baseline", "lstm", "residual-lstm", "residual-lstm-kim"}
 
 
-@pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path) -> Path:
-    """A user's data folder, empty."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    monkeypatch.setattr("platformdirs.user_data_dir", lambda *_, **__: str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("data_home")
 
 
 @pytest.fixture(scope="module")
@@ -190,16 +184,18 @@ class TestRefused:
         assert err.count("\n") == 1
         return err
 
-    def test_an_ear_that_is_not_there(self, call, songs, home) -> None:
+    def test_an_ear_that_is_not_there(self, call, songs, data_home) -> None:
         said = self.refused(call, "--data", str(songs), "--frames", "nowhere.onnx")
         assert "Ear 'nowhere.onnx': expected it at nowhere.onnx, got no file there" in said
         said = self.refused(call, "--data", str(songs), "--frames", "musicnn")
-        assert f"{home / 'musicnn.onnx'}, got no file there; run ostinato fetch musicnn" in said
+        assert (
+            f"{data_home / 'musicnn.onnx'}, got no file there; run ostinato fetch musicnn" in said
+        )
         said = self.refused(call, "--data", str(songs), "--frames", "musicn")
         assert "or the file of an ear (.onnx); got 'musicn'; did you mean 'musicnn'?" in said
 
-    def test_a_name_is_that_of_a_file_in_the_users_folder(self, songs, home) -> None:
-        (home / "toy-ear.onnx").write_bytes(ear_bytes())
+    def test_a_name_is_that_of_a_file_in_the_users_folder(self, songs, data_home) -> None:
+        (data_home / "toy-ear.onnx").write_bytes(ear_bytes())
         assert StudyConfig(frames="toy-ear").spec.name == "toy-ear"
         with pytest.raises(UsageError, match="or the file of an ear"):
             StudyConfig(frames="../home/toy-ear")

@@ -79,7 +79,8 @@ class FeatureSpec:
     name, width : str, int
         What external frames are called, and how many numbers each has. Other kinds have neither.
     sha256 : str
-        Of the ear's file, 64 hexadecimal digits; "" where it is not stated, and for other kinds.
+        The digest of the ear's file, 64 hexadecimal digits; "" where it is not stated, and for
+        other kinds.
 
     Raises
     ------

@@ -60,7 +60,7 @@ class EarInfo:
         of a vector.
     licence : str
     spec : FeatureSpec or None
-        Of the frames that it takes; None if it takes sound.
+        Describes the frames that it takes; None if it takes sound.
 
     Raises
     ------
@@ -142,8 +142,8 @@ class Ear:
     info : EarInfo
         What it says of itself.
     spec : FeatureSpec
-        Of the vectors, which are a model's frames: its kind is external, and it holds the SHA-256
-        of the file.
+        Describes the vectors, which are a model's frames: its kind is external, and it holds the
+        SHA-256 of the file.
     """
 
     path: Path
