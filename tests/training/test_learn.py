@@ -51,6 +51,15 @@ def test_a_fold_without_a_test_part_is_judged_on_the_others() -> None:
     assert set(trained(replace(FOLD, test=())).metrics) == {"train", "valid"}
 
 
+@pytest.mark.parametrize("family", ["lstm", "baseline"])
+def test_a_fold_that_holds_nothing_out_trains_the_same_model(family: str) -> None:
+    settings = SMALL if family == "lstm" else models.family(family).settings(bands=4)
+    everything = trained(Fold(train=FOLD.train, valid=()), family, settings=settings)
+    assert weights(everything) == weights(trained(FOLD, family, settings=settings))
+    assert set(everything.probabilities) == set(everything.last_accuracy) == {"train"}
+    assert not any(everything.curves["valid_loss"])
+
+
 def test_a_folder_changes_no_weight_and_without_one_nothing_is_written(
     tmp_path, monkeypatch
 ) -> None:

@@ -138,7 +138,7 @@ def fit(
     model: GenreModel,
     *,
     train: Tracks,
-    valid: Tracks,
+    valid: Tracks | None,
     settings: TrainingSettings,
     seed: int,
     folder: Path | None = None,
@@ -154,8 +154,8 @@ def fit(
     model : GenreModel
         Its ``normalise`` layer is fitted here, on the training frames alone, and so are its parts
         that are solved for. In the end it holds the averaged weights.
-    valid : Tracks
-        Judged for the curves only: nothing is chosen on it.
+    valid : Tracks or None
+        Judged for the curves only: nothing is chosen on it. None: nothing is held out.
     seed : int
         Decides the order, the crops, mixup and dropout.
     folder : Path or None
@@ -191,7 +191,8 @@ def fit(
         if isinstance(part, SolvedModel):
             solve_head(part, train, settings)
     training = make_training(model, train, settings, seed, weights)
-    keeper = CurveKeeper({"train": train, "valid": valid}, settings, folder, on_epoch)
+    parts = {"train": train} if valid is None else {"train": train, "valid": valid}
+    keeper = CurveKeeper(parts, settings, folder, on_epoch)
     last = LastWeights()
     # All weights are averaged at once, several times faster than one by one.
     average = get_ema_multi_avg_fn(settings.averaging)  # type: ignore[no-untyped-call]

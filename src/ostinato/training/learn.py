@@ -82,7 +82,8 @@ def train(
     ----------
     corpus : Corpus
     fold : Fold
-        Ids of train, valid and test. Without ids of test, no test track is gathered.
+        Ids of train, valid and test. Without ids of test, no test track is gathered; without ids of
+        valid, nothing is held out, and the curves are those of the training part alone.
     family : str
         One of :data:`ostinato.models.FAMILIES`.
     settings : dataclass or None
@@ -126,7 +127,7 @@ def train(
         )
         torch.manual_seed(seed)
         model = make_model()
-        data: dict[str, Any] = {"train": tracks["train"], "valid": tracks["valid"]}
+        data: dict[str, Any] = {"train": tracks["train"], "valid": tracks.get("valid")}
         weak: dict[str, GenreWeight] = {}
         if isinstance(model, SolvedModel):
             curves, last = solve(model, **data, settings=training, folder=folder)
@@ -147,6 +148,7 @@ def train(
         last_accuracy = {
             part: float((predict(model, t, **window).argmax(axis=1) == labels[part]).mean())
             for part, t in data.items()
+            if t is not None
         }
         model.load_state_dict(averaged)
     return TrainedModel(

@@ -36,7 +36,7 @@ def solve(
     model: SolvedModel,
     *,
     train: Tracks,
-    valid: Tracks,
+    valid: Tracks | None,
     settings: TrainingSettings,
     folder: Path | None = None,
 ) -> tuple[Curves, dict[str, Tensor]]:
@@ -57,6 +57,8 @@ def solve(
     solve_head(model, train, settings)
     row: dict[str, float | None] = dict.fromkeys(CURVE_COLUMNS)
     for part, tracks in (("train", train), ("valid", valid)):
+        if tracks is None:
+            continue
         loss, accuracy = judge(model, tracks, settings)
         row |= {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
     row |= {"epoch": 1, "seconds": time.perf_counter() - started}
