@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -197,7 +197,7 @@ def _divided(config: StudyConfig, corpus: Corpus) -> tuple[StudyConfig, Corpus, 
 
 def _default_folder(config: StudyConfig, corpus: Corpus, split: Split, data: str) -> Path:
     """Named for data and split, and for all else that decides a run's figures but its model."""
-    facts = [data, split.digest(), config.test, asdict(config.training), config.settings]
+    facts = [data, split.digest(), config.test, config.training.to_dict(), config.settings]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:6]
     choosing = "" if config.test else "-no-test"
     return Path("runs") / f"{corpus.name}-{split.name}{choosing}-{digest}"

@@ -52,7 +52,12 @@ class Recipe:
 
     def digest(self) -> str:
         """Short SHA-256 of the recipe."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"training": self.training.to_dict()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +127,7 @@ def execute(
     """Train and judge one run with :func:`ostinato.training.learn.train`, and write its folder."""
     recipe = task.recipe
     # Kept from the start: a checkpoint must never be resumed with another recipe than its own.
-    kept = {"digest": recipe.digest(), **asdict(recipe)}
+    kept = {"digest": recipe.digest(), **recipe.to_dict()}
     write_text(task.folder / RECIPE, json.dumps(kept, indent=1) + "\n")
     trained = train(
         corpus,

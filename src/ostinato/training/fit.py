@@ -55,6 +55,9 @@ class GenreTraining(lightning.LightningModule):
         self.settings = settings
         self.seed = seed
         self.weights = weights
+        self.shares = weights  # how often each track is drawn
+        if settings.balanced:
+            self.shares = train.balance() if weights is None else weights * train.balance()
         self.augment = FrameAugmentation(
             settings,
             train.spec,
@@ -72,7 +75,7 @@ class GenreTraining(lightning.LightningModule):
         """Draw the epoch's order."""
         torch.manual_seed(_derived(self.seed, self.current_epoch))
         n_tracks, size = len(self.train_tracks), self.settings.batch_size
-        self.batches = epoch_batches(n_tracks, size, self.weights)
+        self.batches = epoch_batches(n_tracks, size, self.shares)
 
     def training_step(self, number: int) -> Tensor:
         """Mean loss of a batch of random windows."""
@@ -162,7 +165,7 @@ def fit(
         For ``last.ckpt`` and ``curves.csv``; None writes nothing.
     weights : tensor [shape=(N,)] or None
         How often each training track is drawn, and how strongly augmented (except noise and mixup),
-        relative to the others, with mean 1. None is every track once.
+        relative to the others, with mean 1. None is every track once, unless training is balanced.
     accelerator : str
         Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
     on_epoch : callable or None

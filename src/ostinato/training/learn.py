@@ -164,7 +164,7 @@ def train(
                 "data": corpus.name,
                 "seed": seed,
                 "train": len(fold.train),
-                "training": asdict(training),
+                "training": training.to_dict(),
                 "ostinato": __version__,
             },
         ),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median_low
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
@@ -61,6 +61,9 @@ class TrainingSettings:
         :mod:`ostinato.training.weak_genres`.
     weak_genre_folds, weak_genre_epochs : int
         Folds and epochs of the trainings that find the recall.
+    balanced : bool
+        Genres weigh the same, however many tracks they have: an epoch draws about as many tracks of
+        one as of another, and a head that is solved for weighs windows by their genre.
     averaging : float
         Decay per step of the exponential average of the weights, which becomes the model, in
         [0, 1); 0 keeps the last step's weights.
@@ -93,6 +96,7 @@ class TrainingSettings:
     weak_genres: float = 0.0
     weak_genre_folds: int = 3
     weak_genre_epochs: int = 20
+    balanced: bool = False
     averaging: float = 0.99
     gradient_clip: float = 1.0
     window_frames: int = WINDOW_FRAMES
@@ -139,6 +143,13 @@ class TrainingSettings:
             return self
         hop = max(1, window // 2) if self.window_hop == WINDOW_HOP else min(self.window_hop, window)
         return replace(self, window_frames=window, window_hop=hop)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; ``balanced`` only where it is on, so that digests of older runs stay."""
+        values = asdict(self)
+        if not self.balanced:
+            del values["balanced"]
+        return values
 
     def augmentation(self) -> str:
         """The augmentation in words: ``"noise 0.3, mixup 0.2"``."""

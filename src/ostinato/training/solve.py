@@ -1,8 +1,8 @@
 """Solving a model whose head is linear, instead of training it.
 
 All windows of the training tracks are used once: there are no epochs, no random windows and no
-augmentation, so of the settings of training only the windows count, and the same data give the same
-weights whatever the seed.
+augmentation, so of the settings of training only the windows and ``balanced`` count, and the same
+data give the same weights whatever the seed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,11 @@ def solve_head(model: SolvedModel, train: Tracks, settings: TrainingSettings) ->
     model.scale.fit(statistics)
     x = model.scale(statistics)
     labels = train.labels.repeat_interleave(torch.from_numpy(train.counts(**window)))  # (N,)
-    solver = LogisticRegression(C=model.regularisation, max_iter=_MOST_STEPS)
+    solver = LogisticRegression(
+        C=model.regularisation,
+        max_iter=_MOST_STEPS,
+        class_weight="balanced" if settings.balanced else None,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:

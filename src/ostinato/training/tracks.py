@@ -77,6 +77,11 @@ class Tracks:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def balance(self) -> Tensor:
+        """Weights with which every genre that occurs weighs the same; mean 1 [shape=(N,)]."""
+        sizes = torch.bincount(self.labels)
+        return len(self) / ((sizes > 0).sum() * sizes[self.labels])
+
     def gather(self, tracks: Tensor, starts: Tensor, length: int) -> Tensor:
         """Windows of these tracks from these frames on [shape=(B, T, F)].
 
