@@ -27,6 +27,12 @@ def test_what_is_written_is_read_back(tmp_path) -> None:
     assert again.model_settings("conv-lstm").patch == 2
 
 
+def test_the_number_of_trials_is_kept_with_what_they_chose(tmp_path) -> None:
+    assert "chosen_from" not in StudyConfig().to_toml()
+    chosen = load_config(write(tmp_path, StudyConfig(chosen_from=40).to_toml()))
+    assert chosen.chosen_from == 40
+
+
 def test_a_setting_left_out_is_the_default(tmp_path) -> None:
     config = load_config(write(tmp_path, "seeds = 5\n[training]\nepochs = 7\n"))
     assert config.seeds == 5
@@ -43,6 +49,7 @@ def test_a_setting_left_out_is_the_default(tmp_path) -> None:
         ("[settings.lstm]\nwidht = 5", r"There is no setting 'settings\.lstm\.widht'"),
         ("seeds = 'five'", "seeds: expected a valid integer; got 'five'"),
         ("seeds = 0", "seeds: expected 1 or more, got 0"),
+        ("chosen_from = -1", "chosen_from: expected 0 or more, got -1"),
         (
             "frames = 'mel'",
             r"frames: expected one of mfcc, .*, or the file of an ear \(\.onnx\); got 'mel'",

@@ -95,6 +95,8 @@ class StudyConfig:
     waveform: AudioAugmentation = NO_COPIES  # copies of the training recordings, if with sound
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # of families, if not default
     claim: Claim | None = None  # about the models; the report puts it to the test
+    # How many trials of a search these settings are the best of, on validation folds; 0 is none.
+    chosen_from: int = 0
 
     def __post_init__(self) -> None:
         if self.frames not in FRAMES and not is_ear(self.frames):
@@ -121,6 +123,8 @@ class StudyConfig:
             value = getattr(self, name)
             if value < 1:
                 raise UsageError(f"{name}: expected 1 or more, got {value}.")
+        if self.chosen_from < 0:
+            raise UsageError(f"chosen_from: expected 0 or more, got {self.chosen_from}.")
         for name in (*self.models, *self.settings):
             self.model_settings(name)
 
@@ -166,7 +170,8 @@ class StudyConfig:
         """As plain values, with all settings of all models written out."""
         written = {name: asdict(self.model_settings(name)) for name in self.models}
         values = asdict(self) | {"models": list(self.models), "settings": written}
-        return values if self.claim else {k: v for k, v in values.items() if k != "claim"}
+        absent = [name for name in ("claim", "chosen_from") if not values[name]]
+        return {k: v for k, v in values.items() if k not in absent}
 
     def to_toml(self) -> str:
         """As TOML that :func:`load_config` reads back; TOML leaves out what is None."""

@@ -438,6 +438,16 @@ def test_each_fault_has_its_caveat(results: Results) -> None:
     assert "polka (2)" in found["Genres left out"]
 
 
+@pytest.mark.parametrize("test", [True, False])
+def test_the_winner_of_a_search_says_how_many_trials_it_is_the_best_of(test: bool) -> None:
+    results = fake_results(n_models=1, test=test)
+    assert "The best of many trials" not in caveats(results)
+    results["config"]["chosen_from"] = 40
+    said = caveats(results)["The best of many trials"]
+    assert said.startswith("A search chose these settings from 40 trials on validation folds.")
+    assert ("this test part" in said) == test
+
+
 def test_few_recordings_one_seed_unknown_artists_and_no_test_are_caveats() -> None:
     found = caveats(
         fake_results(n_seeds=1, n_per_genre=4, artists_known=False, test=False, n_models=2)

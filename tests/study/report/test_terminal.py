@@ -54,6 +54,11 @@ def test_the_main_findings_stand_below_the_table(results: dict[str, Any]) -> Non
     assert "Lowest F1" in text
 
 
+def test_the_winner_of_a_search_is_told(results: dict[str, Any]) -> None:
+    results["config"]["chosen_from"] = 40
+    assert "A search chose these settings from 40 trials" in " ".join(printed(results).split())
+
+
 def test_the_trainings_of_an_only_model_are_judged_as_one_as_well() -> None:
     results = fake_results(n_models=1, n_seeds=3)
     (model,) = results["models"].values()

@@ -23,6 +23,7 @@ LEAKING = "This split leaks"
 #: What the terminal says too, where it applies.
 FEW_RECORDINGS = "Few recordings"
 OTHERS_LOOKED = "Not the only look at this test part"
+CHOSEN = "The best of many trials"
 #: Genres or files named in a sentence; the page's tables have them all.
 NAMED = 12
 
@@ -57,6 +58,17 @@ def _protocol(results: StudyResults) -> Iterator[Caveat]:
             "The test part was left untouched, or there is none: these are validation figures, "
             "for choosing between recipes.",
             "The best of many, chosen by them, looks better than it is.",
+        )
+    if n_trials := results.chosen_from:
+        told = (
+            "If they held recordings of this test part, its figure looks better than it is."
+            if part == "test"
+            else "The best of many, chosen by such figures, looks better than it is."
+        )
+        yield (
+            CHOSEN,
+            f"A search chose these settings from {count(n_trials, 'trial')} on validation folds.",
+            told,
         )
     if ledger and ledger.other_recipes:
         yield (

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ostinato.study.report.caveats import FEW_RECORDINGS, LEAKING, OTHERS_LOOKED
+from ostinato.study.report.caveats import CHOSEN, FEW_RECORDINGS, LEAKING, OTHERS_LOOKED
 from ostinato.study.report.findings import (
     OVER_FITTING,
     OVER_FITTING_ALONE,
@@ -57,7 +57,7 @@ def summary_table(results: StudyResults, *, times: bool = True) -> Table:
 def print_summary(results: StudyResults, console: Console, *, times: bool = True) -> None:
     """Print the table; the main result, over-fitting and the weakest genres in a sentence each.
 
-    A leaking split, a test part of few recordings and other looks at it are said, too.
+    A leaking split, a search, a test part of few recordings and other looks at it are said, too.
     """
     console.print(summary_table(results, times=times))
     if results.examined != "test" and not results.split.leaks:
@@ -70,5 +70,5 @@ def print_summary(results: StudyResults, console: Console, *, times: bool = True
         if finding.question in (OVER_FITTING, OVER_FITTING_ALONE, WEAKEST):
             console.print(Text(finding.sentences[0]))
     for finding in found:
-        if finding.question in (LEAKING, FEW_RECORDINGS, OTHERS_LOOKED):
+        if finding.question in (LEAKING, CHOSEN, FEW_RECORDINGS, OTHERS_LOOKED):
             console.print(Text(f"{finding.question}. {finding.answer}"))

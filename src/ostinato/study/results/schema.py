@@ -202,6 +202,12 @@ class StudyResults:
         return TypeAdapter(Claim).validate_python(found) if found else None
 
     @property
+    def chosen_from(self) -> int:
+        """How many trials of a search the study's settings are the best of; 0 without one."""
+        found = self.config.get("chosen_from", 0)
+        return found if isinstance(found, int) else 0
+
+    @property
     def examined(self) -> str:
         """``"test"``, or ``"valid"`` where the test part was left untouched or does not exist."""
         return "test" if all(m.test_accuracy for m in self.models.values()) else "valid"
