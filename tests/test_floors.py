@@ -104,10 +104,10 @@ class TestFloors:
         height = FLOORS.index(floor(module))
         assert not [name for name in IMPORTS[module] if FLOORS.index(floor(name)) > height]
 
-    def test_the_house_has_at_most_eleven_packages_and_six_modules(self) -> None:
+    def test_the_house_has_at_most_eleven_packages_and_seven_modules(self) -> None:
         inside = [p for p in PACKAGE.iterdir() if p.name not in ("weights", "__pycache__")]
         assert 4 <= sum(p.is_dir() for p in inside) <= 11
-        assert 3 <= sum(p.suffix == ".py" for p in inside) <= 6
+        assert 3 <= sum(p.suffix == ".py" for p in inside) <= 7
 
     def test_no_module_is_private_and_none_is_long(self) -> None:
         """A package's ``__init__`` is its wall; what lies inside needs no underscore."""

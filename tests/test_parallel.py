@@ -22,7 +22,7 @@ from ostinato.parallel import WorkerKilledError
 def cluster() -> Iterator[str]:
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
     ) as started:
         yield started.scheduler_address
 

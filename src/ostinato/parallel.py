@@ -28,7 +28,7 @@ from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ostinato.errors import OstinatoError, UsageError, require
+from ostinato.errors import OstinatoError, UsageError
 
 T = TypeVar("T")
 
@@ -54,6 +54,16 @@ def cpu_count() -> int:
         return max(1, min(n_cores, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such system, or no limit: "max"
         return n_cores
+
+
+def is_cluster(backend: str) -> bool:
+    """Whether a backend is a Dask cluster; UsageError if there is no such backend."""
+    if backend not in _JOBLIB_NAMES and "://" not in backend:
+        raise UsageError(
+            f"Expected the backend {', '.join(_JOBLIB_NAMES)} or a Dask scheduler's address "
+            f"(tcp://host:8786), got '{backend}'."
+        )
+    return backend not in _JOBLIB_NAMES
 
 
 @contextlib.contextmanager
@@ -85,34 +95,36 @@ def run(
         How many threads or processes; by default one a processor core. A cluster has its own.
     backend : str
         ``"processes"``, ``"threads"``, or the address of a Dask scheduler
-        (``"tcp://host:8786"``), whose workers see the same files.
+        (``"tcp://host:8786"``), whose workers see the same audio files.
     ordered : bool
         Whether results come in the order of ``calls``.
     progress : callable, optional
         The function is given a keyword argument ``report``, and may call it with any plain value
         while at work; ``progress`` is then called here with the call's position and that value, in
         another thread. By the end of the context all reports have come, but from a cluster, where
-        late ones are lost.
+        late ones are lost, and where a call that is made again begins anew.
 
     Raises
     ------
     UsageError
-        If ``n_jobs`` is below 1, or there is no such backend.
+        If ``n_jobs`` is below 1, there is no such backend, or a cluster cannot be used as it is.
     MissingExtraError
         If a scheduler is named and distributed is not installed.
     WorkerKilledError
         If a worker was killed.
+    ClusterError
+        If a cluster has no workers, or its scheduler is gone.
     """
     if n_jobs is not None and n_jobs < 1:
         raise UsageError(f"Expected at least 1 job, got {n_jobs}.")
-    if backend in _JOBLIB_NAMES:
+    started: Generator[tuple[int, T]]
+    if not is_cluster(backend):
         started = _with_joblib(function, calls, backend, n_jobs or cpu_count(), ordered, progress)
-    elif "://" in backend:
-        started = _on_cluster(function, calls, backend, ordered, progress)
     else:
-        raise UsageError(
-            f"Expected the backend {', '.join(_JOBLIB_NAMES)} or a Dask scheduler's address "
-            f"(tcp://host:8786), got '{backend}'."
+        from ostinato.cluster import run_on_cluster
+
+        started = run_on_cluster(
+            function, calls, backend, doing=doing, ordered=ordered, progress=progress
         )
     try:
         # Closed on the way out: an interruption must not leave workers at work on what is left.
@@ -121,13 +133,11 @@ def run(
             warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
             yield results
-    except Exception as error:
-        if isinstance(error, BrokenProcessPool) or type(error).__name__ == "KilledWorker":
-            raise WorkerKilledError(
-                f"A process that {doing} was killed, most likely because memory ran out: what was "
-                "done is kept, so run the same again with fewer jobs (--jobs)."
-            ) from error
-        raise
+    except BrokenProcessPool as error:
+        raise WorkerKilledError(
+            f"A process that {doing} was killed, most likely because memory ran out: what was "
+            "done is kept, so run the same again with fewer jobs (--jobs)."
+        ) from error
 
 
 def _with_joblib(
@@ -205,46 +215,3 @@ def _mailbox(progress: Progress) -> Generator[Progress]:
 def _send(address: Any, key: bytes, position: int, value: Any) -> None:
     with Client(address, authkey=key) as connection:
         connection.send((position, value))
-
-
-def _on_cluster(
-    function: Callable[..., T],
-    calls: Sequence[tuple[Any, ...]],
-    address: str,
-    ordered: bool,
-    progress: Progress | None,
-) -> Generator[tuple[int, T]]:
-    distributed: Any = require("distributed", extra="cluster", needed_for=f"The cluster {address}")
-    try:
-        client = distributed.Client(address)
-    except OSError as error:
-        raise UsageError(f"Expected a Dask scheduler at {address}: {error}.") from error
-    with client:
-        topic = f"ostinato-progress-{secrets.token_hex(8)}" if progress else None
-        if progress:
-            client.subscribe_topic(topic, lambda event: progress(*event[1]))
-        sent = client.scatter(function, broadcast=True, hash=False)
-        futures = [
-            client.submit(_call_on_cluster, sent, position, arguments, topic, pure=False)
-            for position, arguments in enumerate(calls)
-        ]
-        try:
-            for future in futures if ordered else distributed.as_completed(futures):
-                yield future.result()
-        finally:
-            client.cancel(futures)
-
-
-def _call_on_cluster(
-    function: Callable[..., T], position: int, arguments: tuple[Any, ...], topic: str | None
-) -> tuple[int, T]:
-    import distributed
-    from threadpoolctl import threadpool_limits
-
-    send = partial(_log_report, distributed.get_worker(), topic) if topic else None
-    with threadpool_limits(1):
-        return _call(function, position, arguments, send)
-
-
-def _log_report(worker: Any, topic: str, position: int, value: Any) -> None:
-    worker.log_event(topic, (position, value))

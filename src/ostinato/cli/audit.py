@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import Cache, Format, Jobs, output, progress, tell, write_line
+from ostinato.cli.console import Cache, Format, Jobs, Scheduler, output, progress, tell, write_line
 
 
 def audit(
@@ -29,6 +29,7 @@ def audit(
     ] = None,
     cache: Cache = None,
     jobs: Jobs = None,
+    scheduler: Scheduler = "processes",
 ) -> None:
     """Find duplicate recordings by their sound, and files without music.
 
@@ -59,7 +60,7 @@ def audit(
                 tell(frames.note)
             result = audit_folder(
                 Path(data), cache=frames, split=split, threshold=least, n_jobs=jobs,
-                progress=step,
+                backend=scheduler, progress=step,
             )  # fmt: skip
     if format_ == "json":
         write_line(json.dumps(result.to_dict(), indent=1))

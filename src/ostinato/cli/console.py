@@ -79,6 +79,14 @@ def format_of(*known: str) -> Callable[[str], str]:
     return check
 
 
+def _known_backend(backend: str) -> str:
+    from ostinato.parallel import is_cluster  # only where it is asked for: it takes a while
+
+    if backend != "processes":
+        is_cluster(backend)
+    return backend
+
+
 # Options that several verbs have.
 Format = Annotated[
     str,
@@ -102,6 +110,16 @@ Cache = Annotated[
 ]
 Jobs = Annotated[
     int | None, typer.Option(help="Files or trainings at a time. By default one per core.", min=1)
+]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        metavar="tcp://HOST:PORT",
+        show_default=False,
+        callback=_known_backend,
+        help="Address of a Dask scheduler whose workers do the work (docs/guide/scale.md). By "
+        "default this machine does it.",
+    ),
 ]
 
 

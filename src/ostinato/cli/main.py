@@ -85,12 +85,12 @@ def _run(arguments: list[str]) -> int:
 
 
 def _refuse_addresses(arguments: list[str]) -> None:
-    """Refuse addresses where paths are taken: but for ``fetch --url`` and ``export --licence``."""
+    """Refuse addresses where paths are taken."""
     for before, argument in zip(["", *arguments], arguments, strict=False):
         option, is_set, value = argument.partition("=")
         if not (is_set and option.startswith("--")):
             option, value = before, argument
-        if option not in ("--url", "--licence"):
+        if option not in ("--url", "--licence", "--scheduler"):
             refuse_address(value)
 
 

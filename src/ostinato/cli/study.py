@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import INTERRUPTED, Cache, Jobs, listed, output, progress, tell
+from ostinato.cli.console import INTERRUPTED, Cache, Jobs, Scheduler, listed, output, progress, tell
 from ostinato.storage import printable
 
 
@@ -78,6 +78,7 @@ def study(
     ] = None,
     cache: Cache = None,
     jobs: Jobs = None,
+    scheduler: Scheduler = "processes",
     accelerator: Annotated[
         str,
         typer.Option(
@@ -122,8 +123,8 @@ def study(
     try:
         with progress("done") as step:
             result = run(
-                file, out=out, jobs=jobs, cache=cache, only=listed(only), accelerator=accelerator,
-                ledger=ledger, progress=step, tell=tell,
+                file, out=out, jobs=jobs, backend=scheduler, cache=cache, only=listed(only),
+                accelerator=accelerator, ledger=ledger, progress=step, tell=tell,
                 data=data, frames=frames, models=listed(models), split=split,
                 shares=parse_shares(shares) if shares is not None else None, repeats=repeats,
                 seeds=seeds, test=test, allow_leak=allow_leak or None,

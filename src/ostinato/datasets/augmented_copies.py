@@ -29,6 +29,7 @@ def compute_copies(
     cache: FrameCache,
     ear: Path | None = None,
     n_jobs: int | None = None,
+    backend: str = "processes",
     done: Callable[[int], None] | None = None,
 ) -> list[tuple[Frames, ...]]:
     """Read the frames of augmented copies from the cache, and compute those that it lacks.
@@ -55,7 +56,9 @@ def compute_copies(
             done(position)
     ear = None if ear is None else ear.absolute()
     compute = partial(_copies_of, settings=settings, spec=spec, ear=ear)
-    with parallel.run(compute, calls, n_jobs=n_jobs, doing="computed frames") as coming:
+    with parallel.run(
+        compute, calls, n_jobs=n_jobs, backend=backend, doing="computed frames"
+    ) as coming:
         for i, made in coming:
             position = waiting[i]
             path, sha256 = files[position]

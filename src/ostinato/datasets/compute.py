@@ -51,6 +51,7 @@ def compute_frames(
     ear: Path | None = None,
     clipping: bool = False,
     n_jobs: int | None = None,
+    backend: str = "processes",
     done: Callable[[int], None] | None = None,
 ) -> list[FileFrames | str]:
     """Read the frames of audio files from the cache, and compute those that it lacks.
@@ -88,7 +89,9 @@ def compute_frames(
         clipping=clipping,
     )
     calls = [(paths[position].absolute(),) for position in waiting]
-    with parallel.run(compute, calls, n_jobs=n_jobs, doing="computed frames") as coming:
+    with parallel.run(
+        compute, calls, n_jobs=n_jobs, backend=backend, doing="computed frames"
+    ) as coming:
         for i, result in coming:
             position = waiting[i]
             if isinstance(result, str):

@@ -47,6 +47,7 @@ def load_corpus(
     cache: FrameCache | None = None,
     augmentation: AudioAugmentation = NO_COPIES,
     n_jobs: int | None = None,
+    backend: str = "processes",
     progress: Progress | None = None,
     check: Callable[[Listing], None] | None = None,
 ) -> Corpus:
@@ -72,6 +73,8 @@ def load_corpus(
         Augmented copies of every recording, for the training part; of audio only.
     n_jobs : int, optional
         Number of processes that compute frames; by default one a processor core.
+    backend : str
+        Where frames are computed, as in :func:`ostinato.parallel.run`.
     progress : callable, optional
         Called after each recording, in no fixed order; then again, from 1 on, as copies are made.
     check : callable, optional
@@ -119,6 +122,7 @@ def load_corpus(
             cache=FrameCache() if cache is None else cache,
             augmentation=augmentation,
             n_jobs=n_jobs,
+            backend=backend,
             progress=progress,
         )
     if corpus.spec != spec:
@@ -138,6 +142,7 @@ def _load_listing(
     cache: FrameCache,
     augmentation: AudioAugmentation,
     n_jobs: int | None,
+    backend: str,
     progress: Progress | None,
 ) -> Corpus:
     """Compute the frames of listed files, and make a corpus of those that can be used."""
@@ -147,7 +152,7 @@ def _load_listing(
         check_can_augment(augmentation, sample_rate_hz=spec.sample_rate_hz)
     done = _counted(progress, [recording.id for recording in listing.recordings])
     results = compute_frames(
-        listing.paths, spec=spec, ear=ear, cache=cache, n_jobs=n_jobs, done=done
+        listing.paths, spec=spec, ear=ear, cache=cache, n_jobs=n_jobs, backend=backend, done=done
     )
     readable: list[tuple[Recording, Path, FileFrames]] = []
     skipped = list(listing.skipped)
@@ -178,6 +183,7 @@ def _load_listing(
             ear=ear,
             cache=cache,
             n_jobs=n_jobs,
+            backend=backend,
             done=_counted(progress, [f"{recording.id}, copies" for recording, _, _ in kept]),
         )
     return Corpus(

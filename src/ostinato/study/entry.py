@@ -38,6 +38,7 @@ def run(
     *,
     out: Path | str | None = None,
     jobs: int | None = None,
+    backend: str = "processes",
     cache: Path | None = None,
     only: Sequence[str] | None = None,
     progress: Progress | None = None,
@@ -57,6 +58,9 @@ def run(
         The study's folder; None is one below ``runs/``, named for data, split and recipe.
     jobs : int or None
         Trainings in parallel; None is one a core. Figures do not depend on it.
+    backend : str
+        Where frames are computed and runs are trained, as in :func:`ostinato.parallel.run`: in
+        processes, or on the Dask cluster of a scheduler's address.
     cache : Path or None
         Folder for the frames of audio files; None is the user's cache.
     only : sequence of str or None
@@ -88,7 +92,7 @@ def run(
     out, ledger = (None if path is None else expanded(path) for path in (out, ledger))
 
     def load(config: StudyConfig) -> Corpus:
-        corpus = load_data(config, cache=cache, jobs=jobs, progress=progress)
+        corpus = load_data(config, cache=cache, jobs=jobs, backend=backend, progress=progress)
         for sentence in _left_out(corpus) if config.data != "gtzan" else ():
             tell(sentence)
         fits, usual = fitted(config, corpus), unfitted(config, corpus)
@@ -106,6 +110,7 @@ def run(
                 folder,
                 load,
                 jobs=jobs,
+                backend=backend,
                 progress=progress,
                 accelerator=device,
                 ledger=ledger,
@@ -120,7 +125,14 @@ def run(
     config = overridden(config, **changes)
     plan = plan_study(config, load(config), out)
     with _resumable(plan.folder, tell):
-        return run_study(plan, jobs=jobs, progress=progress, accelerator=device, ledger=ledger)
+        return run_study(
+            plan,
+            jobs=jobs,
+            backend=backend,
+            progress=progress,
+            accelerator=device,
+            ledger=ledger,
+        )
 
 
 def _shorter(fits: TrainingSettings, chosen: TrainingSettings, corpus: Corpus) -> str:

@@ -51,6 +51,7 @@ def load_data(
     *,
     cache: Path | None = None,
     jobs: int | None = None,
+    backend: str = "processes",
     progress: Progress | None = None,
 ) -> Corpus:
     """Load a study's corpus: :func:`ostinato.datasets.load.load_corpus` with its settings.
@@ -64,6 +65,7 @@ def load_data(
         cache=FrameCache(cache),
         augmentation=config.waveform,
         n_jobs=jobs,
+        backend=backend,
         progress=progress,
         check=partial(_check_chosen, config),
     )

@@ -148,6 +148,7 @@ def run_sweep(
     load: Callable[[StudyConfig], Corpus],
     *,
     jobs: int | None = None,
+    backend: str = "processes",
     progress: Progress | None = None,
     accelerator: str = "cpu",
     ledger: Path | None = None,
@@ -168,7 +169,7 @@ def run_sweep(
     for number, (name, plan) in enumerate(plans, start=1):
         step = _counted(progress, f"{name}, {number} of {len(plans)}")
         run_study(
-            plan, jobs=jobs, progress=step, accelerator=accelerator,
+            plan, jobs=jobs, backend=backend, progress=step, accelerator=accelerator,
             ledger=ledger or folder.absolute().parent / LEDGER,
         )  # fmt: skip
 

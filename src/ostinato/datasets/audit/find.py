@@ -173,6 +173,7 @@ def audit_folder(
     split: str | None = None,
     threshold: float = NEAR,
     n_jobs: int | None = None,
+    backend: str = "processes",
     progress: Progress | None = None,
 ) -> AuditResult:
     """Find the audio files below a folder with the same sound, and those without music.
@@ -190,6 +191,8 @@ def audit_folder(
         As :func:`audit_corpus`.
     n_jobs : int, optional
         Number of processes; by default one a processor core.
+    backend : str
+        Where frames are computed, as in :func:`ostinato.parallel.run`.
 
     Returns
     -------
@@ -210,7 +213,9 @@ def audit_folder(
     sides = None
     if split:
         check_settings(split)  # before any file is read
-        corpus = load_corpus(folder, spec=SPEC, cache=cache, n_jobs=n_jobs, progress=progress)
+        corpus = load_corpus(
+            folder, spec=SPEC, cache=cache, n_jobs=n_jobs, backend=backend, progress=progress
+        )
         sides = split_corpus(corpus, split)
     entries, closed = _files_below(folder)
     problems = [Problem(id=c.id, problem=c.reason) for c in closed]
@@ -225,7 +230,7 @@ def audit_folder(
                 progress(next(n_done), len(entries), batch[position].id)
 
         results = compute_frames(
-            paths, spec=SPEC, cache=cache, clipping=True, n_jobs=n_jobs, done=done
+            paths, spec=SPEC, cache=cache, clipping=True, n_jobs=n_jobs, backend=backend, done=done
         )
         for entry, result in zip(batch, results, strict=True):
             if isinstance(result, FileFrames):
