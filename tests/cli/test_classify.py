@@ -64,8 +64,8 @@ class TestFormats:
         assert [r["path"] for r in records] == [str(library / name) for name in USABLE]
         for record in records:
             assert set(record) == {
-                "path", "model", "model_version", "genre", "probability", "ranked", "abstained",
-                "seconds", "heard_channel",
+                "path", "model", "model_version", "genre", "named", "probability", "ranked",
+                "abstained", "seconds", "heard_channel",
             }  # fmt: skip
             assert record["abstained"] is None
             assert record["ranked"][0] == {

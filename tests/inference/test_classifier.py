@@ -366,7 +366,7 @@ class TestSegments:
         found = self.verdict((0, 30, 0.9), (30, 60, 0.7), (60, 90, 0.2)).segments()
         assert found[0][:3] == (0, 60, "jazz")
         assert found[0].probability == pytest.approx(0.8)
-        assert found[1:] == (Segment(60, 90, "rock", pytest.approx(0.8)),)
+        assert found[1:] == (Segment(60, 90, "rock", pytest.approx(0.8), ("rock",)),)
 
     def test_a_gap_parts_them(self) -> None:
         """What was not heard is not spoken of."""

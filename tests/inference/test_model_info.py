@@ -157,5 +157,5 @@ class TestDamaged:
         assert f"'{name}': expected at most" in refused(path)
 
     def test_a_wrong_value_is_refused_before_it_is_written(self) -> None:
-        with pytest.raises(DataError, match="'temperature': expected a positive number, got 0"):
+        with pytest.raises(DataError, match=r"'temperature': expected a positive number .*, got 0"):
             replace(INFO, temperature=0.0)

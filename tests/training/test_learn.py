@@ -112,6 +112,16 @@ def test_random_numbers_and_threads_of_the_caller_are_left_alone() -> None:
     assert torch.are_deterministic_algorithms_enabled() == deterministic
 
 
+def test_the_genre_named_other_stands_for_none_of_the_others() -> None:
+    """In any case; and a model of whose corpus none is named so has none."""
+    of = {"g0": "Jazz", "g1": "Other", "g2": "Rock"}
+    corpus = replace(CORPUS, recordings=[replace(r, genre=of[r.genre]) for r in CORPUS.recordings])
+    settings = models.family("baseline").settings(bands=4, modulation_bands=4)
+    found = training.train(corpus, FOLD, "baseline", settings=settings, training=QUICK)
+    assert (corpus.other, found.info.other) == ("Other", "Other")
+    assert trained(family="baseline", settings=settings).info.other == ""
+
+
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(UsageError, match=r"Expected models of lstm, .*; got 'lstn'"):
         trained(family="lstn", settings=None)

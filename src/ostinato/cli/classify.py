@@ -77,9 +77,10 @@ def classify(
 
     Prints a line a file, as soon as it is done. A model abstains if no genre is
     likely enough, if the sound is silent or too short, or if it is unlike the
-    music that the model learned from. Files that cannot be used are listed at
-    the end, and the exit status is then 1. Runs on the processor, unless
-    OSTINATO_DEVICE is cuda, coreml or directml.
+    music that the model learned from. A model that learned of several genres a
+    track names all that are likely enough (+). Files that cannot be used are
+    listed at the end, and the exit status is then 1. Runs on the processor,
+    unless OSTINATO_DEVICE is cuda, coreml or directml.
 
     Examples:
 
@@ -202,25 +203,24 @@ def _print(path: str, verdict: Verdict, *, format_: str, top: int | None, timeli
         share, seconds = f"{verdict.probability:.4f}", f"{verdict.seconds:.2f}"
         why = verdict.abstained or ""
         by = (verdict.model, verdict.model_version or "")
-        _write_row((as_text(path), verdict.genre or "", share, ranked, why, seconds, *by))
+        _write_row((as_text(path), ";".join(verdict.named), share, ranked, why, seconds, *by))
     else:
         from ostinato.inference.verdict import clock
 
         _print_line(path, verdict, top or 2)
-        for start_s, end_s, genre, p in verdict.segments() if timeline else ():
-            span = f"{clock(start_s):>9} - {clock(end_s):<9}"
-            output.print(f"  {span} {genre or '?':<10} {p:>4.0%}", soft_wrap=True)
+        for segment in verdict.segments() if timeline else ():
+            span = f"{clock(segment.start_s):>9} - {clock(segment.end_s):<9}"
+            named = " + ".join(segment.named) or "?"
+            output.print(f"  {span} {named:<10} {segment.probability:>4.0%}", soft_wrap=True)
 
 
 def _print_line(path: str, verdict: Verdict, top: int) -> None:
     """Print ``jazz  62%  blues 21%  song.mp3``, or the reason why there is no genre."""
-    best, *others = verdict.ranked[:top] or [("", 0.0)]
-    guesses = ", ".join(f"{genre} {p:.0%}" for genre, p in others)
     if verdict.genre is None:
-        maybe = f" (perhaps {best[0]})" if best[0] else ""
+        maybe = f" (perhaps {verdict.guess})" if verdict.guess else ""
         said = f"{'?':<10}      {verdict.abstained}{maybe}"
     else:
-        said = f"{verdict.genre:<10} {best[1]:>4.0%}  {guesses}"
+        said = f"{verdict.genre:<10} {verdict.probability:>4.0%}  {verdict.others(top)}"
     alone = verdict.heard_channel
     heard = "" if alone is None else f"  (channel {alone} was heard, for all cancel out)"
     output.print(f"{said:<38}  {printable(path)}{heard}", soft_wrap=True)

@@ -130,16 +130,16 @@ def _line(now: LiveVerdict, running: LiveClassifier, *, bar: bool = False) -> Te
     alone = now.verdict.heard_channel
     one_channel = "" if alone is None else f"  (channel {alone}, for all cancel out)"
     if now.verdict.genre is None:
-        maybe = [f" (perhaps {genre}, {p:.0%})" for genre, p in now.verdict.ranked[:1]]
+        guess = now.verdict.guess
+        maybe = f" (perhaps {guess}, {now.verdict.probability:.0%})" if guess else ""
         line.append("?           ", style="bold").append(early)
-        return line.append("".join([str(now.verdict.abstained), *maybe, one_channel]))
-    (genre, p), *others = now.verdict.ranked
-    line.append(f"{genre:<10} {p:>4.0%}  ", style="bold")
+        return line.append(f"{now.verdict.abstained}{maybe}{one_channel}")
+    p = now.verdict.probability
+    line.append(f"{now.verdict.genre:<10} {p:>4.0%}  ", style="bold")
     if bar:
         full = round(p * _BAR)
         here, rest = "#." if output.options.ascii_only else "\N{FULL BLOCK}\N{LIGHT SHADE}"
         line.append(here * full, style="green")
         line.append(rest * (_BAR - full) + "  ", style="dim")
     line.append(early)
-    guesses = ", ".join(f"{name} {q:.0%}" for name, q in others[:2])
-    return line.append(guesses + one_channel, style="dim")
+    return line.append(now.verdict.others(3) + one_channel, style="dim")

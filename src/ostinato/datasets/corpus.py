@@ -23,6 +23,9 @@ from ostinato.features import FeatureSpec, Frames
 PARTS = ("train", "valid", "test")
 """The parts of a split."""
 
+OTHER = "other"
+"""The genre of recordings that are none of the other genres."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
@@ -167,6 +170,12 @@ class Corpus:
     def genres(self) -> tuple[str, ...]:
         """The genres that occur, sorted: the class order of every model, table and matrix."""
         return tuple(sorted({r.genre for r in self.recordings}))
+
+    @property
+    def other(self) -> str:
+        """The genre named ``other``, in any case: what is none of the others; empty if none is."""
+        genres = self.genres
+        return next((g for g in genres if g.casefold() == OTHER and len(genres) > 1), "")
 
     @property
     def labels(self) -> NDArray[np.int64]:

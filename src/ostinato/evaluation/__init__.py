@@ -6,6 +6,6 @@ functions, and ``evaluate()`` where all of them are wanted at once. Import the m
 ``docs/reference/statistics.md``.
 """
 
-from ostinato.evaluation.probabilities import apply_temperature, pool_windows, softmax
+from ostinato.evaluation.probabilities import apply_temperature, pool_windows, sigmoid, softmax
 
-__all__ = ["apply_temperature", "pool_windows", "softmax"]
+__all__ = ["apply_temperature", "pool_windows", "sigmoid", "softmax"]

@@ -1,4 +1,4 @@
-"""Probabilities: softmax, temperature, and the mean over the windows of a track.
+"""Probabilities: softmax or sigmoid, temperature, and the mean over the windows of a track.
 
 - Temperature (Guo et al. 2017, On calibration of modern neural networks): logits, or logarithms of
   probabilities, are divided by T before the softmax. The order of genres stays.
@@ -35,6 +35,11 @@ def softmax(logits: NDArray[np.floating], *, temperature: float = 1.0) -> NDArra
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities from logits of any shape, each on its own: of genres that may come together."""
+    return np.asarray((1 + np.tanh(logits.astype(np.float64) / 2)) / 2)
+
+
 def apply_temperature(
     probabilities: NDArray[np.float64], temperature: float
 ) -> NDArray[np.float64]:
@@ -45,7 +50,9 @@ def apply_temperature(
     return softmax(np.log(np.clip(probabilities, SMALLEST, 1.0)), temperature=temperature)
 
 
-def pool_windows(logits: NDArray[np.float32], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def pool_windows(
+    logits: NDArray[np.float32], counts: NDArray[np.int64], *, multi_label: bool = False
+) -> NDArray[np.float64]:
     """Probabilities of each track, the mean over its windows [shape=(n_tracks, n_genres)].
 
     Parameters
@@ -54,6 +61,8 @@ def pool_windows(logits: NDArray[np.float32], counts: NDArray[np.int64]) -> NDAr
         The windows of the first track, then those of the second, and so on.
     counts : int array [shape=(n_tracks,)]
         Windows of each track, at least 1.
+    multi_label : bool
+        Whether a track may have several genres: their probabilities are by a sigmoid.
 
     Raises
     ------
@@ -66,5 +75,6 @@ def pool_windows(logits: NDArray[np.float32], counts: NDArray[np.int64]) -> NDAr
             f"got {int(counts.sum())} in {counts.size} tracks."
         )
     firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    sums: NDArray[np.float64] = np.add.reduceat(softmax(logits), firsts, axis=0)
+    each = sigmoid(logits) if multi_label else softmax(logits)
+    sums: NDArray[np.float64] = np.add.reduceat(each, firsts, axis=0)
     return sums / counts[:, None]

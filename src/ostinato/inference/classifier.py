@@ -10,8 +10,8 @@ which it was trained (:mod:`ostinato.inference.ear`). PyTorch is not needed.
 
 Of a long sound, only excerpts spread over it are listened to, unless all of it is asked for
 (:mod:`ostinato.inference.sampling`). A model abstains, and says why, if the sound is silent or too
-short, if it is unlike the music that the model learned from, or steady as noise is, or if no genre
-is likely enough.
+short, if it is unlike the music that the model learned from, or steady as noise is, if no genre is
+likely enough, or if the likeliest is the one that stands for none of the others.
 
 Axes: T frames, F features, W windows, G genres.
 """
@@ -19,6 +19,7 @@ Axes: T frames, F features, W windows, G genres.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -31,7 +32,8 @@ from ostinato import features
 from ostinato.audio import AudioError, SilentAudioError, Waveform, open_audio, waveform_from_array
 from ostinato.audio.load import mixed_array
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.evaluation import softmax
+from ostinato.evaluation import sigmoid, softmax
+from ostinato.evaluation.probabilities import SMALLEST
 from ostinato.features import Frames, cut, streamed_excerpts
 from ostinato.inference.default_model import in_use
 from ostinato.inference.ear import Ear
@@ -41,6 +43,7 @@ from ostinato.inference.model_info import TAKES_FRAMES, ModelInfo
 from ostinato.inference.registry import find_ear, load_graph, model_path
 from ostinato.inference.sampling import (
     CLOSE,
+    CLOSE_ODDS,
     QUICK_OVER_S,
     Sound,
     SoundInMemory,
@@ -251,9 +254,9 @@ class Classifier:
         """Run the network on all windows of an excerpt, and average their probabilities."""
         windows = cut(frames, length=self.info.window_frames, hop=self.info.window_hop)
         logits, distances = self._graph.run(windows)  # (W, G), (W,)
-        probabilities = softmax(logits).mean(axis=0)  # (G,)
+        each = sigmoid(logits) if self.info.multi_label else softmax(logits)  # (W, G)
         distance = None if distances is None else float(distances.mean())
-        return Heard(start_s, end_s, len(windows), probabilities, distance)
+        return Heard(start_s, end_s, len(windows), each.mean(axis=0), distance)
 
     def _classify_frames(self, frames: Frames) -> Verdict:
         spec = self.info.spec
@@ -316,5 +319,14 @@ def _is_close(verdict: Verdict) -> bool:
     """Whether more excerpts might change the verdict."""
     if verdict.abstained == UNLIKE or len(verdict.ranked) < 2:
         return False
+    if verdict.thresholds:
+        shares = dict(verdict.ranked)
+        pairs = zip(verdict.genres, verdict.thresholds, strict=True)
+        return any(abs(_log_odds(shares[g]) - _log_odds(t)) < CLOSE_ODDS for g, t in pairs)
     (_, first), (_, second), *_ = verdict.ranked
     return first - second < CLOSE
+
+
+def _log_odds(share: float) -> float:
+    kept = min(max(share, SMALLEST), 1 - SMALLEST)
+    return math.log(kept / (1 - kept))

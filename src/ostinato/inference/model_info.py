@@ -21,6 +21,7 @@ TAKES_FRAMES, TAKES_WAVEFORM = "frames", "waveform"
 
 # Older files lack the other fields, which then have their defaults.
 _NEEDED = {"family", "settings", "genres", "spec", "window_frames", "window_hop"}
+_TUPLES = ("genres", "thresholds")
 
 SHORTEST_SHARE = 1 / 3
 """Share of a window that a sound must fill to be judged.
@@ -42,8 +43,13 @@ class ModelInfo:
     """The metadata of a trained model.
 
     Above ``novelty_threshold``, a distance from what it learned from, or below ``threshold``, a
-    probability, the model abstains. ``accuracy`` is empty, or has ``mean``, ``low`` and ``high``
-    (95 %) in [0, 1], ``n`` recordings, and ``protocol``: how it was measured, in words.
+    probability, the model abstains. It abstains as well where ``other`` is the likeliest genre.
+    ``accuracy`` is empty, or has ``mean``, ``low`` and ``high`` (95 %) in [0, 1], ``n`` recordings,
+    and ``protocol``: how it was measured, in words.
+
+    A model with ``thresholds`` is multi-label: each genre has a probability of its own, by a
+    sigmoid, and all at or above their thresholds are named. It has no ``temperature`` but 1, and no
+    ``threshold``.
 
     Raises
     ------
@@ -67,12 +73,20 @@ class ModelInfo:
     novelty_threshold: float | None = None
     accuracy: dict[str, Any] = field(default_factory=dict)
     takes: str = TAKES_FRAMES  # or TAKES_WAVEFORM: excerpts of sound
+    other: str = ""  # the genre of what is none of the others, if the model learned one
+    thresholds: tuple[float, ...] = ()  # of each genre, in a multi-label model
 
     def __post_init__(self) -> None:
         # Values from a file come in unchecked: none is known to have its declared type.
         genres, novelty, accuracy = self.genres, self.novelty_threshold, self.accuracy
         named = isinstance(genres, tuple) and all(isinstance(genre, str) for genre in genres)
         temperate = _is_number(self.temperature) and self.temperature > 0
+        one_label = _is_share(self.threshold) or self.threshold is None
+        each = isinstance(self.thresholds, tuple) and all(map(_is_share, self.thresholds))
+        if self.thresholds:
+            temperate, one_label = self.temperature == 1, self.threshold is None
+            each = each and named and len(self.thresholds) == len(genres)
+        other = self.other == "" or (named and len(genres) > 1 and self.other in genres)
         measured = isinstance(accuracy, dict) and (not accuracy or _is_accuracy(accuracy))
         novel = novelty is None or (_is_number(novelty) and novelty > 0)
         whole, share = "a whole number of at least 1", "a number from 0 to 1, or nothing"
@@ -83,20 +97,27 @@ class ModelInfo:
             ("spec", isinstance(self.spec, FeatureSpec), "a table of feature settings"),
             ("window_frames", _is_count(self.window_frames), whole),
             ("window_hop", _is_count(self.window_hop), whole),
-            ("temperature", temperate, "a positive number"),
+            ("temperature", temperate, "a positive number (1 with thresholds)"),
             ("provenance", isinstance(self.provenance, dict), "a table"),
             ("name", isinstance(self.name, str), "a name"),
             ("version", isinstance(self.version, str), "a version, as text"),
             ("licence", isinstance(self.licence, str), "a licence, as text"),
-            ("threshold", self.threshold is None or _is_share(self.threshold), share),
+            ("threshold", one_label, f"{share} (nothing with thresholds)"),
             ("precision", self.precision is None or _is_share(self.precision), share),
             ("novelty_threshold", novel, "a positive number, or nothing"),
             ("accuracy", measured, "nothing, or mean, low and high in [0, 1], n and protocol"),
             ("takes", self.takes in (TAKES_FRAMES, TAKES_WAVEFORM), "frames or waveform"),
+            ("other", other, "one of several genres, or nothing"),
+            ("thresholds", each, "a number from 0 to 1 for each genre, or none"),
         ):
             if not is_right:
                 got = getattr(self, name)
                 raise DataError(f"Model metadata '{name}': expected {expected}, got {got!r}.")
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a sound may have several genres."""
+        return bool(self.thresholds)
 
     @property
     def window_s(self) -> float:
@@ -113,8 +134,8 @@ class ModelInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with the schema's number."""
-        values = asdict(self) | {"genres": list(self.genres), "spec": self.spec.to_dict()}
-        return {"schema": SCHEMA, **values}
+        lists = {name: list(getattr(self, name)) for name in _TUPLES}
+        return {"schema": SCHEMA, **asdict(self), **lists, "spec": self.spec.to_dict()}
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -163,8 +184,9 @@ class ModelInfo:
             fault = "lacks" if missing else "holds the unknown field"
             raise DataError(f"{source}: the metadata of this model {fault} '{wrong[0]}'.")
         try:
-            if isinstance(values["genres"], list):  # a single name would become its letters
-                values["genres"] = tuple(values["genres"])
+            for name in _TUPLES:
+                if isinstance(values.get(name), list):  # a single name would become its letters
+                    values[name] = tuple(values[name])
             if isinstance(values["spec"], dict):
                 values["spec"] = strangers_spec(values["spec"])
             return cls(**values)

@@ -27,6 +27,10 @@ SECONDS_AN_EXCERPT = 80.0
 CLOSE = 0.15
 """If the two likeliest genres are closer than this after the excerpts, more is heard."""
 
+CLOSE_ODDS = 2 * CLOSE
+"""Likewise if the log odds of a genre of a multi-label model are closer to those of its threshold:
+near 0.5, as two genres alone that are as close."""
+
 WHOLE_UNDER_S = 1200.0
 """Then a sound of up to this length is heard whole, and more excerpts of a longer one."""
 

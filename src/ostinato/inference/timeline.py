@@ -139,15 +139,19 @@ def _title(verdict: Verdict, segments: Sequence[Segment]) -> str:
     if not segments:
         return f"No verdict: {verdict.abstained or 'there is no sound'}"
     lasting: dict[str, float] = {}
-    for start_s, end_s, genre, _ in segments:
-        name = NO_VERDICT if genre is None else short(genre)
-        lasting[name] = lasting.get(name, 0.0) + end_s - start_s
+    for segment in segments:
+        name = _name(segment)
+        lasting[name] = lasting.get(name, 0.0) + segment.end_s - segment.start_s
     ranked = sorted(lasting, key=lambda name: -lasting[name])
     if len(ranked) == 1:
         return _capital(f"{ranked[0]} throughout")
     shares = [f"{lasting[name] / sum(lasting.values()):.0%}" for name in ranked]
     parts = [f"{name} {share}" for name, share in zip(ranked[1:4], shares[1:4], strict=True)]
     return _capital(f"{ranked[0]} {shares[0]} of the time, {joined(parts)}")
+
+
+def _name(segment: Segment) -> str:
+    return " + ".join(short(genre) for genre in segment.named) or NO_VERDICT
 
 
 def _capital(text: str) -> str:
@@ -161,8 +165,11 @@ def _subtitle(verdict: Verdict, name: str) -> str:
         said.append(f"Probabilities every {np.median(spans):.0f} s; above them, verdicts.")
     if not verdict.by_probability:
         said.append(f"Hatched: {verdict.abstained}.")
-    elif verdict.threshold and any(segment.genre is None for segment in verdict.segments()):
-        said.append(f"Hatched: no genre reaches {verdict.threshold:.0%}.")
+    elif any(segment.genre is None for segment in verdict.segments()):
+        reasons = [f"no genre reaches {verdict.threshold:.0%}"] if verdict.threshold else []
+        reasons += ["no genre reaches its threshold"] if verdict.thresholds else []
+        reasons += [f"'{verdict.other}' is likeliest"] if verdict.other else []
+        said.append(f"Hatched: {', or '.join(reasons)}.")
     return " ".join(said)
 
 
@@ -227,12 +234,13 @@ def _draw_ribbon(
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     inches = (WIDTH - _LEFT - _RIGHT) / end_s
-    for start_s, stop_s, genre, _ in segments:
+    for segment in segments:
+        start_s, stop_s, genre = segment[:3]
         span_s = stop_s - start_s
         fill = _PALE if genre is None else colours.get(genre, _PALE)
         axes.barh(0.5, span_s, 1, left=start_s, color=fill, edgecolor="white", lw=1.2,
                   hatch="///" if genre is None else None)  # fmt: skip
-        label = NO_VERDICT if genre is None else short(genre)
+        label = _name(segment)
         if len(label) * _LETTER < span_s * inches:
             box = {"facecolor": _PALE, "edgecolor": "none", "pad": 2} if genre is None else None
             axes.text(start_s + span_s / 2, 0.47, label, ha="center", va="center", size=10,
@@ -258,6 +266,10 @@ def _draw_stack(axes: Axes, verdict: Verdict, colours: dict[str, str]) -> None:
     layers = [*probabilities[:, columns].T, rest]
     for run in _unbroken(starts, ends):
         edges = np.append(starts[run], ends[run][-1])
+        if verdict.thresholds:  # they do not add up to 1: a line each
+            for layer, colour in zip(layers, colours.values(), strict=False):
+                axes.stairs(layer[run], edges, baseline=None, color=colour, lw=2)
+            continue
         below = np.zeros(len(edges) - 1)
         for layer, colour in zip(layers, [*colours.values(), _PALE], strict=True):
             above = np.clip(below + layer[run], 0, 1)
@@ -268,7 +280,7 @@ def _draw_stack(axes: Axes, verdict: Verdict, colours: dict[str, str]) -> None:
     shares = {genre: float(means[verdict.genres.index(genre)]) for genre in colours}
     others = 1 - sum(shares.values())
     rows = [(short(genre), colours[genre], share) for genre, share in shares.items()]
-    if len(colours) < len(verdict.genres):
+    if len(colours) < len(verdict.genres) and not verdict.thresholds:
         rows.append((OTHERS, _PALE, others))
     _draw_keys(axes, rows)
 

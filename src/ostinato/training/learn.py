@@ -160,6 +160,7 @@ def train(
             spec=corpus.spec,
             window_frames=training.window_frames,
             window_hop=training.window_hop,
+            other=corpus.other,
             provenance={
                 "data": corpus.name,
                 "seed": seed,
