@@ -22,7 +22,7 @@ RECURRENT = (
     "lstm", "residual-lstm", "residual-lstm-kim", "conv-lstm", "conv-lstm-1d",
     "conv-lstm-residual",
 )  # fmt: skip
-SEE_BANDS = ("cnn", "crnn", "fusion", "baseline")
+SEE_BANDS = ("cnn", "crnn", "fusion", "baseline", "discriminant")
 
 
 def make(name: str, **settings: object) -> torch.nn.Module:
@@ -191,6 +191,7 @@ def test_lstms_take_frames_or_texture_windows_as_steps(name: str) -> None:
         ("baseline", {"bands": 0}, "at least one band"),
         ("baseline", {"bands": 7}, "divides the 128 of the frames, got 7"),
         ("baseline", {"regularisation": 0.0}, "positive regularisation"),
+        ("discriminant", {"shrinkage": 0.0}, "shrinkage above 0 up to 1"),
         ("fusion", {"regularisation": 0.0}, "positive regularisation"),
         ("fusion", {"share": 1.5}, "share in \\[0, 1\\], got 1.5"),
         ("lstm", {"depth": 0}, "depth"),
@@ -243,7 +244,7 @@ def info(name: str, **settings: object) -> ModelInfo:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_model_rebuilds_itself(name: str, tmp_path) -> None:
-    settings = {} if name == "baseline" else {"dropout": 0.1}
+    settings = {} if name in ("baseline", "discriminant") else {"dropout": 0.1}
     model = make(name, **settings)
     model.normalise.fit(torch.randn(100, N_FEATURES) * 3 + 1)
     models.save(model, info(name, **settings), tmp_path)

@@ -27,7 +27,7 @@ from tests.helpers.sounds import music
 
 RATE_HZ = 8000
 N = 9
-TAKE_VECTORS = {"baseline", "lstm", "residual-lstm", "residual-lstm-kim"}
+TAKE_VECTORS = {"baseline", "discriminant", "lstm", "residual-lstm", "residual-lstm-kim"}
 
 
 pytestmark = pytest.mark.usefixtures("data_home")

@@ -12,12 +12,13 @@ from sklearn.linear_model import LogisticRegression
 
 from ostinato import models
 from ostinato.errors import UsageError
+from ostinato.models import baseline as baseline_module
 from ostinato.models.baseline import BaselineClassifier, BaselineSettings
+from ostinato.models.discriminant import DiscriminantClassifier, DiscriminantSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.study.config import StudyConfig
 from ostinato.study.plan import plan_study
 from ostinato.study.study import run_study
-from ostinato.training import solve as solve_module
 from ostinato.training.curves import TrainingError
 from ostinato.training.fit import fit
 from ostinato.training.solve import solve
@@ -51,6 +52,37 @@ def test_it_is_logistic_regression_on_scaled_statistics_of_all_windows(tmp_path:
     np.testing.assert_allclose(ours, peer.predict_proba(x), atol=1e-4)
 
 
+@pytest.mark.parametrize("n_genres", [2, 3])
+def test_the_discriminant_is_the_bayes_rule_of_gaussians_with_a_shrunk_covariance(
+    n_genres: int,
+) -> None:
+    """Written out: the mean of the genres' covariances, half-way to a multiple of the identity."""
+    corpus = toy_corpus(n_genres=n_genres)
+    settings = DiscriminantSettings(bands=4, modulation_bands=4)
+    model = DiscriminantClassifier(corpus.spec, n_genres, settings)
+    # More of the first genre than of the others: it is not preferred for that.
+    tracks = Tracks.of(corpus, corpus.ids[:9] + corpus.ids[10::2])
+    solve(model, train=tracks, valid=None, settings=SETTINGS)
+    window = {"length": 24, "hop": 12}
+    windows = torch.cat(list(tracks.batches(**window)))
+    labels = np.repeat(tracks.labels.numpy(), tracks.counts(**window))
+    with torch.no_grad():
+        x = model.scale(model.statistics(windows)).double().numpy()
+        ours = torch.softmax(model(windows), dim=1).numpy()
+    covariance, means = np.zeros((x.shape[1],) * 2), []
+    for g in range(n_genres):
+        own = x[labels == g]
+        covariance += np.cov(own.T, bias=True) / n_genres
+        means.append(own.mean(axis=0))
+    level = np.trace(covariance) / len(covariance)
+    covariance = (covariance + level * np.eye(len(covariance))) / 2
+    away = x[:, None] - np.array(means)
+    distances = np.einsum("ngd,de,nge->ng", away, np.linalg.inv(covariance), away)
+    likelihood = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / 2)
+    expected = likelihood / likelihood.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
 def test_the_curves_are_one_point_and_are_kept(tmp_path: Path) -> None:
     _, _, curves, _ = solved(tmp_path)
     assert curves["epoch"] == [1]
@@ -82,7 +114,7 @@ def test_a_window_longer_than_every_track_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_solver_that_does_not_converge_is_told(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(solve_module, "_MOST_STEPS", 1)
+    monkeypatch.setattr(baseline_module, "_MOST_STEPS", 1)
     with pytest.raises(TrainingError, match=r"did not converge in 1 steps.*regularisation"):
         solved(tmp_path)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +21,8 @@ from ostinato.features import FeatureSpec
 from ostinato.models.genre_model import GenreModel
 from ostinato.models.layers.normalisation import FrameNormalisation
 from ostinato.models.layers.window_statistics import WindowStatistics
+
+_MOST_STEPS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +60,8 @@ class SolvedModel(GenreModel, ABC):
     ``scale`` standardises the statistics; it is fitted on those of the training windows.
     """
 
-    def __init__(
-        self, *, n_features: int, n_statistics: int, n_genres: int, regularisation: float
-    ) -> None:
+    def __init__(self, *, n_features: int, n_statistics: int, n_genres: int) -> None:
         super().__init__()
-        self.regularisation = regularisation
         self.normalise = FrameNormalisation(n_features)
         self.scale = FrameNormalisation(n_statistics)
         self.head = nn.Linear(n_statistics, n_genres)
@@ -76,6 +75,13 @@ class SolvedModel(GenreModel, ABC):
     def statistics(self, x: Tensor) -> Tensor:
         """Statistics of windows (B, T, F), unscaled [shape=(B, D)]."""
 
+    @abstractmethod
+    def solver(self, *, balanced: bool) -> Any:
+        """The classifier of scikit-learn, not fitted, whose coefficients become the head's.
+
+        ``balanced``: genres weigh the same, however many windows they have.
+        """
+
 
 class BaselineClassifier(SolvedModel):
     """Frames (B, T, F) -> logits (B, G)."""
@@ -86,11 +92,21 @@ class BaselineClassifier(SolvedModel):
             n_features=spec.n_features,
             n_statistics=window.width,
             n_genres=n_genres,
-            regularisation=settings.regularisation,
         )
+        self.regularisation = settings.regularisation
         self.window = window
 
     def statistics(self, x: Tensor) -> Tensor:
         """Compute :class:`WindowStatistics` (B, D)."""
         statistics: Tensor = self.window(self.normalise(x), self.normalise)  # (B, D)
         return statistics
+
+    def solver(self, *, balanced: bool) -> Any:
+        """Logistic regression; what does not converge warns."""
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(
+            C=self.regularisation,
+            max_iter=_MOST_STEPS,
+            class_weight="balanced" if balanced else None,
+        )

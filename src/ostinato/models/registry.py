@@ -26,6 +26,7 @@ from ostinato.models.conv_lstm_residual import (
     ConvLSTMResidualSettings,
 )
 from ostinato.models.crnn import CRNNClassifier, CRNNSettings
+from ostinato.models.discriminant import DiscriminantClassifier, DiscriminantSettings
 from ostinato.models.fusion import FusionClassifier, FusionSettings
 from ostinato.models.genre_model import GenreModel
 from ostinato.models.kim_residual_lstm import KimLSTMClassifier, KimLSTMSettings
@@ -70,6 +71,7 @@ FAMILIES: dict[str, Family] = {
     "crnn": Family("CRNN", CRNNSettings, CRNNClassifier),
     "fusion": Family("Fusion", FusionSettings, FusionClassifier),
     "baseline": Family("Baseline", BaselineSettings, BaselineClassifier),
+    "discriminant": Family("LDA", DiscriminantSettings, DiscriminantClassifier),
 }
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from ostinato.models.baseline import SolvedModel
@@ -28,8 +27,6 @@ from ostinato.training.curves import (
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.tracks import Tracks, check_window
 
-_MOST_STEPS = 2000
-
 
 @torch.no_grad()
 def solve(
@@ -40,7 +37,7 @@ def solve(
     settings: TrainingSettings,
     folder: Path | None = None,
 ) -> tuple[Curves, dict[str, Tensor]]:
-    """Solve for a model's head in place: logistic regression on the statistics of its windows.
+    """Solve for a model's head in place: a linear classifier of the statistics of its windows.
 
     Parameters, results and ``curves.csv`` are those of :func:`ostinato.training.fit.fit`; the
     curves have one point.
@@ -78,19 +75,15 @@ def solve_head(model: SolvedModel, train: Tracks, settings: TrainingSettings) ->
     model.scale.fit(statistics)
     x = model.scale(statistics)
     labels = train.labels.repeat_interleave(torch.from_numpy(train.counts(**window)))  # (N,)
-    solver = LogisticRegression(
-        C=model.regularisation,
-        max_iter=_MOST_STEPS,
-        class_weight="balanced" if settings.balanced else None,
-    )
+    solver = model.solver(balanced=settings.balanced)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
             solver.fit(x.double().numpy(), labels.numpy())
         except ConvergenceWarning:
             raise TrainingError(
-                f"The baseline did not converge in {_MOST_STEPS} steps: lower its regularisation "
-                f"({model.regularisation:g}) in the study's settings."
+                f"The baseline did not converge in {solver.max_iter} steps: lower its "
+                f"regularisation ({solver.C:g}) in the study's settings."
             ) from None
     weight, bias = torch.from_numpy(solver.coef_), torch.from_numpy(solver.intercept_)
     if len(weight) == 1:  # two genres: scikit-learn keeps the difference of their logits
