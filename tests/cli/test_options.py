@@ -60,6 +60,13 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
     ("audit", ["d", "--scheduler", "tcp://h:1"], "datasets.audit.audit_folder",
      {"backend": "tcp://h:1"}),
     ("compare", ["a", "b", "--genres", "x, y"], "study.compare.compare", {"genres": ("x", "y")}),
+    ("search", ["s.toml", "--trials", "7"], "study.search.search", {"trials": 7}),
+    ("search", ["s.toml", "--out", "o"], "study.search.search", {"out": "o"}),
+    ("search", ["s.toml", "--cache", "c"], "study.search.search", {"cache": "c"}),
+    ("search", ["s.toml", "--jobs", "3"], "study.search.search", {"jobs": 3}),
+    ("search", ["s.toml", "--accelerator", "gpu"], "study.search.search", {"accelerator": "gpu"}),
+    ("search", ["s.toml", "--scheduler", "tcp://h:1"], "study.search.search",
+     {"backend": "tcp://h:1"}),
     ("export", ["r", "--to", "f.onnx"], "study.export.export_run", {"seed": 0, "fold": 0}),
     ("export", ["r", "--model", "cnn"], "study.export.export_run", {"model": "cnn"}),
     ("export", ["r", "--seed", "2"], "study.export.export_run", {"seed": 2}),
@@ -175,8 +182,9 @@ def test_an_option_reaches_the_function_of_its_verb(
     monkeypatch.setattr("ostinato.datasets.gtzan.load_gtzan", lambda: CORPUS)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False, buffer=None))
     monkeypatch.setattr(f"ostinato.{function}", seen)
-    to = ["--to", "f.onnx"] if verb == "export" and "--to" not in arguments else []
-    assert call(verb, *arguments, *to)[2].endswith("ostinato: seen\n")
+    needed = {"export": ["--to", "f.onnx"], "search": ["--trials", "2"]}.get(verb, [])
+    more = needed if needed[:1] and needed[0] not in arguments else []
+    assert call(verb, *arguments, *more)[2].endswith("ostinato: seen\n")
     for name, value in with_.items():
         arrived = got[name]
         arrived = getattr(arrived, "folder", getattr(arrived, "name", arrived))  # cache; split

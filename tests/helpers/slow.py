@@ -50,5 +50,6 @@ SLOW = (
     "tests/test_parallel.py::test_an_error_of_a_call_is_raised_as_it_is",
     "tests/test_parallel.py::test_each_result_comes_with_its_position",
     "tests/test_parallel.py::test_leaving_the_context_stops_what_is_left",
+    "tests/study/search/test_search.py",
     "tests/study/test_windows.py::test_clips_of_3_s_become_a_model_that_names_them",
 )

@@ -121,6 +121,13 @@ Scheduler = Annotated[
         "default this machine does it.",
     ),
 ]
+Accelerator = Annotated[
+    str,
+    typer.Option(
+        help="Device for training: cpu, gpu (or its kind: cuda, mps), or auto, which says what it "
+        "found. The default models are small: see docs/research/models.md."
+    ),
+]
 
 
 def tell(sentence: str) -> None:

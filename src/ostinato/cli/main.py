@@ -25,6 +25,7 @@ from ostinato.cli.fetch import fetch
 from ostinato.cli.listen import listen
 from ostinato.cli.models import models
 from ostinato.cli.process import settled
+from ostinato.cli.search import search
 from ostinato.cli.study import study
 from ostinato.errors import OstinatoError
 from ostinato.storage import expanded, refuse_address, user_cache
@@ -50,7 +51,7 @@ def root(
         raise typer.Exit
 
 
-for verb in (study, compare, audit, fetch, classify, listen, export, models):
+for verb in (study, search, compare, audit, fetch, classify, listen, export, models):
     app.command()(verb)
 
 

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from ostinato.cli.console import INTERRUPTED, Cache, Jobs, Scheduler, listed, output, progress, tell
+from ostinato.cli.console import (
+    INTERRUPTED,
+    Accelerator,
+    Cache,
+    Jobs,
+    Scheduler,
+    listed,
+    output,
+    progress,
+    tell,
+)
 from ostinato.storage import printable
 
 
@@ -79,13 +89,7 @@ def study(
     cache: Cache = None,
     jobs: Jobs = None,
     scheduler: Scheduler = "processes",
-    accelerator: Annotated[
-        str,
-        typer.Option(
-            help="Device for training: cpu, gpu (or its kind: cuda, mps), or auto, which says what "
-            "it found. The default models are small: see docs/research/models.md."
-        ),
-    ] = "cpu",
+    accelerator: Accelerator = "cpu",
     only: Annotated[
         str | None, typer.Option(help="Variants of the study to run, separated by commas.")
     ] = None,

@@ -179,10 +179,13 @@ class StudyConfig:
 
 
 def load_config(path: Path) -> StudyConfig:
-    """Read a study's settings from TOML; UsageError if the file or a setting in it is wrong."""
+    """Read a study's settings from TOML; UsageError if the file or a setting in it is wrong.
+
+    The table ``[search]`` is that of :mod:`ostinato.study.search.space`.
+    """
     file = TomlFile(path)
     with file.named_in_errors():
-        return checked(StudyConfig, file.values)
+        return checked(StudyConfig, {k: v for k, v in file.values.items() if k != "search"})
 
 
 def overridden(config: StudyConfig, **changes: Any) -> StudyConfig:

@@ -92,19 +92,13 @@ def run(
     out, ledger = (None if path is None else expanded(path) for path in (out, ledger))
 
     def load(config: StudyConfig) -> Corpus:
-        corpus = load_data(config, cache=cache, jobs=jobs, backend=backend, progress=progress)
-        for sentence in _left_out(corpus) if config.data != "gtzan" else ():
-            tell(sentence)
-        fits, usual = fitted(config, corpus), unfitted(config, corpus)
-        if config.segments == 1 and fits != usual:
-            tell(_shorter(fits, usual, corpus))
-        return corpus
+        return told_corpus(config, tell, cache=cache, jobs=jobs, backend=backend, progress=progress)
 
     source = expanded(study) if isinstance(study, str | Path) else study
     if isinstance(source, Path) and is_sweep(source):
         sweep, folder = load_sweep(source, **changes), out or Path("runs") / source.stem
         chosen = sweep.only(only) if only else sweep
-        with _resumable(folder, tell):
+        with resumable(folder, tell):
             run_sweep(
                 chosen,
                 folder,
@@ -124,7 +118,7 @@ def run(
         config = StudyConfig(**{k: v for k, v in changes.items() if v is not None})
     config = overridden(config, **changes)
     plan = plan_study(config, load(config), out)
-    with _resumable(plan.folder, tell):
+    with resumable(plan.folder, tell):
         return run_study(
             plan,
             jobs=jobs,
@@ -133,6 +127,17 @@ def run(
             accelerator=device,
             ledger=ledger,
         )
+
+
+def told_corpus(config: StudyConfig, tell: Tell, **options: Any) -> Corpus:
+    """Load a study's corpus by :func:`load_data`, and tell what is left out or shortened."""
+    corpus = load_data(config, **options)
+    for sentence in _left_out(corpus) if config.data != "gtzan" else ():
+        tell(sentence)
+    fits, usual = fitted(config, corpus), unfitted(config, corpus)
+    if config.segments == 1 and fits != usual:
+        tell(_shorter(fits, usual, corpus))
+    return corpus
 
 
 def _shorter(fits: TrainingSettings, chosen: TrainingSettings, corpus: Corpus) -> str:
@@ -159,7 +164,8 @@ def _left_out(corpus: Corpus) -> Iterator[str]:
 
 
 @contextmanager
-def _resumable(folder: Path, tell: Tell) -> Iterator[None]:
+def resumable(folder: Path, tell: Tell) -> Iterator[None]:
+    """Tell how to resume where an interruption leaves the context."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

@@ -163,7 +163,7 @@ def run_sweep(
     plans: list[tuple[str, Plan]] = []
     for variant in sweep.variants:
         config = variant.config
-        data = json.dumps([config.to_dict()[key] for key in _DATA])
+        data = data_key(config)
         corpora[data] = corpora.get(data) or load(config)
         plans.append((variant.name, plan_study(config, corpora[data], folder / variant.name)))
     for number, (name, plan) in enumerate(plans, start=1):
@@ -172,6 +172,11 @@ def run_sweep(
             plan, jobs=jobs, backend=backend, progress=step, accelerator=accelerator,
             ledger=ledger or folder.absolute().parent / LEDGER,
         )  # fmt: skip
+
+
+def data_key(config: StudyConfig) -> str:
+    """The same for all studies that load the same corpus."""
+    return json.dumps([config.to_dict()[key] for key in _DATA])
 
 
 def _counted(progress: Progress | None, where: str) -> Progress | None:
