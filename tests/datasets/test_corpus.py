@@ -10,6 +10,7 @@ import pytest
 from ostinato.datasets import Corpus, Recording
 from ostinato.errors import DataError
 from ostinato.features import FeatureSpec
+from ostinato.study.training_run import corpus_digest
 
 SPEC = FeatureSpec(kind="mfcc", n_coefficients=4)
 RECORDINGS = (
@@ -59,6 +60,33 @@ class TestColumns:
         assert labels.dtype == np.int64
         assert labels.tolist() == [2, 0, 2, 1]
         assert [corpus().genres[i] for i in labels] == [r.genre for r in RECORDINGS]
+
+
+class TestSeveralGenres:
+    MANY = (*RECORDINGS[:3], Recording(id="jazz/d.wav", genre="jazz", also=("folk", "blues")))
+
+    def test_genres_are_all_that_a_recording_has(self) -> None:
+        made = corpus(recordings=self.MANY)
+        assert made.genres == ("blues", "folk", "jazz", "rock")
+        assert made.is_multi_label
+        assert not corpus().is_multi_label
+        assert [made.genres[i] for i in made.labels] == [r.genre for r in self.MANY]
+
+    def test_targets_have_a_column_for_each(self) -> None:
+        assert corpus(recordings=self.MANY).targets.tolist() == [
+            [0, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 1], [1, 1, 1, 0],
+        ]  # fmt: skip
+        one = corpus()
+        np.testing.assert_array_equal(one.targets.argmax(axis=1), one.labels)
+
+    def test_a_genre_twice_is_refused(self) -> None:
+        with pytest.raises(DataError, match=r"'a': expected each genre once, got jazz, jazz\."):
+            Recording(id="a", genre="jazz", also=("jazz",))
+
+    def test_they_change_the_digest_of_the_data(self) -> None:
+        """A model of one genre a recording is another than one of several."""
+        one = (*RECORDINGS[:3], Recording(id="jazz/d.wav", genre="jazz"))
+        assert corpus_digest(corpus(recordings=one)) != corpus_digest(corpus(recordings=self.MANY))
 
 
 class TestPositions:

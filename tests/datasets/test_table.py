@@ -17,6 +17,8 @@ from ostinato.datasets.splits import split_corpus
 from ostinato.datasets.table import is_table, read_table
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.features import frames
+from ostinato.study.config import StudyConfig
+from ostinato.study.plan import load_data
 from tests.datasets.test_folder import BLUES, JAZZ, SPEC, Progress, put
 
 HEADER = "path,genre\n"
@@ -440,3 +442,50 @@ def test_unknown_artists_are_told(folder: Path) -> None:
     split = split_corpus(by_artists(folder, {"blues": "abcd-", "jazz": "fghi-"}))
     assert "4 recordings are of unknown artist" in split.notes[0]
     assert "No artist is known" in split_corpus(by_artists(folder, {"x": "-", "y": "-"})).notes[0]
+
+
+# Several genres
+
+
+def test_several_genres_of_a_file_stand_in_one_cell(folder: Path) -> None:
+    listing = listed(folder, HEADER + "a.wav,jazz; deep  blues\nb.wav,blues\nc.wav,;jazz;jazz;\n")
+    assert [(r.id, r.genres) for r in listing.recordings] == [
+        ("b.wav", ("blues",)), ("a.wav", ("jazz", "deep blues")), ("c.wav", ("jazz",)),
+    ]  # fmt: skip
+
+
+def test_between_semicolons_the_cell_is_quoted(folder: Path) -> None:
+    listing = listed(folder, 'path;genre\na.wav;"jazz;blues"\n')
+    assert listing.recordings[0].genres == ("jazz", "blues")
+    assert "expected 2 fields" in refused(folder, "path;genre\na.wav;jazz;blues\n")
+
+
+def test_faults_of_several_genres_are_named_with_their_line(folder: Path) -> None:
+    assert "line 2: the genre is ';'" in refused(folder, HEADER + "a.wav,;\n")
+    twice = refused(folder, HEADER + "a.wav,pop;Jazz\nb.wav,jazz;blues\n")
+    assert "'Jazz' in line 2 and 'jazz' in line 3" in twice
+    against = refused(folder, HEADER + "a.wav,jazz;blues\n./a.wav,jazz\n")
+    assert "has the genre 'jazz;blues' in line 2 and 'jazz' in line 3" in against
+
+
+def test_a_genre_counts_in_every_row_that_names_it(folder: Path) -> None:
+    """Folk has three recordings, one of them its own; soul has two, and is left out of both."""
+    put(folder, *BLUES, *JAZZ)
+    genres = ["blues;folk", "blues;soul;folk", "blues", "jazz", "folk;jazz", "jazz;soul"]
+    rows = [f"{name},{genre}\n" for name, genre in zip((*BLUES, *JAZZ), genres, strict=True)]
+    corpus = load(table(folder, HEADER + "".join(rows)))
+    assert corpus.left_out == {"soul": 2}
+    assert corpus.genres == ("blues", "folk", "jazz")
+    found = {r.id: r.genres for r in corpus.recordings}
+    assert found[BLUES[1]] == ("blues", "folk")
+    assert found[JAZZ[2]] == ("jazz",)
+
+
+def test_a_study_refuses_them_before_it_computes_frames(folder: Path, monkeypatch) -> None:
+    put(folder, *BLUES, *JAZZ)
+    path = table(folder, SIX.replace(f"{JAZZ[0]},jazz", f"{JAZZ[0]},jazz;blues"))
+    monkeypatch.setattr("ostinato.datasets.load.compute_frames", None)
+    with pytest.raises(
+        UsageError, match=r"'mine': a study compares .* \(jazz, blues\): ostinato t"
+    ):
+        load_data(StudyConfig(data=str(path)))

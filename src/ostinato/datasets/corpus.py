@@ -35,6 +35,10 @@ class Recording:
     ----------
     id : str
         Unique: ``"blues.00000"``, the path below the collection's folder, or what a table says.
+    genre : str
+        The genre, or the first of several.
+    also : tuple of str
+        Its other genres.
     artist, title : str or None
         As the table writes them, None if unknown. Who is meant is in :attr:`Corpus.artists`.
     recording : str
@@ -43,6 +47,11 @@ class Recording:
         The audio file, if there is one.
     faults : tuple of str
         Known faults: ``"replica of metal.00061"``.
+
+    Raises
+    ------
+    DataError
+        If it has a genre twice.
     """
 
     id: str
@@ -52,10 +61,20 @@ class Recording:
     recording: str = ""
     path: str | None = None
     faults: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.recording:
             object.__setattr__(self, "recording", self.id)
+        if len(set(self.genres)) < len(self.genres):
+            raise DataError(
+                f"Recording '{self.id}': expected each genre once, got {', '.join(self.genres)}."
+            )
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """All its genres."""
+        return (self.genre, *self.also)
 
 
 @dataclass(frozen=True)
@@ -169,7 +188,12 @@ class Corpus:
     @property
     def genres(self) -> tuple[str, ...]:
         """The genres that occur, sorted: the class order of every model, table and matrix."""
-        return tuple(sorted({r.genre for r in self.recordings}))
+        return tuple(sorted({genre for r in self.recordings for genre in r.genres}))
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a recording has several genres."""
+        return any(r.also for r in self.recordings)
 
     @property
     def other(self) -> str:
@@ -179,9 +203,18 @@ class Corpus:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Index into :attr:`genres` of each recording [shape=(n_recordings,)]."""
+        """Index into :attr:`genres` of each recording's first genre [shape=(n_recordings,)]."""
         index = {genre: i for i, genre in enumerate(self.genres)}
         return np.array([index[r.genre] for r in self.recordings], dtype=np.int64)
+
+    @property
+    def targets(self) -> NDArray[np.float32]:
+        """1 for each genre that a recording has, else 0 [shape=(n_recordings, n_genres)]."""
+        index = {genre: i for i, genre in enumerate(self.genres)}
+        targets = np.zeros((len(self.recordings), len(index)), np.float32)
+        for row, recording in zip(targets, self.recordings, strict=True):
+            row[[index[genre] for genre in recording.genres]] = 1
+        return targets
 
     @cached_property
     def artists(self) -> tuple[str | None, ...]:

@@ -170,9 +170,9 @@ def _load_listing(
     recordings = _grouped([(recording, found.sha256) for recording, _, found in readable])
     left_out = _too_small(listing, recordings, len(skipped))
     kept = [
-        (recording, path, found)
+        (replace(recording, genre=genres[0], also=tuple(genres[1:])), path, found)
         for recording, (_, path, found) in zip(recordings, readable, strict=True)
-        if recording.genre not in left_out
+        if (genres := [genre for genre in recording.genres if genre not in left_out])
     ]
     copies = []
     if augmentation.copies:
@@ -224,8 +224,9 @@ def _counted(progress: Progress | None, names: Sequence[str]) -> Callable[[int],
 
 def _too_small(listing: Listing, usable: Sequence[Recording], n_skipped: int) -> dict[str, int]:
     """Genres with too few different usable recordings, and how many they have."""
-    different = Counter(genre for genre, _ in {(r.genre, r.recording) for r in usable})
-    counts = {genre: different[genre] for genre in sorted({r.genre for r in listing.recordings})}
+    different = Counter(g for g, _ in {(g, r.recording) for r in usable for g in r.genres})
+    named = {genre for r in listing.recordings for genre in r.genres}
+    counts = {genre: different[genre] for genre in sorted(named)}
     left_out = {genre: n for genre, n in counts.items() if n < MIN_RECORDINGS}
     if len(counts) - len(left_out) < MIN_GENRES:
         listed = first_of([f"{genre} ({n})" for genre, n in counts.items()], 12)

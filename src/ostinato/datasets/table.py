@@ -16,6 +16,9 @@ countries write it, semicolons; a ``.tsv`` has tabs. Spaces around a cell and em
 ignored. Genres that differ in case and spaces only are an error. An artist may be several people,
 in any spelling: see :mod:`ostinato.datasets.groups`.
 
+Several genres of a file stand in one cell, the main one first, with semicolons: ``jazz;blues``. In
+a table that semicolons separate, the cell is in double quotes: ``"jazz;blues"``.
+
 A row without an id has its path, as written. Files named as GTZAN's get nothing from its table.
 """
 
@@ -38,6 +41,7 @@ REQUIRED = ("path", "genre")
 OPTIONAL = ("id", "artist", "title", "recording")
 SUFFIXES = (".csv", ".tsv")
 
+_AND = ";"  # between the genres of one file
 _LAYOUT = "a row a file, with its path and genre"
 
 
@@ -162,11 +166,16 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
     for name in REQUIRED:
         if not cells[name]:
             raise DataError(f"{_at(path, line)}: the {name} is empty.")
-    words = {name: " ".join(cells.get(name, "").split()) for name in ("genre", *OPTIONAL)}
+    genres = [" ".join(genre.split()) for genre in cells["genre"].split(_AND)]
+    genre, *also = dict.fromkeys(filter(None, genres)) or [""]
+    if not genre:
+        raise DataError(f"{_at(path, line)}: the genre is '{cells['genre']}', a semicolon only.")
+    words = {name: " ".join(cells.get(name, "").split()) for name in OPTIONAL}
     place = path.parent / expanded(cells["path"])
     recording = Recording(
         id=words["id"] or PurePath(cells["path"]).as_posix(),
-        genre=words["genre"],
+        genre=genre,
+        also=tuple(also),
         artist=words["artist"] or None,
         title=words["title"] or None,
         recording=words["recording"],
@@ -177,15 +186,16 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
 
 def _check_genres(path: Path, rows: Sequence[_Row]) -> None:
     """Refuse a genre in two spellings."""
-    genres: dict[str, _Row] = {}
+    genres: dict[str, tuple[str, int]] = {}  # as spelled first, and the line
     for row in rows:
-        genre = row.recording.genre
-        first = genres.setdefault(unicodedata.normalize("NFKC", genre).casefold(), row)
-        if first.recording.genre != genre:
-            raise DataError(
-                f"The table '{path}' spells one genre in two ways: '{first.recording.genre}' in "
-                f"line {first.line} and '{genre}' in line {row.line}."
-            )
+        for genre in row.recording.genres:
+            key = unicodedata.normalize("NFKC", genre).casefold()
+            first, line = genres.setdefault(key, (genre, row.line))
+            if first != genre:
+                raise DataError(
+                    f"The table '{path}' spells one genre in two ways: '{first}' in line {line} "
+                    f"and '{genre}' in line {row.line}."
+                )
 
 
 def _check_unique(path: Path, rows: Sequence[_Row]) -> None:
@@ -195,7 +205,7 @@ def _check_unique(path: Path, rows: Sequence[_Row]) -> None:
         name, whole = row.recording.id, os.path.normpath(row.path.absolute())
         for what, key, shown in (("path", whole, row.cell), ("id", name, name)):
             other = seen.setdefault((what, key), row)
-            a, b = other.recording.genre, row.recording.genre
+            a, b = (_AND.join(each.recording.genres) for each in (other, row))
             if a != b:
                 raise DataError(
                     f"The table '{path}' contradicts itself: the {what} '{shown}' has the genre "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from ostinato import models
 from ostinato.audio import AudioError, open_audio
 from ostinato.datasets import Corpus, FrameCache, load_corpus
-from ostinato.datasets.corpus import Listing
+from ostinato.datasets.corpus import Listing, Recording
 from ostinato.datasets.load import Progress
 from ostinato.datasets.splits import (
     ARMS,
@@ -72,7 +73,11 @@ def load_data(
 
 
 def _check_chosen(config: StudyConfig, listing: Listing) -> None:
-    """Refuse windows that were chosen and that no file fills by the length that it states."""
+    """Refuse several genres a track, and windows that were chosen and that no file fills.
+
+    The length of a file is the one that it states.
+    """
+    _check_labels(listing.name, listing.recordings)
     training, spec = config.training, config.spec
     if config.segments > 1 or training != training.fitting([1], spec):
         return  # they will fit
@@ -93,6 +98,16 @@ def _check_chosen(config: StudyConfig, listing: Listing) -> None:
         check_window(longest, training, spec)
 
 
+def _check_labels(name: str, recordings: Sequence[Recording]) -> None:
+    """Refuse recordings of several genres: a study's figures are of one genre a recording."""
+    several = next((r for r in recordings if r.also), None)
+    if several is not None:
+        raise UsageError(
+            f"'{name}': a study compares models that name one genre, got several of "
+            f"'{several.id}' ({', '.join(several.genres)}): ostinato train learns from them all."
+        )
+
+
 def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) -> Plan:
     """Split the corpus and lay out the runs, without training anything.
 
@@ -101,6 +116,7 @@ def plan_study(config: StudyConfig, corpus: Corpus, folder: Path | None = None) 
     settings ask for, or windows or a model's settings do not fit its frames; DataError if it cannot
     be split so.
     """
+    _check_labels(corpus.name, corpus.recordings)
     config, corpus, split = _divided(config, corpus.with_copies_of(config.waveform))
     for fold in split.folds:
         longest = max(len(corpus.frames[i]) for i in corpus.positions(fold.train))

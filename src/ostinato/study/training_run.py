@@ -85,6 +85,8 @@ def corpus_digest(corpus: Corpus) -> str:
     spec.pop("width", None)
     total = hashlib.sha256(json.dumps([corpus.ids, spec]).encode())
     total.update(json.dumps([r.genre for r in corpus.recordings]).encode())
+    if corpus.is_multi_label:
+        total.update(json.dumps([r.also for r in corpus.recordings]).encode())
     if corpus.copies:  # without copies, the digest is that of versions that had none
         total.update(json.dumps(asdict(corpus.augmentation)).encode())
     for frames in itertools.chain(corpus.frames, *corpus.copies):

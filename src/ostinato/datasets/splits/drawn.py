@@ -274,7 +274,7 @@ def _room(
 
 def _sizes(recordings: Sequence[Recording]) -> dict[str, int]:
     """The number of different recordings of each genre, genres in order."""
-    different = {(r.genre, r.recording) for r in recordings}
+    different = {(genre, r.recording) for r in recordings for genre in r.genres}
     return dict(sorted(Counter(genre for genre, _ in different).items()))
 
 

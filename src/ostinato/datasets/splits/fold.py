@@ -145,7 +145,7 @@ def check_fold(
                     "promises to keep artists apart; one in which artists overlap must be asked "
                     "for by name."
                 )
-    in_train = {corpus.recordings[i].genre for i in corpus.positions(fold.train)}
+    in_train = {g for i in corpus.positions(fold.train) for g in corpus.recordings[i].genres}
     absent = sorted(set(corpus.genres) - in_train)
     if not fold.train or not fold.valid or absent:
         raise DataError(
