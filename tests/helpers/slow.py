@@ -51,5 +51,8 @@ SLOW = (
     "tests/test_parallel.py::test_each_result_comes_with_its_position",
     "tests/test_parallel.py::test_leaving_the_context_stops_what_is_left",
     "tests/study/search/test_search.py",
+    "tests/training/test_multi_label.py::test_held_out_tracks_get_their_genres",
+    "tests/training/test_multi_label.py::test_the_file_names_genres_by_their_thresholds",
+    "tests/training/test_multi_label.py::test_with_the_front_end_inside_it_gives_the_same",
     "tests/study/test_windows.py::test_clips_of_3_s_become_a_model_that_names_them",
 )

@@ -76,10 +76,11 @@ class SolvedModel(GenreModel, ABC):
         """Statistics of windows (B, T, F), unscaled [shape=(B, D)]."""
 
     @abstractmethod
-    def solver(self, *, balanced: bool) -> Any:
+    def solver(self, *, balanced: bool = False, against_rest: bool = False) -> Any:
         """The classifier of scikit-learn, not fitted, whose coefficients become the head's.
 
-        ``balanced``: genres weigh the same, however many windows they have.
+        ``balanced``: genres weigh the same, however many windows they have. ``against_rest``: it
+        is one of two classes, a genre and the rest, whose windows may be weighed.
         """
 
 
@@ -101,7 +102,7 @@ class BaselineClassifier(SolvedModel):
         statistics: Tensor = self.window(self.normalise(x), self.normalise)  # (B, D)
         return statistics
 
-    def solver(self, *, balanced: bool) -> Any:
+    def solver(self, *, balanced: bool = False, against_rest: bool = False) -> Any:
         """Logistic regression; what does not converge warns."""
         from sklearn.linear_model import LogisticRegression
 

@@ -72,11 +72,14 @@ class DiscriminantClassifier(SolvedModel):
         statistics: Tensor = self.window(x, self.normalise)  # (B, D)
         return statistics
 
-    def solver(self, *, balanced: bool) -> Any:
-        """Linear discriminant analysis, all genres equally likely: balanced in any case."""
+    def solver(self, *, balanced: bool = False, against_rest: bool = False) -> Any:
+        """Linear discriminant analysis, all genres equally likely: balanced in any case.
+
+        A genre against the rest is as likely as it is frequent.
+        """
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
         G = self.head.out_features
         return LinearDiscriminantAnalysis(
-            solver="lsqr", shrinkage=self.shrinkage, priors=[1 / G] * G
+            solver="lsqr", shrinkage=self.shrinkage, priors=None if against_rest else [1 / G] * G
         )

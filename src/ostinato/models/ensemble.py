@@ -19,7 +19,7 @@ from ostinato.models.layers.normalisation import FrameNormalisation
 
 
 class MeanOfModels(GenreModel):
-    """Frames (B, T, F) -> logits (B, G): logarithms of the mean of its members' probabilities.
+    """Frames (B, T, F) -> logits (B, G): those of the mean of its members' probabilities.
 
     The members, at least one, take the same frames and name the same genres.
     """
@@ -27,6 +27,11 @@ class MeanOfModels(GenreModel):
     def __init__(self, members: Sequence[GenreModel]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+
+    @property
+    def multi_label(self) -> bool:  # type: ignore[override]
+        """The first member's."""
+        return bool(self.members[0].multi_label)
 
     @property
     def normalise(self) -> FrameNormalisation:  # type: ignore[override]
@@ -37,7 +42,8 @@ class MeanOfModels(GenreModel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
-        return _log_mean(torch.stack([member(x).softmax(dim=1) for member in self.members]))
+        said = torch.stack([member(x) for member in self.members])  # (members, B, G)
+        return self.logits(self.probabilities(said).mean(dim=0))
 
 
 class _InPieces(GenreModel):
@@ -51,6 +57,11 @@ class _InPieces(GenreModel):
         self.model = model
         self.length = length
         self.starts = window_starts(window_frames, length=length, hop=hop).tolist()
+
+    @property
+    def multi_label(self) -> bool:  # type: ignore[override]
+        """The model's."""
+        return self.model.multi_label
 
     @property
     def normalise(self) -> FrameNormalisation:  # type: ignore[override]
@@ -70,7 +81,7 @@ class MeanOfPieces(_InPieces):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of windows of frames."""
-        return _log_mean(self.of_pieces(x).softmax(dim=2))
+        return self.logits(self.probabilities(self.of_pieces(x)).mean(dim=0))
 
 
 class MeanDistanceOfPieces(_InPieces):
@@ -79,8 +90,3 @@ class MeanDistanceOfPieces(_InPieces):
     def forward(self, x: Tensor) -> Tensor:
         """Distances of windows of frames."""
         return self.of_pieces(x).mean(dim=0)
-
-
-def _log_mean(probabilities: Tensor) -> Tensor:
-    """Logarithms of the mean over the first axis."""
-    return probabilities.mean(dim=0).clamp_min(torch.finfo(torch.float32).tiny).log()

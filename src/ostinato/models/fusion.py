@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import torch
 from torch import Tensor
 
 from ostinato.errors import UsageError
@@ -64,7 +63,7 @@ class FusionSettings(CRNNSettings):
 
 
 class FusionClassifier(GenreModel):
-    """Frames (B, T, F) -> logits (B, G): logarithms of the mean of two models' probabilities.
+    """Frames (B, T, F) -> logits (B, G): those of the mean of two models' probabilities.
 
     In training mode the logits are the network's own: the baseline is solved for, not trained.
     """
@@ -85,6 +84,6 @@ class FusionClassifier(GenreModel):
         logits: Tensor = self.network(x)  # (B, G)
         if self.training:
             return logits
-        ours = self.share * torch.softmax(logits, dim=1)
-        theirs = (1 - self.share) * torch.softmax(self.baseline(x), dim=1)
-        return (ours + theirs).clamp_min(torch.finfo(torch.float32).tiny).log()
+        ours = self.share * self.probabilities(logits)
+        theirs = (1 - self.share) * self.probabilities(self.baseline(x))
+        return self.logits(ours + theirs)

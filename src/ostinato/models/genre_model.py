@@ -1,10 +1,14 @@
 """The base of every model, and that of the networks among them.
 
+A model names one genre, and its logits become probabilities by a softmax; or, if it is multi-label,
+several, by a sigmoid.
+
 Axes: B batch, T frames, F features of a frame, S steps, H width of a step, G genres.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ostinato.features import FeatureSpec
@@ -19,6 +23,19 @@ class GenreModel(nn.Module):
     """The base of every family: frames (B, T, F) -> logits (B, G), normalised first."""
 
     normalise: FrameNormalisation
+    multi_label = False
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities (..., G) of logits (..., G)."""
+        return logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
+
+    def logits(self, probabilities: Tensor) -> Tensor:
+        """Logits (..., G) that have these probabilities (..., G)."""
+        least = torch.finfo(torch.float32).tiny
+        logits = probabilities.clamp_min(least).log()
+        if not self.multi_label:
+            return logits
+        return logits - (1 - probabilities).clamp_min(least).log()
 
     def recurrent_layers(self) -> list[nn.Module]:
         """Recurrent layers, the first one first; training records their gradients."""

@@ -104,8 +104,12 @@ def parse_settings(
     return checked(settings, values, prefix)
 
 
-def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> GenreModel:
+def build(
+    name: str, *, spec: FeatureSpec, n_genres: int, settings: Any, multi_label: bool = False
+) -> GenreModel:
     """An untrained model of a family, for frames of a spec; ``settings`` are the family's own.
+
+    A ``multi_label`` one names several genres.
 
     Raises
     ------
@@ -119,7 +123,11 @@ def build(name: str, *, spec: FeatureSpec, n_genres: int, settings: Any) -> Genr
             f"Model '{name}': expected settings of {kind.settings.__name__}, "
             f"got {type(settings).__name__}."
         )
-    return kind.make(spec, n_genres, settings)
+    model = kind.make(spec, n_genres, settings)
+    for part in model.modules():
+        if isinstance(part, GenreModel):
+            part.multi_label = multi_label
+    return model
 
 
 def save(model: GenreModel, info: ModelInfo, folder: Path) -> None:
@@ -140,7 +148,13 @@ def load(folder: Path) -> tuple[GenreModel, ModelInfo]:
     info = ModelInfo.load(folder / INFO)
     try:
         settings = parse_settings(info.family, info.settings)
-        model = build(info.family, spec=info.spec, n_genres=len(info.genres), settings=settings)
+        model = build(
+            info.family,
+            spec=info.spec,
+            n_genres=len(info.genres),
+            settings=settings,
+            multi_label=info.multi_label,
+        )
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError, TypeError, UsageError) as error:
         raise DataError(f"Cannot rebuild the model in {folder}: {error}.") from error

@@ -24,6 +24,7 @@ from ostinato import __version__, models
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
+from ostinato.evaluation.metrics import Metrics
 from ostinato.storage import write_text
 from ostinato.study.results import RUN, RunRecord, write_run
 from ostinato.study.results.model_schema import LastEpoch, WeakGenre
@@ -166,7 +167,7 @@ def _record(task: Task, trained: TrainedModel) -> RunRecord:
         seconds=round(trained.curves["seconds"][-1] or 0.0, 2),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         curves=_points(trained.curves),
-        parts=dict(metrics),
+        parts={p: m for p, m in metrics.items() if isinstance(m, Metrics)},
         gap=metrics["train"].accuracy - metrics["valid"].accuracy,
         last_epoch=LastEpoch(
             train_accuracy=last["train"],

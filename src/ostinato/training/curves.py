@@ -6,8 +6,13 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ostinato.errors import OstinatoError
-from ostinato.evaluation.metrics import evaluate
+from ostinato.evaluation import multi_label
+from ostinato.evaluation.metrics import Metrics, evaluate
+from ostinato.evaluation.multi_label import MultiLabelMetrics
 from ostinato.models import GenreModel
 from ostinato.storage import write_text
 from ostinato.training.settings import TrainingSettings
@@ -35,9 +40,17 @@ def judge(model: GenreModel, tracks: Tracks, settings: TrainingSettings) -> tupl
     """Loss and accuracy of whole tracks, on windows side by side to save time."""
     length = settings.window_frames
     probabilities = predict(model, tracks, length=length, hop=length)
-    genres = tuple(str(i) for i in range(probabilities.shape[1]))
-    metrics = evaluate(tracks.labels.numpy(), probabilities, genres)
+    metrics = measure(tracks, probabilities, tuple(map(str, range(probabilities.shape[1]))))
     return metrics.loss, metrics.accuracy
+
+
+def measure(
+    tracks: Tracks, probabilities: NDArray[np.float64], genres: tuple[str, ...]
+) -> Metrics | MultiLabelMetrics:
+    """Metrics of probabilities (N, G); of tracks of several genres, with thresholds of 0.5."""
+    if tracks.targets is None:
+        return evaluate(tracks.labels.numpy(), probabilities, genres)
+    return multi_label.evaluate(tracks.targets.numpy(), probabilities, genres)
 
 
 def write_curves(path: Path, curves: Curves) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import Fold
-from ostinato.evaluation import apply_temperature, calibration, selective
+from ostinato.evaluation import apply_temperature, calibration, multi_label, selective
 from ostinato.features import window_starts
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models import GenreModel, count_parameters
@@ -51,11 +52,14 @@ class Confidence:
         Below this probability there is no verdict; None: there always is.
     precision : float or None
         The share of right verdicts that the threshold was chosen for.
+    thresholds : tuple of float
+        Of each genre, where a track has several: then there is no other threshold.
     """
 
     temperature: float = 1.0
     threshold: float | None = None
     precision: float | None = None
+    thresholds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +86,21 @@ class FinishedModel:
 
 
 def fit_confidence(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], *, precision: float = PRECISION
+    labels: NDArray[Any],
+    probabilities: NDArray[np.float64],
+    *,
+    precision: float = PRECISION,
 ) -> Confidence:
     """Temperature and threshold from verdicts on tracks that the model has not learned from.
 
     ``labels`` are (N,), ``probabilities`` (N, n_genres); ``precision`` is the target share of right
     verdicts, in (0, 1]. Where no threshold reaches it, there is none.
+
+    Where tracks have several genres, ``labels`` are :attr:`~ostinato.datasets.Corpus.targets`
+    (N, n_genres), and the result is a threshold for each genre, which gives it the highest F1.
     """
+    if labels.ndim == 2:
+        return Confidence(thresholds=multi_label.f1_thresholds(labels, probabilities))
     temperature = calibration.fit_temperature(labels, probabilities)
     scaled = apply_temperature(probabilities, temperature)
     chosen = selective.threshold_for(*calibration.verdicts(labels, scaled), precision=precision)
@@ -140,6 +152,7 @@ def finish(
         temperature=confidence.temperature,
         threshold=confidence.threshold,
         precision=confidence.precision,
+        thresholds=confidence.thresholds or info.thresholds,
         novelty_threshold=float(np.quantile(distances, KNOWN)) if novelty else None,
         provenance=info.provenance | {"parameters": count_parameters(model)},
     )

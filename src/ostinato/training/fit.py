@@ -83,7 +83,6 @@ class GenreTraining(lightning.LightningModule):
         # and not the same ones in a training that was resumed.
         torch.manual_seed(_derived(self.seed, self.current_epoch, number))
         tracks = self.batches[number]
-        labels = self.train_tracks.labels[tracks].to(self.device)
         x = self.train_tracks.random_crops(tracks, self.augment.source_frames)  # (B, S, F)
         strengths = None if self.weights is None else self.weights[tracks].to(self.device)  # (B,)
         x = self.augment(x.to(self.device), strengths)  # (B, T, F)
@@ -91,15 +90,27 @@ class GenreTraining(lightning.LightningModule):
         x = add_noise(x, self.model.normalise.deviation * self.settings.noise)  # (B, T, F)
         x, partners, share = mixup(x, alpha=self.settings.mixup)
         logits = self.model(x)
-        smoothing = self.settings.label_smoothing
-        own, other = (
-            functional.cross_entropy(logits, y, label_smoothing=smoothing, reduction="none")
-            for y in (labels, labels[partners])
-        )
+        own, other = (self.losses(logits, each) for each in (tracks, tracks[partners]))
         loss = (share * own + (1 - share) * other).mean()
         if not torch.isfinite(loss):
             raise self._diverged(f"The loss is {loss.item()}", number)
         return loss
+
+    def losses(self, logits: Tensor, tracks: Tensor) -> Tensor:
+        """Cross-entropy of logits (B, G) with the genres of tracks (B,), smoothed [shape=(B,)].
+
+        Where tracks have several genres, it is the sum of the binary ones.
+        """
+        smoothing = self.settings.label_smoothing
+        if self.train_tracks.targets is None:
+            labels = self.train_tracks.labels[tracks].to(self.device)
+            return functional.cross_entropy(
+                logits, labels, label_smoothing=smoothing, reduction="none"
+            )
+        targets = self.train_tracks.targets[tracks].to(self.device) * (1 - smoothing)  # (B, G)
+        return functional.binary_cross_entropy_with_logits(
+            logits, targets + smoothing / 2, reduction="none"
+        ).sum(dim=1)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Refuse an epoch that ends with weights that are not finite, before it is saved."""

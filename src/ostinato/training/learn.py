@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from ostinato import __version__, models
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import PARTS, Fold
-from ostinato.evaluation.metrics import Metrics, evaluate
+from ostinato.errors import UsageError
+from ostinato.evaluation.metrics import Metrics
+from ostinato.evaluation.multi_label import UNTRIED, MultiLabelMetrics
 from ostinato.inference.model_info import ModelInfo
 from ostinato.models.baseline import SolvedModel
-from ostinato.training.curves import Curves
+from ostinato.training.curves import Curves, measure
 from ostinato.training.fit import fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.solve import solve
@@ -48,8 +50,8 @@ class TrainedModel:
         Accuracy on train and valid with the weights of the last step, before averaging.
     probabilities : dict of str to array [each shape=(n_ids, n_genres)]
         One verdict a track, by part of the fold, in the order of its ids.
-    metrics : dict of str to Metrics
-        By part.
+    metrics : dict of str to Metrics, or to MultiLabelMetrics
+        By part. Where recordings have several genres, those of thresholds of 0.5.
     """
 
     model: models.GenreModel
@@ -58,7 +60,7 @@ class TrainedModel:
     weak_genres: Mapping[str, GenreWeight]
     last_accuracy: Mapping[str, float]
     probabilities: Mapping[str, NDArray[np.float64]]
-    metrics: Mapping[str, Metrics]
+    metrics: Mapping[str, Metrics | MultiLabelMetrics]
 
 
 def train(
@@ -103,7 +105,7 @@ def train(
     Raises
     ------
     UsageError
-        If there is no such family, or settings do not fit the frames or the tracks.
+        If there is no such family, or settings do not fit the frames, the tracks or their genres.
     DataError
         If a frame holds no finite number, or artists do not suffice to find the weak genres.
     TrainingError
@@ -115,6 +117,12 @@ def train(
     if settings is None:
         is_external = corpus.spec.kind == "external"
         settings = models.parse_settings(family, {}, external=is_external)
+    many = corpus.is_multi_label
+    if many and training.weak_genres:
+        raise UsageError(
+            "training.weak_genres: expected 0 where recordings have several genres, got "
+            f"{training.weak_genres:g}: weak genres are found by their one genre."
+        )
     with _one_thread(), torch.random.fork_rng(devices=[]):
         parts = [part for part in PARTS if fold.part(part)]
         # Copies of a recording are trained on, never judged.
@@ -123,7 +131,12 @@ def train(
             for part in parts
         }
         make_model = partial(
-            models.build, family, spec=corpus.spec, n_genres=len(corpus.genres), settings=settings
+            models.build,
+            family,
+            spec=corpus.spec,
+            n_genres=len(corpus.genres),
+            settings=settings,
+            multi_label=many,
         )
         torch.manual_seed(seed)
         model = make_model()
@@ -142,11 +155,10 @@ def train(
             curves, last = fit(model, **data, **own, weights=weights, on_epoch=on_epoch)
         window = {"length": training.window_frames, "hop": training.window_hop}
         probabilities = {part: predict(model, tracks[part], **window) for part in parts}
-        labels = {part: tracks[part].labels.numpy() for part in parts}
         averaged = {name: value.clone() for name, value in model.state_dict().items()}
         model.load_state_dict(last)
         last_accuracy = {
-            part: float((predict(model, t, **window).argmax(axis=1) == labels[part]).mean())
+            part: measure(t, predict(model, t, **window), corpus.genres).accuracy
             for part, t in data.items()
             if t is not None
         }
@@ -161,6 +173,7 @@ def train(
             window_frames=training.window_frames,
             window_hop=training.window_hop,
             other=corpus.other,
+            thresholds=(UNTRIED,) * len(corpus.genres) if many else (),
             provenance={
                 "data": corpus.name,
                 "seed": seed,
@@ -173,7 +186,7 @@ def train(
         weak_genres=weak,
         last_accuracy=last_accuracy,
         probabilities=probabilities,
-        metrics={p: evaluate(labels[p], probabilities[p], corpus.genres) for p in parts},
+        metrics={p: measure(tracks[p], probabilities[p], corpus.genres) for p in parts},
     )
 
 

@@ -10,9 +10,13 @@ from __future__ import annotations
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import has_fit_parameter
 from torch import Tensor
 
 from ostinato.models.baseline import SolvedModel
@@ -38,6 +42,8 @@ def solve(
     folder: Path | None = None,
 ) -> tuple[Curves, dict[str, Tensor]]:
     """Solve for a model's head in place: a linear classifier of the statistics of its windows.
+
+    Where tracks have several genres, it is one for each genre against the rest.
 
     Parameters, results and ``curves.csv`` are those of :func:`ostinato.training.fit.fit`; the
     curves have one point.
@@ -73,20 +79,42 @@ def solve_head(model: SolvedModel, train: Tracks, settings: TrainingSettings) ->
     window = {"length": settings.window_frames, "hop": settings.window_hop}
     statistics = torch.cat([model.statistics(x) for x in train.batches(**window)])  # (N, D)
     model.scale.fit(statistics)
-    x = model.scale(statistics)
-    labels = train.labels.repeat_interleave(torch.from_numpy(train.counts(**window)))  # (N,)
-    solver = model.solver(balanced=settings.balanced)
+    x = model.scale(statistics).double().numpy()
+    counts = torch.from_numpy(train.counts(**window))
+    if train.targets is None:
+        labels = train.labels.repeat_interleave(counts)  # (N,)
+        weight, bias = _solved(model.solver(balanced=settings.balanced), x, labels)
+        if len(weight) == 1:  # two genres: scikit-learn keeps the difference of their logits
+            weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+        model.head.weight.copy_(weight)
+        model.head.bias.copy_(bias)
+        return
+    shares = train.balance().repeat_interleave(counts) if settings.balanced else None  # (N,)
+    for genre, targets in enumerate(train.targets.T):
+        if 0 < targets.sum() < len(targets):
+            labels = targets.repeat_interleave(counts)  # (N,)
+            weight, bias = _solved(model.solver(against_rest=True), x, labels, shares)
+        else:  # all tracks are of it, or none: its share, as the rule of succession has it
+            weight = torch.zeros(1, x.shape[1])
+            bias = torch.logit((targets.sum() + 1) / (len(targets) + 2))[None]
+        model.head.weight[genre] = weight[0]
+        model.head.bias[genre] = bias[0]
+
+
+def _solved(
+    solver: Any, x: NDArray[np.float64], labels: Tensor, shares: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weights and biases, a row a class, or one row for two; ``shares`` weigh the rows of x."""
+    weighed = {}
+    if shares is not None and has_fit_parameter(solver, "sample_weight"):
+        weighed["sample_weight"] = shares.numpy()
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            solver.fit(x.double().numpy(), labels.numpy())
+            solver.fit(x, labels.numpy(), **weighed)
         except ConvergenceWarning:
             raise TrainingError(
                 f"The baseline did not converge in {solver.max_iter} steps: lower its "
                 f"regularisation ({solver.C:g}) in the study's settings."
             ) from None
-    weight, bias = torch.from_numpy(solver.coef_), torch.from_numpy(solver.intercept_)
-    if len(weight) == 1:  # two genres: scikit-learn keeps the difference of their logits
-        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
-    model.head.weight.copy_(weight)
-    model.head.bias.copy_(bias)
+    return torch.from_numpy(solver.coef_), torch.from_numpy(solver.intercept_)

@@ -33,8 +33,11 @@ class Tracks:
     firsts, lengths : int64 tensor [shape=(N,)]
         Where each track begins, and how many frames it has.
     labels : int64 tensor [shape=(N,)]
+        Index of each track's genre, the first one of several.
     copies : tuple of Tracks
         Augmented copies of the same tracks: used by :meth:`random_crops` and by nothing else.
+    targets : float32 tensor [shape=(N, G)] or None
+        1 for each genre of a track; None where each has one.
     """
 
     frames: Tensor
@@ -43,6 +46,7 @@ class Tracks:
     labels: Tensor
     spec: FeatureSpec
     copies: tuple[Tracks, ...] = ()
+    targets: Tensor | None = None
 
     @classmethod
     def of(cls, corpus: Corpus, ids: tuple[str, ...]) -> Tracks:
@@ -64,6 +68,7 @@ class Tracks:
             lengths=lengths,
             labels=torch.from_numpy(corpus.labels[positions]),
             spec=corpus.spec,
+            targets=torch.from_numpy(corpus.targets[positions]) if corpus.is_multi_label else None,
         )
 
     @classmethod
@@ -78,9 +83,16 @@ class Tracks:
         return len(self.lengths)
 
     def balance(self) -> Tensor:
-        """Weights with which every genre that occurs weighs the same; mean 1 [shape=(N,)]."""
-        sizes = torch.bincount(self.labels)
-        return len(self) / ((sizes > 0).sum() * sizes[self.labels])
+        """Weights with which every genre that occurs weighs the same; mean 1 [shape=(N,)].
+
+        A track of several genres has the mean of their weights.
+        """
+        if self.targets is None:
+            sizes = torch.bincount(self.labels)
+            return len(self) / ((sizes > 0).sum() * sizes[self.labels])
+        own = self.targets / self.targets.sum(dim=1, keepdim=True)  # (N, G), a share of each
+        weights = own @ (1 / self.targets.sum(dim=0).clamp_min(1))
+        return weights / weights.mean()
 
     def gather(self, tracks: Tensor, starts: Tensor, length: int) -> Tensor:
         """Windows of these tracks from these frames on [shape=(B, T, F)].
@@ -180,4 +192,4 @@ def predict(model: GenreModel, tracks: Tracks, *, length: int, hop: int) -> NDAr
     logits = torch.cat([model(batch.to(device)).float().cpu() for batch in windows]).numpy()
     model.train(was_training)
     counts = tracks.counts(length=length, hop=hop)
-    return pool_windows(logits, counts)
+    return pool_windows(logits, counts, multi_label=model.multi_label)

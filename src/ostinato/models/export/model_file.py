@@ -179,15 +179,21 @@ def _between(front: ModelProto, frames: bytes, info: ModelInfo) -> ModelProto:
         "temperature": np.array(info.temperature, np.float32),
     }
     # mean over windows of the softmax, then the temperature: pool_windows and apply_temperature
-    steps = [
-        ("Softmax", [LOGITS], "sure", {"axis": 1}),
+    many = info.multi_label
+    steps: list[tuple[str, list[str], str, dict[str, int]]] = [
+        ("Sigmoid", [LOGITS], "sure", {}) if many else ("Softmax", [LOGITS], "sure", {"axis": 1}),
         ("Reshape", ["sure", "by excerpt"], "of windows", {}),
         ("ReduceMean", ["of windows", "windows' axis"], "mean", {"keepdims": 0}),
-        ("Max", ["mean", "least"], "kept", {}),
-        ("Log", ["kept"], "logarithm", {}),
-        ("Div", ["logarithm", "temperature"], "scaled", {}),
-        ("Softmax", ["scaled"], PROBABILITIES, {"axis": 1}),
     ]
+    if many:  # without a temperature
+        steps.append(("Identity", ["mean"], PROBABILITIES, {}))
+    else:
+        steps += [
+            ("Max", ["mean", "least"], "kept", {}),
+            ("Log", ["kept"], "logarithm", {}),
+            ("Div", ["logarithm", "temperature"], "scaled", {}),
+            ("Softmax", ["scaled"], PROBABILITIES, {"axis": 1}),
+        ]
     outputs = [(PROBABILITIES, ["batch", len(info.genres)])]
     if has_distance:
         far = f"{DISTANCE} of windows"
@@ -227,9 +233,9 @@ def _expected_verdict(
     windows = cut(frames(sound, info.spec), length=info.window_frames, hop=info.window_hop)
     x = torch.from_numpy(windows)
     logits = model.cpu().float().eval()(x).numpy()
-    (mean,) = pool_windows(logits, np.array([len(windows)]))
+    (mean,) = pool_windows(logits, np.array([len(windows)]), multi_label=info.multi_label)
     distance = 1.0 if novelty is None else float(novelty(x).mean())
-    return apply_temperature(mean, info.temperature), distance
+    return mean if info.multi_label else apply_temperature(mean, info.temperature), distance
 
 
 @torch.no_grad()
