@@ -25,7 +25,9 @@ from ostinato.study.results.predictions import PREDICTIONS, predictions_csv
 from ostinato.study.training_run import (
     PROBABILITIES,
     Task,
+    bring_home,
     execute,
+    execute_away,
     is_finished,
     read_probabilities,
 )  # fmt: skip
@@ -66,7 +68,7 @@ def run_study(
         Whether to draw figures and the page (needs the extra ``plot``).
     backend : str
         Where runs are trained, as in :func:`ostinato.parallel.run`: in processes, or on the Dask
-        cluster of a scheduler's address, whose workers see the study's folder.
+        cluster of a scheduler's address, whose workers need not see the study's folder.
     ledger : Path or None
         Where looks at the test part are entered; None is ``test-ledger.csv`` beside the folder.
 
@@ -136,15 +138,18 @@ def _train(
             progress(finished + sum(done), len(plan.tasks) * epochs, ", ".join(at_work))
 
     show()
+    is_away = parallel.is_cluster(backend)
     with parallel.run(
-        partial(execute, corpus=plan.corpus, accelerator=accelerator),
+        partial(execute_away if is_away else execute, corpus=plan.corpus, accelerator=accelerator),
         [(task,) for task in waiting],
         doing="trained a model",
         n_jobs=n_jobs,
         backend=backend,
         progress=tell,
     ) as results:
-        for position, _ in results:
+        for position, files in results:
+            if files is not None:
+                bring_home(waiting[position], files)
             done[position] = epochs  # a run that is solved for, or was judged only, has no epochs
     show()
 

@@ -11,6 +11,7 @@ import hashlib
 import io
 import itertools
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from ostinato.datasets import Corpus
 from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import DataError
 from ostinato.evaluation.metrics import Metrics
-from ostinato.storage import write_text
+from ostinato.storage import replacing, write_text
 from ostinato.study.results import RUN, RunRecord, write_run
 from ostinato.study.results.model_schema import LastEpoch, WeakGenre
 from ostinato.training import TrainedModel, train
@@ -152,6 +153,29 @@ def execute(
     write_run(_record(task, trained), task.folder)
     (task.folder / WEAK_GENRES).unlink(missing_ok=True)
     (task.folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def execute_away(
+    task: Task,
+    corpus: Corpus,
+    *,
+    accelerator: str = "cpu",
+    report: Callable[[int], None] | None = None,
+) -> dict[str, bytes]:
+    """Train and judge one run on a machine that need not see its folder: its files, by name."""
+    with tempfile.TemporaryDirectory(prefix="ostinato-") as temporary:
+        folder = Path(temporary)
+        execute(replace(task, folder=folder), corpus, accelerator=accelerator, report=report)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def bring_home(task: Task, files: Mapping[str, bytes]) -> None:
+    """Write the files of :func:`execute_away` to a run's folder."""
+    for name in sorted(files, key=lambda name: name == RUN):  # last, what says that it is finished
+        with replacing(task.folder / name) as temporary:
+            temporary.write_bytes(files[name])
+    for name in (WEAK_GENRES, CHECKPOINT):  # of a training at home that was interrupted
+        (task.folder / name).unlink(missing_ok=True)
 
 
 def _record(task: Task, trained: TrainedModel) -> RunRecord:
