@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from ostinato.cli.console import (
     progress,
     tell,
 )
+from ostinato.errors import UsageError
 from ostinato.storage import printable
 
 
@@ -93,6 +94,14 @@ def study(
     only: Annotated[
         str | None, typer.Option(help="Variants of the study to run, separated by commas.")
     ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Repeat a finished study's folder in a new one, and compare: exit status 0 where "
+            "all figures are the same, 1 where some differ.",
+        ),
+    ] = None,
     allow_leak: Annotated[
         bool,
         typer.Option(
@@ -119,11 +128,22 @@ def study(
       ostinato study --split artist-folds --no-test      (to choose: the test part is not used)
 
       ostinato study studies/leaks.toml                  (a file with variants: one table of all)
+
+      ostinato study --again runs/gtzan
     """
     from ostinato.study import StudyResult, run
     from ostinato.study.config import parse_shares
     from ostinato.study.report import print_summary, print_sweep
 
+    if again is not None:
+        changed = (file, data, frames, models, split, shares, repeats, seeds, test, only)
+        if allow_leak or any(value is not None for value in changed):
+            raise UsageError("Expected no other study and no settings beside --again RUN.")
+        _again(
+            again, out=out, jobs=jobs, backend=scheduler, cache=cache, accelerator=accelerator,
+            ledger=ledger,
+        )  # fmt: skip
+        return
     try:
         with progress("done") as step:
             result = run(
@@ -140,3 +160,21 @@ def study(
     else:
         print_sweep(result.table, output)
     output.print(f"\nReport: {printable(str(result.report))}", soft_wrap=True)
+
+
+def _again(run: Path, **options: Any) -> None:
+    """Repeat a study, and print what differs."""
+    from ostinato.study.again import repeat
+
+    try:
+        with progress("done") as step:
+            found = repeat(run, progress=step, tell=tell, **options)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    for sentence in found.differences:
+        output.print(printable(sentence), soft_wrap=True)
+    counted = f"{found.n_figures:,} figures and {found.n_predictions:,} predictions"
+    said = f"The same: {counted}." if found.same else f"Not the same, of {counted}."
+    output.print(f"{said} {printable(str(found.folder))} holds the repetition.", soft_wrap=True)
+    if not found.same:
+        raise typer.Exit(1)

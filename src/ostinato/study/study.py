@@ -101,7 +101,11 @@ def run_study(
         plan,
         lambda task: read_probabilities(task.folder / PROBABILITIES, task.parts, corpus.genres),
     )
-    results = collect(config, corpus, split, records, verdicts)
+    recipe = plan.tasks[0].recipe
+    results = replace(
+        collect(config, corpus, split, records, verdicts),
+        digests={"data": recipe.data, "split": recipe.split},
+    )
     if planned:
         results = replace(results, ledger=enter(ledger, planned, results))
     write_results(results, folder)

@@ -33,6 +33,7 @@ from ostinato.training import TrainedModel, train
 from ostinato.training.curves import Curves
 from ostinato.training.fit import CHECKPOINT
 from ostinato.training.settings import TrainingSettings
+from ostinato.training.versions import versions
 from ostinato.training.weak_genres import WEAK_GENRES
 
 RECIPE = "recipe.json"
@@ -199,6 +200,7 @@ def _record(task: Task, trained: TrainedModel) -> RunRecord:
             gap=last["train"] - last["valid"],
         ),
         weak_genres={genre: WeakGenre(**vars(w)) for genre, w in weak.items()} or None,
+        versions=versions(),
     )
 
 

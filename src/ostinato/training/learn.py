@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ostinato import __version__, models
+from ostinato import models
 from ostinato.datasets import Corpus
 from ostinato.datasets.splits import PARTS, Fold
 from ostinato.errors import UsageError
@@ -30,6 +30,7 @@ from ostinato.training.fit import fit
 from ostinato.training.settings import TrainingSettings
 from ostinato.training.solve import solve
 from ostinato.training.tracks import Tracks, predict
+from ostinato.training.versions import versions
 from ostinato.training.weak_genres import GenreWeight, track_weights, weigh_genres
 
 
@@ -179,7 +180,7 @@ def train(
                 "seed": seed,
                 "train": len(fold.train),
                 "training": training.to_dict(),
-                "ostinato": __version__,
+                "versions": versions(),
             },
         ),
         curves=curves,

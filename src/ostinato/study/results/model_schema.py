@@ -47,6 +47,7 @@ class Run:
     gap: float
     last_epoch: LastEpoch
     weak_genres: dict[str, WeakGenre] | None = None
+    versions: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

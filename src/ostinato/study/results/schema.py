@@ -194,6 +194,7 @@ class StudyResults:
     comparisons: list[Comparison]
     gap_comparisons: list[GapComparison]
     ledger: LedgerEntry | None = None
+    digests: dict[str, str] | None = None  # of data and split
 
     @property
     def claim(self) -> Claim | None:
