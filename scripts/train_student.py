@@ -178,8 +178,7 @@ class TaughtTraining(GenreTraining):
         super().__init__(*usual)
         tags = torch.from_numpy(np.stack([tags for _, tags in lessons]))
         self.lessons = Tracks(
-            frames=torch.from_numpy(np.concatenate([frames for frames, _ in lessons])),
-            firsts=torch.tensor([0, *np.cumsum([len(f) for f, _ in lessons])[:-1]]),
+            frames=[frames for frames, _ in lessons],
             lengths=torch.tensor([len(f) for f, _ in lessons]),
             labels=torch.zeros(len(lessons), dtype=torch.int64),
             spec=self.train_tracks.spec,

@@ -56,6 +56,22 @@ def cpu_count() -> int:
         return n_cores
 
 
+def memory_bytes() -> int:
+    """Memory that this process may use: the machine's, within a container's limit.
+
+    4 GB where the system does not say.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        memory = 4 * 2**30
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")
+        return min(memory, int(limit))
+    except (OSError, ValueError):  # no such system, or no limit: "max"
+        return memory
+
+
 def is_cluster(backend: str) -> bool:
     """Whether a backend is a Dask cluster; UsageError if there is no such backend."""
     if backend not in _JOBLIB_NAMES and "://" not in backend:

@@ -47,7 +47,8 @@ def test_a_window_in_pieces_gets_the_verdict_of_a_track(n_frames: int) -> None:
 def test_the_distance_of_pieces_is_their_mean() -> None:
     novelty = Novelty(8)
     x = torch.randn(40, 24, 8)
-    novelty.fit(x.flatten(0, 1), [x])
+    novelty.normalise.fit(x.flatten(0, 1))
+    novelty.fit([x])
     whole = MeanDistanceOfPieces(novelty, window_frames=36, length=24, hop=12)
     longer = torch.randn(2, 36, 8)
     wanted = (novelty(longer[:, :24]) + novelty(longer[:, 12:])) / 2

@@ -25,7 +25,8 @@ def wandering(seed: int, n: int = B) -> Tensor:
 def novelty() -> Novelty:
     fitted = Novelty(F)
     x = wandering(0)
-    fitted.fit(x.reshape(-1, F), [x[:150], x[150:]])
+    fitted.normalise.fit(x.reshape(-1, F))
+    fitted.fit([x[:150], x[150:]])
     return fitted.eval()
 
 

@@ -141,7 +141,7 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path) -> None:
 def plain_training(settings: TrainingSettings, seed: int) -> dict[str, torch.Tensor]:
     """The recipe as a loop that can be read from top to bottom: the reference for its weights."""
     model = new_model()
-    model.normalise.fit(TRAIN.frames)
+    model.normalise.fit(torch.from_numpy(np.concatenate(TRAIN.frames)))
     n_batches = -(-len(TRAIN) // settings.batch_size)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -236,7 +236,8 @@ def test_a_training_that_was_killed_after_its_last_epoch_gives_the_same_weights(
 
 def test_normalisation_is_fitted_on_the_training_part_alone(tmp_path) -> None:
     model, _, _ = train(tmp_path)
-    torch.testing.assert_close(model.normalise.mean, TRAIN.frames.mean(0), rtol=1e-4, atol=1e-4)
+    mean = torch.from_numpy(np.concatenate(TRAIN.frames)).mean(0)
+    torch.testing.assert_close(model.normalise.mean, mean, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("killed_at_step", [1, 3, 7])

@@ -41,7 +41,7 @@ def compute_copies(
     fixed order, with its position. The result has one tuple a file, in order, of all its copies.
     """
     numbers = range(1, settings.copies + 1)
-    names = {n: f"{settings.digest()}-{n}" for n in numbers}
+    names = copy_names(settings)
     found: list[dict[int, Frames]] = []
     waiting: list[int] = []
     calls = []
@@ -71,6 +71,11 @@ def compute_copies(
             if done:
                 done(position)
     return [tuple(of_file[n] for n in numbers) for of_file in found]
+
+
+def copy_names(settings: AudioAugmentation) -> dict[int, str]:
+    """Suffix of each copy's entry in the cache, by its number."""
+    return {n: f"{settings.digest()}-{n}" for n in range(1, settings.copies + 1)}
 
 
 def _copies_of(

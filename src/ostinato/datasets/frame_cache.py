@@ -113,6 +113,10 @@ class FrameCache:
         except WriteError as error:
             raise self._error("written", error.__cause__) from error
 
+    def shards(self, spec: FeatureSpec) -> Path:
+        """The folder for frames of this spec in shards (:mod:`ostinato.datasets.shards`)."""
+        return self.folder / spec.digest() / "shards"
+
     def _entry(self, sha256: str, spec: FeatureSpec, suffix: str) -> Path:
         name = f"{sha256}-{suffix}" if suffix else sha256
         return self.folder / spec.digest() / sha256[:2] / f"{name}.npy"

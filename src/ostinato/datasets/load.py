@@ -10,23 +10,29 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePath
+from typing import Any
 
+import numpy as np
+
+from ostinato import parallel
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation, check_can_augment
-from ostinato.datasets.augmented_copies import compute_copies
-from ostinato.datasets.compute import FileFrames, compute_frames
+from ostinato.datasets.augmented_copies import compute_copies, copy_names
+from ostinato.datasets.compute import FileFrames, each_frames
 from ostinato.datasets.corpus import Corpus, Listing, Recording, Skipped
 from ostinato.datasets.folder import list_folder
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.groups import linked
 from ostinato.datasets.gtzan import load_gtzan
 from ostinato.datasets.mel_npz import load_mel_npz
+from ostinato.datasets.shards import FrameShards, pack
 from ostinato.datasets.table import is_table, read_table
 from ostinato.datasets.tag_npz import load_tag_npz
 from ostinato.errors import DataError, UsageError, first_of
-from ostinato.features import FeatureSpec
+from ostinato.features import FeatureSpec, Frames
 from ostinato.inference.musicnn import TAGS_SPEC
 from ostinato.storage import expanded, is_folder
 
@@ -34,6 +40,11 @@ MIN_RECORDINGS = 3
 """Different recordings a genre needs: one for each part of a split."""
 
 MIN_GENRES = 2
+
+SHARE_OF_MEMORY = 1 / 8
+"""Frames of audio that take more of it are mapped from shards."""
+
+_AT_ONCE = 256  # files of a large collection whose copies are in memory at once
 
 Progress = Callable[[int, int, str], None]
 """Called with recordings done, recordings in all, and the id of the one just done."""
@@ -55,8 +66,9 @@ def load_corpus(
 
     Frames of audio are computed in parallel processes and cached one by one, so an interrupted call
     can be resumed. A recording longer than an excerpt (30 s) has the frames of all its excerpts
-    (:func:`ostinato.datasets.compute.compute_frames`). All frames are held in memory: some 60 kB
-    for 30 s of sound at 40 coefficients.
+    (:func:`ostinato.datasets.compute.each_frames`). They take some 60 kB for 30 s of sound at 40
+    coefficients, and are held in memory; those of audio that would take more than an eighth of it
+    are packed into shards beside the cache (:mod:`ostinato.datasets.shards`), and mapped.
 
     Parameters
     ----------
@@ -151,9 +163,11 @@ def _load_listing(
     if augmentation.copies:
         check_can_augment(augmentation, sample_rate_hz=spec.sample_rate_hz)
     done = _counted(progress, [recording.id for recording in listing.recordings])
-    results = compute_frames(
-        listing.paths, spec=spec, ear=ear, cache=cache, n_jobs=n_jobs, backend=backend, done=done
-    )
+    options: dict[str, Any] = {
+        "spec": spec, "ear": ear, "cache": cache, "n_jobs": n_jobs, "backend": backend,
+    }  # fmt: skip
+    most_bytes = SHARE_OF_MEMORY * parallel.memory_bytes() / (1 + augmentation.copies)
+    results, is_large = _hear(listing.paths, options, done=done, most_bytes=most_bytes)
     readable: list[tuple[Recording, Path, FileFrames]] = []
     skipped = list(listing.skipped)
     for recording, path, result in zip(listing.recordings, listing.paths, results, strict=True):
@@ -174,23 +188,28 @@ def _load_listing(
         for recording, (_, path, found) in zip(recordings, readable, strict=True)
         if (genres := [genre for genre in recording.genres if genre not in left_out])
     ]
-    copies = []
+    frames: Sequence[Frames] = tuple(found.frames for _, _, found in kept)
+    copies: Iterable[Sequence[Frames]] = ()
     if augmentation.copies:
-        copies = compute_copies(
-            [(path, found.sha256) for _, path, found in kept],
-            augmentation,
-            spec=spec,
-            ear=ear,
-            cache=cache,
-            n_jobs=n_jobs,
-            backend=backend,
-            done=_counted(progress, [f"{recording.id}, copies" for recording, _, _ in kept]),
-        )
+        files = [(path, found.sha256) for _, path, found in kept]
+        done = _counted(progress, [f"{recording.id}, copies" for recording, _, _ in kept])
+        # Of a large collection a few at a time, for the cache alone.
+        size = _AT_ONCE if is_large else len(files)
+        for first in range(0, len(files), size):
+            told = done and partial(_call_from, done, first)
+            made = compute_copies(files[first : first + size], augmentation, done=told, **options)
+        copies = zip(*made, strict=True)
+    if is_large:
+        frames = _packed([found.sha256 for _, _, found in kept], cache, spec)
+        copies = [
+            _packed([f"{found.sha256}-{name}" for _, _, found in kept], cache, spec)
+            for name in copy_names(augmentation).values()
+        ]
     return Corpus(
         name=listing.name,
         source=listing.source,
         recordings=tuple(recording for recording, _, _ in kept),
-        frames=tuple(found.frames for _, _, found in kept),
+        frames=frames,
         spec=spec,
         skipped=tuple(sorted(skipped, key=lambda s: s.id)),
         left_out=left_out,
@@ -200,8 +219,56 @@ def _load_listing(
             *_heard_from_one_channel([found for _, _, found in kept]),
         ),
         augmentation=augmentation,
-        copies=tuple(zip(*copies, strict=True)),
+        copies=tuple(copies),
     )
+
+
+def _hear(
+    paths: Sequence[Path],
+    options: dict[str, Any],
+    *,
+    done: Callable[[int], None] | None,
+    most_bytes: float,
+) -> tuple[list[FileFrames | str], bool]:
+    """The frames of all files in order, and whether they take more bytes than these.
+
+    If they do, the results are without frames, which are in the cache alone.
+    """
+    results: dict[int, FileFrames | str] = {}
+    nothing = np.empty((0, options["spec"].n_features), dtype=np.float32)
+    n_bytes = 0
+    for position, result in each_frames(paths, **options):
+        results[position] = result
+        if isinstance(result, FileFrames):
+            was_large = n_bytes > most_bytes
+            n_bytes += result.frames.nbytes
+            if n_bytes > most_bytes:
+                for i in [position] if was_large else list(results):
+                    if isinstance(found := results[i], FileFrames):
+                        results[i] = replace(found, frames=nothing)
+        if done:
+            done(position)
+    return [results[position] for position in range(len(paths))], n_bytes > most_bytes
+
+
+def _call_from(done: Callable[[int], None], first: int, position: int) -> None:
+    done(first + position)
+
+
+def _packed(keys: Sequence[str], cache: FrameCache, spec: FeatureSpec) -> FrameShards:
+    """Entries of the cache, in shards beside them."""
+
+    def load(key: str) -> Frames:
+        sha256, _, suffix = key.partition("-")
+        frames = cache.load(sha256, spec, suffix=suffix)
+        if frames is None:
+            raise DataError(
+                f"An entry of the frame cache '{cache.folder}' was lost or damaged while it was in "
+                "use: run the same again, and its frames are computed again."
+            )
+        return frames
+
+    return pack(cache.shards(spec), keys, load, n_features=spec.n_features)
 
 
 def _heard_from_one_channel(files: Sequence[FileFrames]) -> Iterator[str]:

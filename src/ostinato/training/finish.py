@@ -185,7 +185,8 @@ def _fit_novelty(corpus: Corpus, ids: tuple[str, ...], *, length: int, hop: int)
     """Fit the distance from these tracks."""
     tracks = Tracks.of(corpus, ids)
     novelty = Novelty(corpus.spec.n_features)
-    novelty.fit(tracks.frames, list(tracks.batches(length=length, hop=hop)))
+    tracks.standardise(novelty.normalise)
+    novelty.fit(tracks.batches(length=length, hop=hop))
     return novelty
 
 

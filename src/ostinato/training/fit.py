@@ -200,7 +200,7 @@ def fit(
         If a window is longer than every training track.
     """
     check_window(int(train.lengths.max()), settings, train.spec)
-    model.normalise.fit(train.frames)
+    train.standardise(model.normalise)
     for part in model.modules():
         if isinstance(part, SolvedModel):
             solve_head(part, train, settings)

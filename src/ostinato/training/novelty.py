@@ -15,6 +15,8 @@ Axes: B batch, T frames, F features, D statistics.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
@@ -48,9 +50,8 @@ class Novelty(GenreModel):
         self.size = nn.Parameter(torch.zeros(()), requires_grad=False)  # models have one or more
 
     @torch.no_grad()
-    def fit(self, frames: Tensor, windows: list[Tensor]) -> None:
-        """Fit on the training part's frames (n_frames, F) and batches of its windows (B, T, F)."""
-        self.normalise.fit(frames)
+    def fit(self, windows: Iterable[Tensor]) -> None:
+        """Fit on batches of the training part's windows (B, T, F); ``normalise`` is fitted."""
         found = [self.statistics(x) for x in windows]
         statistics = torch.cat([s for s, _ in found]).double()  # (N, D)
         self.mean.copy_(statistics.mean(dim=0))

@@ -75,7 +75,7 @@ def solve(
 def solve_head(model: SolvedModel, train: Tracks, settings: TrainingSettings) -> None:
     """Fit a model's normalisations and head in place; see :func:`solve`."""
     model.eval()
-    model.normalise.fit(train.frames)
+    train.standardise(model.normalise)
     window = {"length": settings.window_frames, "hop": settings.window_hop}
     statistics = torch.cat([model.statistics(x) for x in train.batches(**window)])  # (N, D)
     model.scale.fit(statistics)

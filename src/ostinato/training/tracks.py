@@ -1,12 +1,13 @@
-"""Tracks in memory as one tensor: crops for training, windows for evaluation.
+"""Tracks: crops for training, windows for evaluation.
 
-A collection of frames is small (GTZAN: 50 MB), so it is held whole and batches are gathered from
-it by index; worker processes would only copy it. Axes: N tracks, B batch, T frames, F features.
+Batches are gathered from the corpus's own frames, in memory or in mapped shards
+(:mod:`ostinato.datasets.shards`); nothing is copied ahead, and worker processes would only copy.
+Axes: N tracks, B batch, T frames, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,22 +17,28 @@ from torch import Tensor
 
 from ostinato.datasets import Corpus
 from ostinato.datasets.augment_audio import NO_COPIES
+from ostinato.datasets.shards import chosen
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation import pool_windows
 from ostinato.features import FeatureSpec, Frames, window_starts
 from ostinato.models import GenreModel
+from ostinato.models.layers.normalisation import FrameNormalisation
 from ostinato.training.settings import LEAST_WINDOW, TrainingSettings
+
+_AT_ONCE = 2**27
+"""Values whose mean and deviation are those of one tensor: half a gigabyte."""
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """Frames of several tracks end to end.
+    """Frames of several tracks.
 
     Attributes
     ----------
-    frames : float32 tensor [shape=(n_frames_of_all, F)]
-    firsts, lengths : int64 tensor [shape=(N,)]
-        Where each track begins, and how many frames it has.
+    frames : sequence of float32 array [shape=(n_frames, F)]
+        One a track.
+    lengths : int64 tensor [shape=(N,)]
+        How many frames each track has.
     labels : int64 tensor [shape=(N,)]
         Index of each track's genre, the first one of several.
     copies : tuple of Tracks
@@ -40,8 +47,7 @@ class Tracks:
         1 for each genre of a track; None where each has one.
     """
 
-    frames: Tensor
-    firsts: Tensor
+    frames: Sequence[Frames]
     lengths: Tensor
     labels: Tensor
     spec: FeatureSpec
@@ -58,14 +64,12 @@ class Tracks:
             If a frame holds a value that is no finite number: which recording, and which frame.
         """
         positions = corpus.positions(ids)
-        arrays = [np.asarray(corpus.frames[i], dtype=np.float32) for i in positions]
-        for name, array in zip(ids, arrays, strict=True):
+        frames = chosen(corpus.frames, positions)
+        for name, array in zip(ids, frames, strict=True):
             check_finite(name, array)
-        lengths = torch.tensor([len(a) for a in arrays])
         return cls(
-            frames=torch.from_numpy(np.concatenate(arrays)),
-            firsts=torch.cumsum(lengths, dim=0) - lengths,
-            lengths=lengths,
+            frames=frames,
+            lengths=torch.tensor([len(a) for a in frames]),
             labels=torch.from_numpy(corpus.labels[positions]),
             spec=corpus.spec,
             targets=torch.from_numpy(corpus.targets[positions]) if corpus.is_multi_label else None,
@@ -99,9 +103,27 @@ class Tracks:
 
         A track shorter than the window is repeated from its beginning.
         """
-        lengths = self.lengths[tracks, None]  # (B, 1)
-        where = (starts[:, None] + torch.arange(length)) % lengths  # (B, T)
-        return self.frames[self.firsts[tracks, None] + where]  # (B, T, F)
+        crops = self._empty(len(tracks), length)
+        places = zip(crops.numpy(), tracks.tolist(), starts.tolist(), strict=True)
+        for crop, track, start in places:
+            frames = self.frames[track]
+            piece = frames[start : start + length]
+            if len(piece) < length:
+                piece = frames.take(np.arange(start, start + length), axis=0, mode="wrap")
+            crop[...] = piece
+        return crops
+
+    def _empty(self, n_crops: int, length: int) -> Tensor:
+        return torch.empty(n_crops, length, self.spec.n_features)  # (B, T, F)
+
+    def standardise(self, layer: FrameNormalisation) -> None:
+        """Fit a normalisation on all frames: at once, or where they are many, track by track."""
+        if int(self.lengths.sum()) * self.spec.n_features <= _AT_ONCE:
+            layer.fit(
+                torch.from_numpy(np.concatenate(list(self.frames)).astype(np.float32, copy=False))
+            )
+        else:
+            layer.fit_in_pieces(self.frames)
 
     def random_crops(self, tracks: Tensor, length: int) -> Tensor:
         """A window at a random place of each of these tracks [shape=(B, T, F)].
@@ -111,7 +133,7 @@ class Tracks:
         if self.copies:
             versions = (replace(self, copies=()), *self.copies)
             which = torch.randint(len(versions), (len(tracks),))  # (B,)
-            crops = self.frames.new_empty(len(tracks), length, self.frames.shape[1])  # (B, T, F)
+            crops = self._empty(len(tracks), length)
             for i, version in enumerate(versions):
                 crops[which == i] = version.random_crops(tracks[which == i], length)
             return crops

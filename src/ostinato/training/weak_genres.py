@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ostinato.datasets import Corpus
+from ostinato.datasets.shards import chosen
 from ostinato.datasets.splits import Fold, artist_folds, check_split
 from ostinato.errors import DataError
 from ostinato.models import GenreModel
@@ -162,13 +163,13 @@ def _inner_folds(
     corpus: Corpus, train: tuple[str, ...], n: int, seed: int
 ) -> tuple[Corpus, tuple[Fold, ...]]:
     """The training part alone, and its folds by artist."""
-    positions = corpus.positions(train).tolist()
+    positions = corpus.positions(train)
     part = replace(
         corpus,
         name=f"{corpus.name}, training part",
-        recordings=[corpus.recordings[i] for i in positions],
-        frames=[corpus.frames[i] for i in positions],
-        copies=tuple([frames[i] for i in positions] for frames in corpus.copies),
+        recordings=[corpus.recordings[i] for i in positions.tolist()],
+        frames=chosen(corpus.frames, positions),
+        copies=tuple(chosen(frames, positions) for frames in corpus.copies),
     )
     if not any(part.artists):
         raise DataError(

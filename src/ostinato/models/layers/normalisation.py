@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -25,6 +29,23 @@ class FrameNormalisation(nn.Module):
         """Take means and deviations from training frames [shape=(n_frames, F)]."""
         self.mean.copy_(frames.mean(dim=0))
         self.deviation.copy_(frames.std(dim=0).clamp_min(1e-6))
+
+    def fit_in_pieces(self, pieces: Iterable[NDArray[np.float32]]) -> None:
+        """The same from many arrays (n_frames, F), one after the other, in double precision.
+
+        The last digits differ from those of one tensor, which is summed in single precision.
+        """
+        count, total, squares, origin = 0, np.zeros(()), np.zeros(()), np.zeros(())
+        for piece in pieces:
+            if not count:
+                origin = piece.mean(axis=0, dtype=np.float64)  # keeps the squares small
+            x = piece - origin
+            count += len(x)
+            total, squares = total + x.sum(axis=0), squares + np.square(x).sum(axis=0)
+        mean = total / count
+        variance = (squares - count * mean**2) / (count - 1)
+        self.mean.copy_(torch.from_numpy(origin + mean))
+        self.deviation.copy_(torch.from_numpy(np.sqrt(variance.clip(min=0))).clamp_min(1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, T, F)."""
