@@ -59,6 +59,19 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
     ("audit", ["d", "--jobs", "3"], "datasets.audit.audit_folder", {"n_jobs": 3}),
     ("audit", ["d", "--scheduler", "tcp://h:1"], "datasets.audit.audit_folder",
      {"backend": "tcp://h:1"}),
+    ("train", ["d", "--out", "m.onnx"], "study.own_genres.learn_genres", {1: "m.onnx"}),
+    ("train", ["d", "--model", "lstm"], "study.own_genres.learn_genres", {"model": "lstm"}),
+    ("train", ["d", "--frames", "mfcc"], "study.own_genres.learn_genres", {"frames": "mfcc"}),
+    ("train", ["d", "--precision", "0.9"], "study.own_genres.learn_genres", {"precision": 0.9}),
+    ("train", ["d", "--seed", "2"], "study.own_genres.learn_genres", {"seed": 2}),
+    ("train", ["d", "--cache", "c"], "study.own_genres.learn_genres", {"cache": "c"}),
+    ("train", ["d", "--jobs", "3"], "study.own_genres.learn_genres", {"jobs": 3}),
+    ("train", ["d", "--scheduler", "tcp://h:1"], "study.own_genres.learn_genres",
+     {"backend": "tcp://h:1"}),
+    ("evaluate", ["m", "d", "--cache", "c"], "study.judge_model.judge_model", {"cache": "c"}),
+    ("evaluate", ["m", "d", "--jobs", "3"], "study.judge_model.judge_model", {"jobs": 3}),
+    ("evaluate", ["m", "d", "--scheduler", "tcp://h:1"], "study.judge_model.judge_model",
+     {"backend": "tcp://h:1"}),
     ("compare", ["a", "b", "--genres", "x, y"], "study.compare.compare", {"genres": ("x", "y")}),
     ("search", ["s.toml", "--trials", "7"], "study.search.search", {"trials": 7}),
     ("search", ["s.toml", "--out", "o"], "study.search.search", {"out": "o"}),
@@ -96,7 +109,8 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 #: Options that change what is printed and nothing else.
-PRINTED = {("audit", "--format"), ("compare", "--format"), ("classify", "--format"),
+PRINTED = {("audit", "--format"), ("train", "--format"), ("evaluate", "--format"),
+           ("evaluate", "--out"), ("compare", "--format"), ("classify", "--format"),
            ("classify", "--top"), ("listen", "--format"), ("models", "--format")}  # fmt: skip
 
 

@@ -74,3 +74,30 @@ def music(seed: int, seconds: float = 14.0) -> Samples:
             sound[first : first + t.size] += rng.uniform(0.02, 0.1) / overtone * note
         start += rng.uniform(0.05, 0.4)
     return np.asarray(sound, dtype=np.float32)
+
+
+def tune(kind: int, seed: int, *, seconds: float = 4.0) -> Samples:
+    """Something like music: notes of random pitch whose tempo and timbre are those of a kind."""
+    random = np.random.default_rng([kind, seed])
+    n, step = int(seconds * RATE_HZ), int(RATE_HZ * (0.5, 0.25, 0.125)[kind % 3])
+    t = np.arange(step) / RATE_HZ
+    notes = []
+    for _ in range(-(-n // step)):
+        pitch = 110 * (1 + kind) * 2 ** (random.integers(0, 12) / 12)
+        harmonics = range(1, (2, 12, 5)[kind % 3])
+        note = sum(np.sin(2 * np.pi * h * pitch * t) / h for h in harmonics)
+        notes.append(note * np.exp(-t * (2, 12, 30)[kind % 3]))
+    whole = np.concatenate(notes)[:n] + 0.02 * random.normal(size=n)
+    return (0.5 * whole / np.abs(whole).max()).astype(np.float32)
+
+
+def write_tune(path: Path, kind: int, seed: int, *, seconds: float = 4.0, **tags: str) -> Path:
+    """Write a :func:`tune` as FLAC, with tags such as ``artist``."""
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with soundfile.SoundFile(path, "w", RATE_HZ, 1, format="FLAC") as file:
+        for name, text in tags.items():
+            setattr(file, name, text)
+        file.write(tune(kind, seed, seconds=seconds))
+    return path

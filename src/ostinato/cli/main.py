@@ -20,6 +20,7 @@ from ostinato.cli.audit import audit
 from ostinato.cli.classify import classify
 from ostinato.cli.compare import compare
 from ostinato.cli.console import tell, write_line
+from ostinato.cli.evaluate import evaluate
 from ostinato.cli.export import export
 from ostinato.cli.fetch import fetch
 from ostinato.cli.listen import listen
@@ -27,6 +28,7 @@ from ostinato.cli.models import models
 from ostinato.cli.process import settled
 from ostinato.cli.search import search
 from ostinato.cli.study import study
+from ostinato.cli.train import train
 from ostinato.errors import OstinatoError
 from ostinato.storage import expanded, refuse_address, user_cache
 
@@ -51,7 +53,9 @@ def root(
         raise typer.Exit
 
 
-for verb in (study, search, compare, audit, fetch, classify, listen, export, models):
+for verb in (
+    train, evaluate, study, search, compare, audit, fetch, classify, listen, export, models,
+):  # fmt: skip
     app.command()(verb)
 
 

@@ -7,7 +7,7 @@ sound) and ``artist``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation
-from ostinato.datasets.groups import artist_groups
+from ostinato.datasets.groups import artist_groups, linked
 from ostinato.errors import DataError, UsageError
 from ostinato.features import FeatureSpec, Frames
+
+_COMPILATION = 3  # artists
 
 PARTS = ("train", "valid", "test")
 """The parts of a split."""
@@ -39,8 +41,9 @@ class Recording:
         The genre, or the first of several.
     also : tuple of str
         Its other genres.
-    artist, title : str or None
-        As the table writes them, None if unknown. Who is meant is in :attr:`Corpus.artists`.
+    artist, title, album : str or None
+        As the table or the file's tags write them, None if unknown. Who is meant is in
+        :attr:`Corpus.artists`. Files of one album have the same text.
     recording : str
         Files with the same value hold the same sound (an exact replica). By default the id.
     path : str or None
@@ -58,6 +61,7 @@ class Recording:
     genre: str
     artist: str | None = None
     title: str | None = None
+    album: str | None = None
     recording: str = ""
     path: str | None = None
     faults: tuple[str, ...] = ()
@@ -223,6 +227,24 @@ class Corpus:
         Connected artists have one name: see :func:`ostinato.datasets.groups.artist_groups`.
         """
         return artist_groups([r.artist for r in self.recordings])
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each recording that no fair split divides: one artist, album or sound.
+
+        Rows are in one group if they share any of these, directly or in a chain. An album by three
+        artists or more is a compilation: it joins nobody.
+        """
+        keys: list[list[Hashable]] = [[("recording", r.recording)] for r in self.recordings]
+        by: dict[str | None, set[str | None]] = {}
+        for r, artist in zip(self.recordings, self.artists, strict=True):
+            by.setdefault(r.album, set()).add(artist)
+        for own, r, artist in zip(keys, self.recordings, self.artists, strict=True):
+            if artist is not None:
+                own.append(("artist", artist))
+            if r.album is not None and len(by[r.album] - {None}) < _COMPILATION:
+                own.append(("album", r.album))
+        return tuple(self.recordings[first].id for first in linked(keys))
 
     def positions(self, ids: Iterable[str]) -> NDArray[np.int64]:
         """Positions of the recordings with these ids [shape=(n_ids,)]; DataError for another id."""

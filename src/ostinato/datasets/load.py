@@ -2,8 +2,8 @@
 
 :mod:`ostinato.datasets.folder` lists a folder, :mod:`ostinato.datasets.table` a table. From there
 on the two are one: frames are computed once and cached, unreadable files are skipped with the
-reason, files with the same sound become one ``recording``, genres with too few of them are left
-out.
+reason, files with the same sound become one ``recording``, tags name artists where nothing else
+does, genres with too few recordings are left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ostinato.datasets.augment_audio import NO_COPIES, AudioAugmentation, check_
 from ostinato.datasets.augmented_copies import compute_copies, copy_names
 from ostinato.datasets.compute import FileFrames, each_frames
 from ostinato.datasets.corpus import Corpus, Listing, Recording, Skipped
+from ostinato.datasets.file_tags import with_tags
 from ostinato.datasets.folder import list_folder
 from ostinato.datasets.frame_cache import FrameCache
 from ostinato.datasets.groups import linked
@@ -61,6 +62,7 @@ def load_corpus(
     backend: str = "processes",
     progress: Progress | None = None,
     check: Callable[[Listing], None] | None = None,
+    least: int = MIN_RECORDINGS,
 ) -> Corpus:
     """Load recordings with their frames.
 
@@ -91,12 +93,15 @@ def load_corpus(
         Called after each recording, in no fixed order; then again, from 1 on, as copies are made.
     check : callable, optional
         Called with the listing of audio before any frames are computed, to refuse it.
+    least : int
+        Different recordings of audio that a genre needs; with 1, for judging alone, one genre will
+        do.
 
     Returns
     -------
     Corpus
         Audio is sorted by genre and id. Files that cannot be read are in ``skipped`` with the
-        reason, genres with fewer than three different recordings in ``left_out``.
+        reason, genres with fewer than ``least`` different recordings in ``left_out``.
 
     Raises
     ------
@@ -136,6 +141,7 @@ def load_corpus(
             n_jobs=n_jobs,
             backend=backend,
             progress=progress,
+            least=least,
         )
     if corpus.spec != spec:
         raise UsageError(f"{data}: expected {spec.describe()}, got {corpus.spec.describe()}.")
@@ -156,10 +162,11 @@ def _load_listing(
     n_jobs: int | None,
     backend: str,
     progress: Progress | None,
+    least: int,
 ) -> Corpus:
     """Compute the frames of listed files, and make a corpus of those that can be used."""
     # What can never be enough is an error before hours of computing.
-    _too_small(listing, listing.recordings, len(listing.skipped))
+    _too_small(listing, listing.recordings, len(listing.skipped), least)
     if augmentation.copies:
         check_can_augment(augmentation, sample_rate_hz=spec.sample_rate_hz)
     done = _counted(progress, [recording.id for recording in listing.recordings])
@@ -182,7 +189,9 @@ def _load_listing(
             f"is '{skipped[0].id}': {reason}"
         )
     recordings = _grouped([(recording, found.sha256) for recording, _, found in readable])
-    left_out = _too_small(listing, recordings, len(skipped))
+    if listing.name != "gtzan":  # whose table says what is known of its tracks
+        recordings = with_tags(recordings, [path for _, path, _ in readable])
+    left_out = _too_small(listing, recordings, len(skipped), least)
     kept = [
         (replace(recording, genre=genres[0], also=tuple(genres[1:])), path, found)
         for recording, (_, path, found) in zip(recordings, readable, strict=True)
@@ -289,13 +298,15 @@ def _counted(progress: Progress | None, names: Sequence[str]) -> Callable[[int],
     return lambda position: progress(next(n_done), len(names), names[position])
 
 
-def _too_small(listing: Listing, usable: Sequence[Recording], n_skipped: int) -> dict[str, int]:
+def _too_small(
+    listing: Listing, usable: Sequence[Recording], n_skipped: int, least: int
+) -> dict[str, int]:
     """Genres with too few different usable recordings, and how many they have."""
     different = Counter(g for g, _ in {(g, r.recording) for r in usable for g in r.genres})
     named = {genre for r in listing.recordings for genre in r.genres}
     counts = {genre: different[genre] for genre in sorted(named)}
-    left_out = {genre: n for genre, n in counts.items() if n < MIN_RECORDINGS}
-    if len(counts) - len(left_out) < MIN_GENRES:
+    left_out = {genre: n for genre, n in counts.items() if n < least}
+    if len(counts) - len(left_out) < (1 if least == 1 else MIN_GENRES):
         listed = first_of([f"{genre} ({n})" for genre, n in counts.items()], 12)
         unread = f"; {n_skipped} could not be used" if n_skipped else ""
         raise DataError(

@@ -1,4 +1,4 @@
-"""What is said of the models that there are: those that ship, those that are fetched, the default.
+"""What is said of the models that there are: shipped, fetched, the user's own, and the default.
 
 All of it is read from the models' files.
 """
@@ -12,13 +12,21 @@ from ostinato.inference.classifier import Classifier
 from ostinato.inference.default_model import chosen, in_use
 from ostinato.inference.model_file import SUFFIX, open_graph
 from ostinato.inference.model_info import ModelInfo
-from ostinato.inference.registry import FETCHED, HEAD, WEIGHTS, fetched_path, model_path, shipped
+from ostinato.inference.registry import (
+    FETCHED,
+    HEAD,
+    WEIGHTS,
+    fetched_path,
+    model_path,
+    own,
+    shipped,
+)
 from ostinato.inference.session import DeviceError
 from ostinato.storage import is_file
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Describe the models: those that ship, those of FETCHED, and the user's default if a file is.
+    """Describe the models: shipped, of FETCHED, the user's own, and the default if it is a file.
 
     The values are plain, and None where a file does not say. A model that cannot be used has its
     ``problem``, a sentence; one that was not fetched is described by its head, which ships.
@@ -31,7 +39,8 @@ def catalogue() -> list[dict[str, Any]]:
         If the name of the default is not known, or the device cannot be used.
     """
     default = chosen()
-    known = [*((name, "shipped") for name in shipped()), *((name, "fetched") for name in FETCHED)]
+    kinds = {"shipped": shipped(), "fetched": FETCHED, "own": own()}
+    known = [(name, kind) for kind, names in kinds.items() for name in names]
     if default.by and default.model not in dict(known):
         with in_use(None) as model:
             model_path(model)

@@ -1,4 +1,4 @@
-"""Which models there are: those that ship with the package, and those whose ear is fetched.
+"""Which models there are: those that ship, those whose ear is fetched, and a user's own.
 
 A model is asked for by its name here, or by the path of an ONNX file
 (:mod:`ostinato.inference.model_file`). The ear that a model hears through
@@ -39,20 +39,45 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (not name.startswith("default"), name)))
 
 
+def own_path(name: str) -> Path:
+    """Where the file of a user's own model of this name lies: what ``ostinato train`` learned.
+
+    UsageError if a model that ships or can be fetched has the name, or there is no home.
+    """
+    if name in (*shipped(), *FETCHED) or name.endswith(HEAD):
+        raise UsageError(
+            f"Expected a name of its own for the model, got '{name}', which ships with the "
+            f"package; choose a file with --out NAME{SUFFIX}."
+        )
+    return user_data("models") / f"{name}{SUFFIX}"
+
+
+def own() -> tuple[str, ...]:
+    """Names of the user's own models."""
+    with suppress(UsageError):  # there is no home
+        folder = user_data("models")
+        return tuple(sorted(path.stem for path in folder.glob(f"*{SUFFIX}")))
+    return ()
+
+
 def fetched_path(name: str) -> Path:
     """Where the file of an ear of this name lies: fetched, or put there."""
     return user_data(f"{name}{SUFFIX}")
 
 
 def model_path(name_or_path: str | Path) -> Path:
-    """The file of a model, given its name in :func:`shipped` or :data:`FETCHED`, or its path."""
+    """The file of a model, given its path, or its name: of :func:`shipped`, :data:`FETCHED` or
+    :func:`own`.
+    """
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(SUFFIX) or "/" in name or "\\" in name:
         return expanded(name_or_path)
     if name in shipped():
         return WEIGHTS / f"{name}{SUFFIX}"
+    if name in own():
+        return own_path(name)
     if name not in FETCHED:
-        known = (*shipped(), *FETCHED)
+        known = (*shipped(), *FETCHED, *own())
         raise UsageError(
             f"Expected a model of {', '.join(known)}, or the path of an {SUFFIX} file; got '{name}'"
             + near(name, known)
@@ -68,7 +93,7 @@ def model_path(name_or_path: str | Path) -> Path:
 
 def kept_name(name_or_path: str | Path) -> str:
     """What a model is asked for by in any folder: its name, or the absolute path of its file."""
-    known = (*shipped(), *FETCHED)
+    known = (*shipped(), *FETCHED, *own())
     return name if (name := str(name_or_path)) in known else str(model_path(name).absolute())
 
 

@@ -138,7 +138,8 @@ def finish(
     distances = np.zeros(0)
     novelty: GenreModel | None = None
     parts = (train, *(fold.train for fold in held_out))
-    if min(_n_windows(corpus, ids, length=length, hop=hop) for ids in parts) >= LEAST_KNOWN:
+    n_least = min(_n_windows(corpus, ids, length=length, hop=hop) for ids in parts)
+    if n_least >= LEAST_KNOWN and length > 1:  # one frame does not move
         distances = np.concatenate(
             [_distances(corpus, fold, length=length, hop=hop) for fold in held_out]
         )

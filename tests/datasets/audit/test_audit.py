@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from ostinato.datasets.audit import (
     audit_corpus,
     audit_folder,
     find_leaks,
+    join_copies,
 )
 from ostinato.datasets.audit import fingerprint as _fingerprint
 from ostinato.datasets.gtzan import load_gtzan
@@ -119,6 +121,16 @@ class TestGtzan:
         assert alike <= ids(found.pairs)
         jazz = {pair for pair in ids(found.pairs, "near") if pair[0].startswith("jazz")}
         assert len(jazz) == 13
+
+    def test_near_copies_become_one_recording(self, gtzan: Corpus, found: AuditResult) -> None:
+        jazz = [i for i, r in enumerate(gtzan.recordings) if r.genre == "jazz"]
+        frames, recordings = ([of[i] for i in jazz] for of in (gtzan.frames, gtzan.recordings))
+        corpus = replace(gtzan, recordings=tuple(recordings), frames=tuple(frames))
+        joined = {r.id: r.recording for r in join_copies(corpus, corpus).recordings}
+        near = [pair for pair in ids(found.pairs, "near") if pair[0].startswith("jazz")]
+        assert all(joined[a] == joined[b] for a, b in near)
+        apart = {r.recording for r in corpus.recordings}
+        assert len(apart) - 13 <= len(set(joined.values())) < len(apart)
 
     def test_the_published_split_keeps_pairs_together_and_a_random_one_does_not(
         self, gtzan: Corpus, found: AuditResult

@@ -1,5 +1,6 @@
 """Duplicates in a collection, found from the sound itself, and files without music."""
 
+from ostinato.datasets.audit.copies import join_copies
 from ostinato.datasets.audit.find import (
     NEAR,
     SPEC,
@@ -20,4 +21,5 @@ __all__ = [
     "audit_corpus",
     "audit_folder",
     "find_leaks",
+    "join_copies",
 ]

@@ -8,6 +8,7 @@
 ``artist-folds``      5 folds with no artist in two parts, to choose with: no test part
 ``artist-folds-all``  the same over GTZAN's test part as well: to compare splits with
 ``song-folds``        10 stratified folds, artists overlap: for comparison with the literature
+(grouped-folds)       any collection: no artist, album or sound in two parts: for ``ostinato train``
 ``segment-random``    pieces of recordings drawn at random: it leaks, and is refused unless allowed
 ``same-tracks`` ...   the arms of the leak table (:func:`leak_arm`): for studies of pieces
 ``FILE.tsv``          a split that was saved (:func:`save_split`), or written by hand
@@ -39,6 +40,7 @@ from ostinato.datasets.splits.fold import (
     shared_artists,
     shared_recordings,
 )
+from ostinato.datasets.splits.grouped import grouped_folds
 from ostinato.datasets.splits.segments import (
     ARMS,
     LEAKING,
@@ -68,6 +70,7 @@ __all__ = [
     "check_fold",
     "check_settings",
     "check_split",
+    "grouped_folds",
     "holdout",
     "leak_arm",
     "load_split",

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """Largest difference of a logit between PyTorch and ONNX Runtime that is put down to rounding."""
 
+DISTANCE_TOLERANCE = 1e-3
+"""That of a distance, for which statistics are divided by the least that they varied."""
+
 FRONT_END_TOLERANCE = 1e-3
 """Largest difference of a probability between the front end in the graph and in NumPy."""
 
@@ -67,24 +70,26 @@ def write_listening(
     Returns
     -------
     float
-        The largest difference of a logit or a distance.
+        The largest difference of a logit, relative to the largest logit if that is above 1.
 
     Raises
     ------
     UsageError, MissingExtraError
         As :func:`ostinato.models.export.graph.to_onnx`.
     DataError
-        If a figure differs by more than 1e-4; nothing is written.
+        If a logit differs by more than 1e-4, or a distance by more than 1e-3; nothing is written.
     WriteError
         If the file cannot be written.
     """
     content = listening_graph(model, novelty, info)
     logits, distances = read_graph(content, source=str(path)).run(windows.numpy())
     difference = _largest_difference(model, windows, logits)
+    _check(path, difference, most=TOLERANCE, of="the model's logits")
     if novelty is not None:
         assert distances is not None
-        difference = max(difference, _largest_difference(novelty, windows, distances))
-    _write(path, content, difference, most=TOLERANCE, of="the model's figures")
+        apart = _largest_difference(novelty, windows, distances)
+        _check(path, apart, most=DISTANCE_TOLERANCE, of="the model's distances")
+    _write(path, content)
     return difference
 
 
@@ -120,17 +125,21 @@ def write_with_front_end(
     if distances is not None:
         apart = [abs(d / wanted - 1) for d, (_, wanted) in zip(distances, expected, strict=True)]
         difference = max(difference, *apart)
-    _write(path, content, difference, most=FRONT_END_TOLERANCE, of="Ostinato's probabilities")
+    _check(path, difference, most=FRONT_END_TOLERANCE, of="Ostinato's probabilities")
+    _write(path, content)
     return difference
 
 
-def _write(path: Path, content: bytes, difference: float, *, most: float, of: str) -> None:
-    """Write the file, unless ONNX Runtime's figures are too far from the expected ones."""
+def _check(path: Path, difference: float, *, most: float, of: str) -> None:
+    """Refuse a graph if ONNX Runtime's figures are too far from the expected ones."""
     if not difference <= most:  # NaN is refused as well
         raise DataError(
             f"{path}: expected {of} within {most:g}, got a difference of {difference:.3g} between "
             "PyTorch and ONNX Runtime; nothing was written."
         )
+
+
+def _write(path: Path, content: bytes) -> None:
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -240,5 +249,7 @@ def _expected_verdict(
 
 @torch.no_grad()
 def _largest_difference(model: GenreModel, windows: Tensor, got: NDArray[np.float32]) -> float:
+    """Relative to the largest figure, where that is above 1."""
     wanted = model.cpu().float().eval()(windows).numpy()
-    return float(np.abs(got - wanted).max(initial=0))
+    scale = float(np.abs(wanted).max(initial=1))
+    return float(np.abs(got - wanted).max(initial=0)) / scale
