@@ -123,6 +123,28 @@ def test_what_cannot_be_used_is_told_and_stops_nothing(music, cache, tmp_path) -
     assert "tango/the same.flac" not in ids
 
 
+def test_a_recording_may_have_several_genres(music, cache, tmp_path) -> None:
+    table = tmp_path / "mixed.csv"
+    rows = [
+        f"{music / genre / f'{i}.flac'},{genre}{';evening' if genre != 'gym' else ''}"
+        for genre in GENRES
+        for i in range(6)
+    ]
+    table.write_text("path,genre\n" + "\n".join(rows))
+    found = learn_genres(table, tmp_path / "m.onnx", frames="mfcc", cache=cache, jobs=1)
+    assert found.info.genres == ("dinner", "evening", "gym", "tango")
+    assert len(found.info.thresholds) == 4
+    assert found.judgement.multi_label
+    assert found.judgement.accuracy.mean > 0.8
+    evening = next(g for g in found.judgement.per_genre if g.genre == "evening")
+    assert (evening.recordings, evening.groups) == (12, 6)
+    verdict = Classifier.load(found.path).classify(music / "tango" / "5.flac")
+    assert set(verdict.named) == {"evening", "tango"}
+    again = judge_model(found.path, table, cache=cache, jobs=1).judgement
+    assert again.multi_label
+    assert again.macro_f1 > 0.8
+
+
 def test_genres_by_one_artist_each_measure_the_artist_and_say_so(cache, tmp_path) -> None:
     folder = tmp_path / "music"
     for kind, genre in enumerate(GENRES[:2]):
@@ -182,7 +204,7 @@ def test_a_model_is_judged_elsewhere_and_its_own_recordings_are_noticed(
     assert other.corpus.genres == ("gym",)
     notes = "\n".join(other.judgement.notes)
     assert "1 of 3 recordings are by artists whom the model has learned from" in notes
-    assert "genres that the model does not know: polka (1)" in notes
+    assert "Left out are genres that the model does not know: polka (1)" in notes
     shutil.rmtree(folder / "GYM")
     with pytest.raises(DataError, match="Expected recordings of the model's genres"):
         judge_model(learned.path, folder, cache=cache, jobs=1)

@@ -70,10 +70,7 @@ def judge_model(
     corpus, unknown = _known(corpus, info)
     if unknown:
         listed = first_of([f"{genre} ({n})" for genre, n in sorted(unknown.items())], 12)
-        notes.append(
-            f"{sum(unknown.values())} recordings are left out, of genres that the model does not "
-            f"know: {listed}."
-        )
+        notes.append(f"Left out are genres that the model does not know: {listed}.")
     probabilities = np.zeros((len(corpus), len(info.genres)))
     abstained = np.zeros(len(corpus), bool)
     place = {genre: i for i, genre in enumerate(info.genres)}
@@ -89,6 +86,7 @@ def judge_model(
         probabilities,
         info.genres,
         threshold=info.threshold,
+        thresholds=info.thresholds,
         abstained=abstained,
         notes=notes,
     )
@@ -101,11 +99,10 @@ def _known(corpus: Corpus, info: ModelInfo) -> tuple[Corpus, Counter[str]]:
     recordings, frames = [], []
     unknown: Counter[str] = Counter()
     for r, own in zip(corpus.recordings, corpus.frames, strict=True):
-        genre = r.genre if r.genre in info.genres else spelled.get(r.genre.casefold())
-        if genre is None:
-            unknown[r.genre] += 1
-        else:
-            recordings.append(replace(r, genre=genre))
+        known = [spelled[g.casefold()] for g in r.genres if g.casefold() in spelled]
+        unknown.update(g for g in r.genres if g.casefold() not in spelled)
+        if known:
+            recordings.append(replace(r, genre=known[0], also=tuple(known[1:])))
             frames.append(own)
     if not recordings:
         raise DataError(

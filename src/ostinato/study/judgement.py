@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ostinato.datasets import Corpus
 from ostinato.datasets.corpus import Recording
 from ostinato.errors import DataError
-from ostinato.evaluation import intervals, metrics
+from ostinato.evaluation import intervals, metrics, multi_label
 from ostinato.evaluation.significance import Clusters, Interval, Term, interval
 
 LEAST_RECORDINGS = 10
@@ -60,11 +60,14 @@ class Judgement:
 
     Attributes
     ----------
+    accuracy : Interval
+        The share of recordings whose likeliest genre is theirs, or one of theirs.
     suspects : tuple of Suspect
         All recordings that are named otherwise than they are filed, the likeliest mistakes of the
         collection first.
     confusion : list of list of int
-        True genres (rows) against verdicts, in the order of ``genres``.
+        True genres (rows) against verdicts, in the order of ``genres``; empty where recordings have
+        several genres.
     answered, right_of_answered : float or None
         The share of recordings with a verdict at the model's threshold, and the share of right ones
         among these; None where there is no threshold, or nothing is answered.
@@ -76,7 +79,7 @@ class Judgement:
     n: int
     n_groups: int
     accuracy: Interval
-    macro_f1: Interval
+    macro_f1: float
     majority: float  # accuracy of always naming the most frequent genre
     per_genre: tuple[GenreJudgement, ...]
     confusion: list[list[int]]
@@ -84,6 +87,7 @@ class Judgement:
     answered: float | None
     right_of_answered: float | None
     notes: tuple[str, ...] = ()
+    multi_label: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -96,6 +100,7 @@ def judge(
     genres: tuple[str, ...],
     *,
     threshold: float | None = None,
+    thresholds: Sequence[float] = (),
     abstained: NDArray[np.bool_] | None = None,
     notes: Sequence[str] = (),
     learned: bool = False,
@@ -110,6 +115,8 @@ def judge(
         The model's, in the order of the columns. The corpus has no others.
     threshold : float or None
         The probability below which the model abstains.
+    thresholds : sequence of float
+        Of each genre, in a multi-label model: then a recording may have several genres.
     abstained : bool array [shape=(N,)], optional
         Where it abstains for another reason.
     learned : bool
@@ -120,104 +127,147 @@ def judge(
     DataError
         If a recording's genre is none of the model's, or shapes do not agree.
     """
-    index = {genre: i for i, genre in enumerate(genres)}
     missing = sorted(set(corpus.genres) - set(genres))
     if missing:
         raise DataError(f"Expected genres of {', '.join(genres)}, got '{missing[0]}'.")
-    labels = np.array([index[r.genre] for r in corpus.recordings], np.int64)
-    verdicts = probabilities.argmax(axis=1)
-    found = metrics.evaluate(labels, probabilities, genres)
+    index = {genre: i for i, genre in enumerate(genres)}
+    labels = np.array([index[r.genre] for r in corpus.recordings], np.int64)  # the first
+    owned = np.zeros(probabilities.shape, bool)  # (N, G)
+    for row, recording in zip(owned, corpus.recordings, strict=True):
+        row[[index[genre] for genre in recording.genres]] = True
     groups = corpus.groups
     clusters = Clusters.by_artist(labels, groups)
-    spans = intervals.evaluate(labels, verdicts[None], clusters, genres)
-    right = verdicts == labels
-    silent = np.zeros(len(labels), bool) if abstained is None else abstained
+    n_groups = [len({groups[k] for k in np.flatnonzero(own).tolist()}) for own in owned.T]
+    right = owned[np.arange(labels.size), probabilities.argmax(axis=1)]
+    silent = np.zeros(labels.size, bool) if abstained is None else abstained
     answers = ~silent & (probabilities.max(axis=1) >= (threshold or 0.0))
+    confusion: list[list[int]] = []
+    if thresholds:
+        several = multi_label.evaluate(
+            owned.astype(np.float32), probabilities, genres, thresholds=thresholds
+        )
+        macro_f1, per_genre = several.macro_f1, _several(several, n_groups, learned)
+    else:
+        found = metrics.evaluate(labels, probabilities, genres)
+        verdicts = probabilities.argmax(axis=1)
+        spans = intervals.evaluate(labels, verdicts[None], clusters, genres)
+        macro_f1, confusion = found.macro_f1, found.confusion
+        per_genre = _genres(found, spans, n_groups, learned)
     return Judgement(
         genres=genres,
-        n=len(labels),
+        n=labels.size,
         n_groups=len(set(groups)),
         accuracy=interval([Term(right[None], clusters, "model")]),
-        macro_f1=spans.macro_f1,
-        majority=float(np.bincount(labels).max() / len(labels)),
-        per_genre=tuple(_genres(found, spans, labels, groups, learned)),
-        confusion=found.confusion,
-        suspects=tuple(_suspects(corpus.recordings, labels, probabilities, genres)),
+        macro_f1=macro_f1,
+        majority=float(owned.mean(axis=0).max()),
+        per_genre=tuple(per_genre),
+        confusion=confusion,
+        suspects=tuple(_suspects(corpus.recordings, owned, probabilities, genres)),
         answered=None if threshold is None else float(answers.mean()),
         right_of_answered=float(right[answers].mean()) if answers.any() else None,
         notes=tuple(notes),
+        multi_label=bool(thresholds),
     )
 
 
-def trust(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each label can be trusted, by verdicts that have not learned from it [shape=(N,)].
+def trust(owned: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far a recording's genres can be trusted, by verdicts that have not learned from it.
 
-    The probability of the label, relative to its mean over the genre's recordings: a genre that is
+    The probability of a genre, relative to its mean over the recordings that have it: one that is
     hard to tell is not suspected as a whole (self-confidence, adjusted by class; Northcutt, Jiang
-    and Chuang 2021, "Confident learning").
+    and Chuang 2021, "Confident learning"). Of several genres, the least trusted.
+
+    Parameters
+    ----------
+    owned : bool array [shape=(N, G)]
+        Which genres each recording has, one at least.
+    probabilities : array [shape=(N, G)]
+
+    Returns
+    -------
+    array [shape=(N,)]
     """
-    own = probabilities[np.arange(labels.size), labels]
-    usual = np.bincount(labels, own) / np.maximum(np.bincount(labels), 1)
-    relative: NDArray[np.float64] = own / np.maximum(usual[labels], np.finfo(float).tiny)
-    return relative
+    counts = np.maximum(owned.sum(axis=0), 1)
+    usual = np.where(owned, probabilities, 0).sum(axis=0) / counts  # (G,)
+    relative = probabilities / np.maximum(usual, np.finfo(float).tiny)
+    least: NDArray[np.float64] = np.where(owned, relative, np.inf).min(axis=1)
+    return least
 
 
 def _genres(
     found: metrics.Metrics,
     spans: intervals.MetricIntervals,
-    labels: NDArray[np.int64],
-    groups: Sequence[str],
+    n_groups: Sequence[int],
     learned: bool,
 ) -> list[GenreJudgement]:
     rows = []
     for i, (genre, own) in enumerate(found.per_genre.items()):
         if not own.support:
             continue
-        n_groups = len({groups[k] for k in np.flatnonzero(labels == i).tolist()})
         row = np.array(found.confusion[i])
         row[i] = 0
         rows.append(
             GenreJudgement(
                 genre=genre,
                 recordings=own.support,
-                groups=n_groups,
+                groups=n_groups[i],
                 precision=own.precision,
                 recall=own.recall,
                 f1=own.f1,
                 recall_interval=spans.per_genre[genre].recall,
                 confused_with=list(found.per_genre)[int(row.argmax())] if row.any() else None,
-                needs=_needs(own.support, n_groups) if learned else "",
+                needs=_needs(own.support, n_groups[i]) if learned else "",
             )
         )
     return rows
 
 
+def _several(
+    found: multi_label.MultiLabelMetrics, n_groups: Sequence[int], learned: bool
+) -> list[GenreJudgement]:
+    return [
+        GenreJudgement(
+            genre=genre,
+            recordings=own.support,
+            groups=n_groups[i],
+            precision=own.precision,
+            recall=own.recall,
+            f1=own.f1,
+            recall_interval=None,
+            confused_with=None,
+            needs=_needs(own.support, n_groups[i]) if learned else "",
+        )
+        for i, (genre, own) in enumerate(found.per_genre.items())
+        if own.support
+    ]
+
+
 def _needs(n: int, n_groups: int) -> str:
-    if n_groups < LEAST_GROUPS <= n:
-        artists = "artist or album" if n_groups == 1 else "artists or albums"
-        return f"other artists: {n} recordings by {n_groups} {artists}"
     if n < LEAST_RECORDINGS:
         return f"more recordings: {n} so far"
+    if n_groups < LEAST_GROUPS:
+        artists = "artist or album" if n_groups == 1 else "artists or albums"
+        return f"other artists: {n} recordings by {n_groups} {artists}"
     return ""
 
 
 def _suspects(
     recordings: Sequence[Recording],
-    labels: NDArray[np.int64],
+    owned: NDArray[np.bool_],
     probabilities: NDArray[np.float64],
     genres: tuple[str, ...],
 ) -> list[Suspect]:
     verdicts = probabilities.argmax(axis=1)
-    order = np.argsort(trust(labels, probabilities), kind="stable")
+    order = np.argsort(trust(owned, probabilities), kind="stable")
     return [
         Suspect(
             id=recordings[i].id,
             path=recordings[i].path,
-            genre=genres[labels[i]],
+            genre="; ".join(recordings[i].genres),
             verdict=genres[verdicts[i]],
             probability=float(probabilities[i, verdicts[i]]),
-            own_probability=float(probabilities[i, labels[i]]),
+            own_probability=float(probabilities[i, owned[i]].max()),
         )
         for i in order.tolist()
-        if verdicts[i] != labels[i]
+        if not owned[i, verdicts[i]]
     ]

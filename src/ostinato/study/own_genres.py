@@ -78,9 +78,10 @@ class LearnedGenres:
             "frames": self.info.spec.describe(),
             "window": f"{self.info.window_frames} frames, {self.info.window_s:.1f} s",
             "temperature": f"{self.info.temperature:.2f}",
-            "threshold": "none" if self.info.threshold is None else f"{self.info.threshold:.2f}",
+            "threshold": _thresholds(self.info),
             "judged": str(self.info.accuracy["protocol"]),
-            **{k: str(v) for k, v in self.info.provenance.items() if k in ("seed", "ostinato")},
+            "seed": str(self.info.provenance["seed"]),
+            **{k: str(v) for k, v in self.info.provenance["versions"].items()},
         }
         if self.info.family not in _SOLVED:
             training = asdict(self.recipe.training).items()
@@ -168,12 +169,14 @@ def learn_genres(
     held_out, whole = _trained(
         corpus, split, recipe, state, seed=seed, jobs=jobs, backend=backend, progress=progress
     )
-    confidence = fit_confidence(corpus.labels, held_out, precision=precision)
+    labels = corpus.targets if corpus.is_multi_label else corpus.labels
+    confidence = fit_confidence(labels, held_out, precision=precision)
     judgement = judge(
         corpus,
-        apply_temperature(held_out, confidence.temperature),
+        held_out if corpus.is_multi_label else apply_temperature(held_out, confidence.temperature),
         corpus.genres,
         threshold=confidence.threshold,
+        thresholds=confidence.thresholds,
         notes=(*split.notes, *_told(corpus)),
         learned=True,
     )
@@ -199,6 +202,13 @@ def learn_genres(
     return LearnedGenres(
         path=out, info=finished.info, recipe=recipe, corpus=corpus, judgement=judgement
     )
+
+
+def _thresholds(info: ModelInfo) -> str:
+    if info.thresholds:
+        each = zip(info.genres, info.thresholds, strict=True)
+        return ", ".join(f"{genre} {threshold:.2f}" for genre, threshold in each)
+    return "none" if info.threshold is None else f"{info.threshold:.2f}"
 
 
 def _with_copies_joined(
@@ -232,14 +242,16 @@ def _usable(corpus: Corpus, tell: Tell) -> Corpus:
         genres[r.recording].add(r.genre)
         named[r.recording].append(r.id)
     torn = {sound for sound, own in genres.items() if len(own) > 1}
-    if torn:
+    if torn and not corpus.is_multi_label:
         first = sorted(torn)[0]
         tell(
             f"Passed over: {count(len(torn), 'sound')} filed under two genres or more, such as "
             f"{first_of([repr(i) for i in named[first]], 3)}: file each under one."
         )
+    elif torn:
+        torn = set()
     recordings = [r for r in corpus.recordings if r.recording not in torn]
-    counts = Counter(genre for genre, _ in {(r.genre, r.recording) for r in recordings})
+    counts = Counter(g for g, _ in {(g, r.recording) for r in recordings for g in r.genres})
     few = {genre: counts[genre] for genre in corpus.genres if counts[genre] < MIN_RECORDINGS}
     if len(corpus.genres) - len(few) < MIN_GENRES:
         raise DataError(
@@ -249,12 +261,14 @@ def _usable(corpus: Corpus, tell: Tell) -> Corpus:
             "one recording."
         )
     keep = [
-        i for i, r in enumerate(corpus.recordings) if r.recording not in torn and r.genre not in few
+        (replace(r, genre=own[0], also=tuple(own[1:])), frames)
+        for r, frames in zip(corpus.recordings, corpus.frames, strict=True)
+        if r.recording not in torn and (own := [g for g in r.genres if g not in few])
     ]
     return replace(
         corpus,
-        recordings=tuple(corpus.recordings[i] for i in keep),
-        frames=tuple(corpus.frames[i] for i in keep),
+        recordings=tuple(r for r, _ in keep),
+        frames=tuple(frames for _, frames in keep),
         left_out=corpus.left_out | few,
     )
 

@@ -44,7 +44,7 @@ def choose_recipe(
 
     UsageError if there is no such family.
     """
-    counts = Counter(r.genre for r in corpus.recordings)
+    counts = Counter(genre for r in corpus.recordings for genre in r.genres)
     usual = median_low(counts.values())
     external = corpus.spec.kind == "external"
     size = f"{usual} recordings a genre (the median)"

@@ -30,13 +30,14 @@ def grouped_folds(corpus: Corpus, *, n_folds: int = GROUPED_FOLDS, seed: int = 0
         If a genre has one recording only.
     """
     selection = require("sklearn.model_selection", extra="train", needed_for="Judging by folds")
-    genres = np.array([r.genre for r in corpus.recordings])
+    genres = np.array([r.genre for r in corpus.recordings])  # the first of each
+    of = {g: np.array([g in r.genres for r in corpus.recordings]) for g in corpus.genres}
     keys = np.array(corpus.groups, dtype=object)
     sounds = np.array([r.recording for r in corpus.recordings], dtype=object)
-    alone = [genre for genre in corpus.genres if len(set(keys[genres == genre])) == 1]
+    alone = [genre for genre, own in of.items() if len(set(keys[own])) == 1]
     for genre in alone:
-        keys[genres == genre] = sounds[genres == genre]
-    counts = {genre: len(set(keys[genres == genre])) for genre in dict.fromkeys(genres.tolist())}
+        keys[of[genre]] = sounds[of[genre]]
+    counts = {genre: len(set(keys[own])) for genre, own in of.items()}
     for genre, n in counts.items():
         if n < 2:
             raise DataError(
@@ -51,8 +52,7 @@ def grouped_folds(corpus: Corpus, *, n_folds: int = GROUPED_FOLDS, seed: int = 0
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for k, (_, valid) in enumerate(kfold.split(keys, genres, groups)):
             fold_of[valid] = k
-    for genre in counts:
-        own = genres == genre
+    for own in of.values():
         if len(set(fold_of[own])) == 1:  # no fold could learn it
             fewest = min(set(groups[own]), key=lambda g: int((groups == g).sum()))
             fold_of[groups == fewest] = (fold_of[own][0] + 1) % n

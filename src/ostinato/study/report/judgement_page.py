@@ -26,15 +26,24 @@ MOST_GENRES = 30
 
 def headline(judged: Judgement, what: str) -> str:
     """The result in a sentence."""
+    share, span = percent(judged.accuracy.mean), percent_span(judged.accuracy)
+    n, n_genres, most = f"{judged.n:,}", len(judged.per_genre), percent(judged.majority)
+    if judged.multi_label:
+        return (
+            f"{what} names a recording's own genre, or one of them, first for {share} of {n} (95% "
+            f"interval {span}); macro-F1 of all that it names is {judged.macro_f1:.2f}. The most "
+            f"frequent of {n_genres} genres is one of {most}."
+        )
     return (
-        f"{what} names {percent(judged.accuracy.mean)} of {judged.n:,} recordings as they are "
-        f"filed (95% interval {percent_span(judged.accuracy)}); always naming the most frequent of "
-        f"{len(judged.per_genre)} genres would be right for {percent(judged.majority)}."
+        f"{what} names {share} of {n} recordings as they are filed (95% interval {span}); always "
+        f"naming the most frequent of {n_genres} genres would be right for {most}."
     )
 
 
 def abstaining(judged: Judgement) -> str:
-    """What the threshold does, in a sentence; "" where there is none."""
+    """What the threshold does, in a sentence."""
+    if judged.multi_label:
+        return "Each genre has a threshold of its own, chosen for its F1."
     if judged.answered is None:
         return "It has no threshold: every recording gets a verdict."
     if judged.right_of_answered is None:
@@ -66,7 +75,7 @@ def write_judgement(
         For the end of the page.
     """
     template = environment().get_template("judgement.html.j2")
-    square = len(judged.genres) <= MOST_GENRES
+    square = len(judged.genres) <= MOST_GENRES and bool(judged.confusion)
     page = template.render(
         title=title,
         headline=headline(judged, what),
@@ -75,7 +84,7 @@ def write_judgement(
         judged=judged,
         genres=sorted(judged.per_genre, key=lambda g: g.recall),
         spans={
-            g.genre: percent_span(g.recall_interval) if g.recall_interval else "one group"
+            g.genre: percent_span(g.recall_interval) if g.recall_interval else ""
             for g in judged.per_genre
         },
         needing=[g for g in judged.per_genre if g.needs],
@@ -116,9 +125,7 @@ def print_judgement(judged: Judgement, console: Console, *, what: str) -> None:
 
 def _row(genre: GenreJudgement) -> tuple[str, ...]:
     recall = (
-        percent_with_span(genre.recall_interval)
-        if genre.recall_interval
-        else f"{percent(genre.recall)} (one group)"
+        percent_with_span(genre.recall_interval) if genre.recall_interval else percent(genre.recall)
     )
     return (
         genre.genre,
@@ -145,7 +152,7 @@ def _pairs(judged: Judgement) -> list[tuple[str, str, int]]:
     """Genres most often confused: true genre, verdict, recordings."""
     counted = [
         (true, said, n)
-        for true, row in zip(judged.genres, judged.confusion, strict=True)
+        for true, row in zip(judged.genres, judged.confusion, strict=False)
         for said, n in zip(judged.genres, row, strict=True)
         if n and true != said
     ]
