@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ostinato import models, training
 from ostinato.datasets.splits import Fold
+from ostinato.errors import DataError
 from ostinato.evaluation import calibration
 from ostinato.inference.registry import load_graph
+from ostinato.models.export import model_file
 from ostinato.training.finish import Confidence, FinishedModel, finish, fit_confidence, write
 from tests.helpers.toy import QUICK, toy_corpus
 
@@ -71,3 +74,35 @@ def test_the_file_holds_the_finished_model(trained, tmp_path: Path) -> None:
         found = finished(trained, novelty_window=window)
         assert write(found, tmp_path / name) <= 1e-4
         assert load_graph(tmp_path / name).info == found.info
+
+
+class Summed(models.GenreModel):
+    """Logits that PyTorch itself gives to 1e-3 only: differences of large numbers."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        big = 1e4 * torch.arange(1, 4, dtype=x.dtype)
+        return (x.mean(dim=(1, 2))[:, None] + big) - big
+
+
+@pytest.mark.parametrize(("error", "is_written"), [(1e-3, True), (0.1, False)])
+def test_a_graph_may_differ_by_rounding_and_no_more(
+    trained, tmp_path: Path, monkeypatch, error: float, is_written: bool
+) -> None:
+    windows = torch.randn(2, 24, 4)
+    exact = windows.double().mean(dim=(1, 2)).numpy()[:, None]
+
+    class Graph:
+        def run(self, windows: np.ndarray) -> tuple[np.ndarray, None]:
+            return np.repeat(exact, 3, axis=1) + error, None
+
+    monkeypatch.setattr(model_file, "listening_graph", lambda *_: b"graph")
+    monkeypatch.setattr(model_file, "read_graph", lambda *_, **__: Graph())
+    path = tmp_path / "summed.onnx"
+    if is_written:
+        assert (
+            model_file.write_listening(Summed(), None, trained.info, path, windows=windows) > 1e-4
+        )
+    else:
+        with pytest.raises(DataError, match=r"within .*, got a difference of 0\.1"):
+            model_file.write_listening(Summed(), None, trained.info, path, windows=windows)
+    assert path.exists() == is_written
