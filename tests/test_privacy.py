@@ -17,9 +17,13 @@ STUDY = (
     'models = ["lstm"]\nseeds = 1\n[training]\nepochs = 1\nwindow_frames = 24\nwindow_hop = 24\n'
 )
 
+SEARCH = 'data = "music"\nsplit = "holdout"\n' + STUDY + "[search]\ntraining.mixup = [0.0, 0.2]\n"
+
 #: Each verb in a process of its own, in this order: export needs a study.
 VERBS = (
-    "study study.toml --data music --out run",
+    "study study.toml --data music --out run --log mlflow",
+    "study study.toml --data music --out run --log tensorboard",
+    "search search.toml --trials 2 --out searched",
     "export run --to model.onnx",
     "audit music",
     "classify music --model model.onnx --format json --plot pictures",
@@ -65,10 +69,12 @@ def watched(tmp_path_factory) -> tuple[Path, str]:
             soundfile.write(folder / "music" / name / f"{i}.wav", sound, 22_050)
     shutil.copy(folder / "music" / "rock" / "0.wav", folder / "song.wav")
     (folder / "study.toml").write_text(STUDY)
+    (folder / "search.toml").write_text(SEARCH)
     for name in ("home", "temporary"):
         (folder / name).mkdir()
-    # Where CI is set, ONNX Runtime reports nothing of itself.
-    unset = ("CI", "ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR")
+    # Where CI is set, or pytest runs, ONNX Runtime and MLflow report nothing of themselves.
+    unset = ("CI", "ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR", "MLFLOW_DISABLE_TELEMETRY",
+             "PYTEST_CURRENT_TEST")  # fmt: skip
     kept = {k: v for k, v in os.environ.items() if k not in unset and not k.startswith("XDG")}
     kept["PYTHONDONTWRITEBYTECODE"] = "1"  # which is Python, not Ostinato
     places = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "temporary")}
@@ -96,7 +102,8 @@ def test_no_verb_asks_the_network_for_anything(watched: tuple[Path, str]) -> Non
 
 def test_no_verb_writes_but_where_its_help_says(watched: tuple[Path, str]) -> None:
     folder, seen = watched
-    named = [folder / name for name in ("run", "pictures", "model.onnx", "test-ledger.csv")]
+    names = ("run", "searched", "mlflow", "pictures", "model.onnx", "test-ledger.csv")
+    named = [folder / name for name in names]
     caches = [folder / "home/.cache/ostinato", folder / "home/.cache/matplotlib"]
     settings = [folder / "home/.config/matplotlib", folder / "home/.config/ostinato"]
     allowed = [*named, *caches, *settings, folder / "temporary"]

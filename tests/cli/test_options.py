@@ -81,6 +81,7 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
     ("search", ["s.toml", "--scheduler", "tcp://h:1"], "study.search.search",
      {"backend": "tcp://h:1"}),
     ("study", ["--again", "r"], "study.again.repeat", {0: "r"}),
+    ("study", ["--log", "mlflow"], "study.run", {"log": "mlflow"}),
     ("export", ["r", "--to", "f.onnx"], "study.export.export_run", {"seed": 0, "fold": 0}),
     ("export", ["r", "--model", "cnn"], "study.export.export_run", {"model": "cnn"}),
     ("export", ["r", "--seed", "2"], "study.export.export_run", {"seed": 2}),

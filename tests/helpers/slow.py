@@ -61,5 +61,6 @@ SLOW = (
     "tests/training/test_multi_label.py::test_the_file_names_genres_by_their_thresholds",
     "tests/training/test_multi_label.py::test_with_the_front_end_inside_it_gives_the_same",
     "tests/study/test_again.py",
+    "tests/study/test_tracking.py",
     "tests/study/test_windows.py::test_clips_of_3_s_become_a_model_that_names_them",
 )

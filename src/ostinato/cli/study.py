@@ -94,6 +94,14 @@ def study(
     only: Annotated[
         str | None, typer.Option(help="Variants of the study to run, separated by commas.")
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tensorboard|mlflow",
+            help="Log settings, curves, figures, metrics and models of the finished study as well: "
+            "to tensorboard/ in its folder, or to mlflow/ beside it.",
+        ),
+    ] = None,
     again: Annotated[
         Path | None,
         typer.Option(
@@ -136,7 +144,7 @@ def study(
     from ostinato.study.report import print_summary, print_sweep
 
     if again is not None:
-        changed = (file, data, frames, models, split, shares, repeats, seeds, test, only)
+        changed = (file, data, frames, models, split, shares, repeats, seeds, test, only, log)
         if allow_leak or any(value is not None for value in changed):
             raise UsageError("Expected no other study and no settings beside --again RUN.")
         _again(
@@ -149,7 +157,7 @@ def study(
             result = run(
                 file, out=out, jobs=jobs, backend=scheduler, cache=cache, only=listed(only),
                 accelerator=accelerator, ledger=ledger, progress=step, tell=tell,
-                data=data, frames=frames, models=listed(models), split=split,
+                log=log, data=data, frames=frames, models=listed(models), split=split,
                 shares=parse_shares(shares) if shares is not None else None, repeats=repeats,
                 seeds=seeds, test=test, allow_leak=allow_leak or None,
             )  # fmt: skip

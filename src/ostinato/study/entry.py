@@ -15,9 +15,11 @@ from ostinato.storage import expanded
 from ostinato.study.config import StudyConfig, load_config, overridden
 from ostinato.study.plan import fitted, load_data, plan_study, unfitted
 from ostinato.study.report import write_sweep
+from ostinato.study.results import read_results
 from ostinato.study.results.tables import SweepTable
 from ostinato.study.study import StudyResult, run_study
 from ostinato.study.sweep import is_sweep, load_sweep, run_sweep, tabulate
+from ostinato.study.tracking import check_tracker, study_runs, track
 from ostinato.training.device import training_device
 from ostinato.training.settings import TrainingSettings
 
@@ -45,6 +47,7 @@ def run(
     tell: Tell | None = None,
     accelerator: str = "cpu",
     ledger: Path | None = None,
+    log: str | None = None,
     **changes: Any,
 ) -> StudyResult | SweepResult:
     """Load a study's data, train what is not finished, judge, and write tables and report.
@@ -73,6 +76,8 @@ def run(
         One of :data:`ostinato.training.device.ACCELERATORS`.
     ledger : Path or None
         Where looks at a test part are entered; None is ``test-ledger.csv`` beside the folder.
+    log : str or None
+        One of :data:`ostinato.study.tracking.TRACKERS`, to track the finished study with.
     **changes
         Settings of :class:`StudyConfig` to change; those that are None stay as they are.
 
@@ -89,6 +94,8 @@ def run(
     device = training_device(accelerator)
     if accelerator == "auto":
         tell(f"Trained on: {device}.")
+    if log is not None:
+        check_tracker(log)
     out, ledger = (None if path is None else expanded(path) for path in (out, ledger))
 
     def load(config: StudyConfig) -> Corpus:
@@ -109,6 +116,8 @@ def run(
                 accelerator=device,
                 ledger=ledger,
             )
+        for variant in chosen.variants if log else ():
+            _tracked(folder / variant.name, log, tell)
         table = tabulate(sweep, folder)
         return SweepResult(table=table, folder=folder, report=write_sweep(table, folder))
     if only is not None:
@@ -119,7 +128,7 @@ def run(
     config = overridden(config, **changes)
     plan = plan_study(config, load(config), out)
     with resumable(plan.folder, tell):
-        return run_study(
+        result = run_study(
             plan,
             jobs=jobs,
             backend=backend,
@@ -127,6 +136,14 @@ def run(
             accelerator=device,
             ledger=ledger,
         )
+    _tracked(plan.folder, log, tell)
+    return result
+
+
+def _tracked(folder: Path, log: str | None, tell: Tell) -> None:
+    if log is not None:
+        place = track(study_runs(read_results(folder), folder), log, folder)
+        tell(f"Logged for {log} in {place}.")
 
 
 def told_corpus(config: StudyConfig, tell: Tell, **options: Any) -> Corpus:

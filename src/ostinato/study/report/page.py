@@ -139,8 +139,8 @@ def _context(results: StudyResults) -> dict[str, Any]:
         "confidences": confidences(results),
         "missed": results.missed.recordings[:LISTED],
         "census": _census(results),
-        "settings": _flat({k: v for k, v in results.config.items() if k != "title"}),
-        "spec": _flat(results.data.spec),
+        "settings": flat({k: v for k, v in results.config.items() if k != "title"}),
+        "spec": flat(results.data.spec),
     }
 
 
@@ -212,12 +212,12 @@ def _span(values: list[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+def flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     """Nested settings as (dotted name, value as TOML would have it)."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat(value, f"{prefix}{key}.")
         elif isinstance(value, list | tuple):
             rows.append((f"{prefix}{key}", ", ".join(map(str, value))))
         else:
