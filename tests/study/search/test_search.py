@@ -200,6 +200,35 @@ def test_it_does_not_matter_how_many_are_done_side_by_side(whole, tmp_path) -> N
     assert result.n_trials == 5
 
 
+def test_a_cluster_that_does_not_see_the_folder_does_what_is_left(
+    whole, tmp_path, monkeypatch
+) -> None:
+    """Of a search that was interrupted at home in the midst of its second trial."""
+    distributed = pytest.importorskip("distributed")
+    seen = []
+
+    def counted(task, corpus, **options):
+        if len(seen) == 7:
+            raise KeyboardInterrupt
+        seen.append(task.folder)
+        execute(task, corpus, **options)
+
+    monkeypatch.setattr(trial_module, "execute", counted)
+    with pytest.raises(KeyboardInterrupt):
+        found(tmp_path, 5)
+    at_home, seen[:] = len(seen), [Path(f"no folder {k}") for k in range(8)]
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        result = found(tmp_path, 5, backend=cluster.scheduler_address)
+    assert table(tmp_path) == table(whole[1])[:5]
+    away = seen[8:]
+    assert not any(folder.is_relative_to(tmp_path) for folder in away)
+    n_runs = len(list((tmp_path / "out").rglob("run.json")))
+    assert at_home + len(away) == n_runs, "what was finished at home is not done again"
+    assert result.n_trials == 5
+
+
 def test_optuna_reads_the_store(whole) -> None:
     result, folder = whole
     study = optuna.load_study(study_name=NAME, storage=f"sqlite:///{folder / 'out' / 'search.db'}")
@@ -357,7 +386,7 @@ def test_killed_or_shared_by_two_processes_it_is_the_same_search(whole, tmp_path
 
     first = started()
     log = tmp_path / "done.txt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not log.exists() or log.read_text().count("\n") < 7:
         assert time.monotonic() < deadline
         assert first.poll() is None, first.communicate()
@@ -366,7 +395,7 @@ def test_killed_or_shared_by_two_processes_it_is_the_same_search(whole, tmp_path
     first.communicate()
     both = [started(), started()]
     for process in both:
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
     assert table(tmp_path) == table(whole[1])[:9]
     done = log.read_text().splitlines()

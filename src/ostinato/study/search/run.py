@@ -8,6 +8,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,16 @@ from ostinato.study.plan import Plan, plan_study
 from ostinato.study.search.importance import draw_importances
 from ostinato.study.search.space import Search, load_search
 from ostinato.study.search.store import SearchStore
-from ostinato.study.search.trial import Outcome, Trial, attempt
+from ostinato.study.search.trial import (
+    Outcome,
+    Trial,
+    attempt,
+    attempt_away,
+    claimed,
+    packed,
+    read_outcome,
+    unpack,
+)
 from ostinato.study.sweep import data_key
 from ostinato.study.training_run import corpus_digest
 from ostinato.training.device import training_device
@@ -176,7 +186,7 @@ class _Work:
 
     def _planned(self, store: SearchStore, trial: FrozenTrial, folder: Path, split: Split) -> Any:
         """A trial with its runs, or its failure where its settings cannot be."""
-        own = folder / "trials" / f"{trial.number:04d}"
+        own = folder.absolute() / "trials" / f"{trial.number:04d}"
         try:
             config = self.search.config(store.values(trial))
             plan = plan_study(config, self.corpus(config), own)
@@ -221,21 +231,34 @@ class _Work:
             if isinstance(outcome, Outcome):
                 store.tell(outcome)
         show()
-        corpora = {trial.data: self.corpora[trial.data] for trial in trials}
-        with parallel.run(
-            partial(
-                attempt, corpora=corpora, objective=self.search.trials.objective, earlier=earlier,
+        is_away = parallel.is_cluster(self.pool["backend"])
+        with ExitStack() as claims:
+            if is_away:  # its workers do not see the folder, so the locks are held here
+                trials = [t for t in trials if claims.enter_context(claimed(t))]
+            calls = [(trial, packed(trial)) if is_away else (trial,) for trial in trials]
+            options = {
+                "corpora": {trial.data: self.corpora[trial.data] for trial in trials},
+                "objective": self.search.trials.objective,
+                "earlier": earlier,
                 **self.options,
-            ),
-            [(trial,) for trial in trials],
-            doing="trained a model",
-            progress=step,
-            **self.pool,
-        ) as results:  # fmt: skip
+            }
+            results = claims.enter_context(
+                parallel.run(
+                    partial(attempt_away if is_away else attempt, **options),
+                    calls,
+                    doing="trained a model",
+                    progress=step,
+                    **self.pool,
+                )
+            )
             for position, found in results:
+                trial = trials[position]
+                if isinstance(found, dict):
+                    unpack(found, trial.folder)
+                    found = read_outcome(trial)
                 if found is not None:
                     store.tell(found)
-                    done[trials[position].number] = whole
+                    done[trial.number] = whole
                     show()
 
 

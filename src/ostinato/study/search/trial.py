@@ -8,10 +8,12 @@ kept as every run of a study is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -21,7 +23,8 @@ from optuna.trial import FrozenTrial
 from ostinato.datasets import Corpus
 from ostinato.errors import DataError, UsageError
 from ostinato.evaluation.metrics import evaluate
-from ostinato.storage import write_text
+from ostinato.storage import replacing, write_text
+from ostinato.study.results import RUN
 from ostinato.study.training_run import (
     PROBABILITIES,
     Probabilities,
@@ -35,6 +38,7 @@ from ostinato.training.curves import TrainingError
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would tell of every study in memory
 
 OUTCOME = "trial.json"
+_LOCK = "trial.lock"
 _N_UNPRUNED = 5  # trials that must be complete before one is given up
 
 
@@ -43,7 +47,7 @@ class Trial:
     """A trial to be done."""
 
     number: int
-    folder: Path
+    folder: Path  # absolute, as those of the runs are
     data: str  # key of its corpus
     tasks: tuple[Task, ...]
 
@@ -74,16 +78,57 @@ def attempt(
     training that fails ends the trial, not the search. ``report`` is called with the number of
     folds that are done.
     """
+    with claimed(trial) as is_mine:
+        if not is_mine:
+            return None
+        if (trial.folder / OUTCOME).exists():
+            return read_outcome(trial)
+        found = _done(trial, corpora[trial.data], objective, earlier, accelerator, report)
+        write_text(trial.folder / OUTCOME, json.dumps(asdict(found), indent=1) + "\n")
+        return found
+
+
+@contextmanager
+def claimed(trial: Trial) -> Iterator[bool]:
+    """Keep others from a trial; gives False where another process has it already."""
     trial.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(trial.folder / _LOCK)
     try:
-        with FileLock(trial.folder / "trial.lock", timeout=0):
-            if (trial.folder / OUTCOME).exists():
-                return read_outcome(trial)
-            found = _done(trial, corpora[trial.data], objective, earlier, accelerator, report)
-            write_text(trial.folder / OUTCOME, json.dumps(asdict(found), indent=1) + "\n")
-            return found
+        lock.acquire(timeout=0)
+        is_mine = True
     except Timeout:
-        return None
+        is_mine = False
+    try:
+        yield is_mine
+    finally:
+        lock.release()
+
+
+def attempt_away(trial: Trial, files: Mapping[str, bytes], **options: Any) -> dict[str, bytes]:
+    """Do a trial on a machine that need not see its folder, whose files it is given and gives.
+
+    ``options`` are those of :func:`attempt`; whoever calls has claimed the trial.
+    """
+    with tempfile.TemporaryDirectory(prefix="ostinato-") as temporary:
+        own = Path(temporary)
+        tasks = (replace(t, folder=own / t.folder.relative_to(trial.folder)) for t in trial.tasks)
+        there = replace(trial, folder=own, tasks=tuple(tasks))
+        unpack(files, own)
+        attempt(there, **options)
+        return packed(there)
+
+
+def packed(trial: Trial) -> dict[str, bytes]:
+    """Files of a trial's folder, by path in it."""
+    files = (path for path in trial.folder.rglob("*") if path.is_file() and path.name != _LOCK)
+    return {path.relative_to(trial.folder).as_posix(): path.read_bytes() for path in files}
+
+
+def unpack(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write what :func:`packed` gives; last what says that a run or the trial is finished."""
+    for name in sorted(files, key=lambda name: (name.endswith(OUTCOME), name.endswith(RUN))):
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(files[name])
 
 
 def read_outcome(trial: Trial) -> Outcome:
