@@ -324,6 +324,8 @@ def _trained(
     )  # fmt: skip
     calls = [(_name(k, whole), folds[k]) for k in waiting]
     found: TrainedModel | None = None
+    if recipe.family in _SOLVED:  # sooner done than a process is started
+        jobs, backend = 1, "processes"
     with parallel.run(
         learn, calls, doing="trained a model", n_jobs=jobs, backend=backend, progress=step
     ) as results:
