@@ -267,8 +267,9 @@ def _draw_stack(axes: Axes, verdict: Verdict, colours: dict[str, str]) -> None:
     for run in _unbroken(starts, ends):
         edges = np.append(starts[run], ends[run][-1])
         if verdict.thresholds:  # they do not add up to 1: a line each
-            for layer, colour in zip(layers, colours.values(), strict=False):
-                axes.stairs(layer[run], edges, baseline=None, color=colour, lw=2)
+            for rank, (layer, colour) in enumerate(zip(layers, colours.values(), strict=False)):
+                wide = 1.5 + len(colours) - rank  # where two are equal, both are seen
+                axes.stairs(layer[run], edges, baseline=None, color=colour, lw=wide)
             continue
         below = np.zeros(len(edges) - 1)
         for layer, colour in zip(layers, [*colours.values(), _PALE], strict=True):
