@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,6 +84,23 @@ def test_holm_is_over_all_pairs_of_all_studies(runs: Path) -> None:
     assert sorted(pair.p_holm for pair in found.comparisons) == pytest.approx(by_hand.tolist())
     assert len(p) == 6
     assert by_hand[0] > p[0]
+
+
+def test_the_winner_of_a_search_is_told(runs: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(runs / "one", tmp_path / "won")
+    results = tmp_path / "won" / "results.json"
+    values = json.loads(results.read_text())
+    values["config"]["chosen_from"] = 40
+    results.write_text(json.dumps(values))
+    found = compare([read_judged(tmp_path / "won"), read_judged(runs / "two")])
+    assert {model.study: model.chosen_from for model in found.models} == {
+        str(tmp_path / "won"): 40, str(runs / "two"): None,
+    }  # fmt: skip
+    with pytest.raises(SystemExit):
+        main(["compare", str(tmp_path / "won"), str(runs / "two")])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "won/lstm: the best of 40 trials, which a search judged on validation folds" in said
+    assert said.count("the best of") == 1
 
 
 def test_recall_is_compared_within_a_genre_alone(runs: Path) -> None:

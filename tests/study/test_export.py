@@ -120,6 +120,13 @@ class TestFile:
         assert info.provenance["parameters"] == of_model["parameters"]
         assert info.provenance["train"] == results["split"]["folds"][0]["parts"]["train"]["n"]
 
+    def test_it_knows_of_how_many_trials_of_a_search_it_is_the_best(self, copied, written) -> None:
+        config = copied / "config.toml"
+        config.write_text(f"chosen_from = 40\n{config.read_text()}")
+        chosen = load_graph(exported(copied, copied.parent / "chosen.onnx")).info
+        assert chosen.provenance["chosen_from"] == 40
+        assert "chosen_from" not in load_graph(written).info.provenance
+
     def test_the_threshold_of_the_target_precision(self, finished) -> None:
         values = json.loads((finished / "results.json").read_text())
         rows = values["models"]["baseline"]["confidence"]["abstaining"]

@@ -162,6 +162,7 @@ def compare(studies: Sequence[Judged], *, genres: Sequence[str] = ()) -> Compare
                     split=study.results.split.name,
                     parameters=facts.parameters,
                     seeds=len(right),
+                    chosen_from=study.results.chosen_from or None,
                 )
             )
     return Compared(

@@ -81,12 +81,13 @@ def export_run(
         )
     plan = plan_study(config, load_data(config, cache=cache, jobs=jobs, progress=progress), run)
     corpus, tasks = plan.corpus, _tasks(plan, name, seed, fold)
+    searched = {"chosen_from": config.chosen_from} if config.chosen_from else {}
     trained, info = loaded(tasks)
     info = replace(
         info,
         name=f"{corpus.name} {name}",
         accuracy=measured_accuracy(read_judged(run), name, seed=seed),
-        provenance=info.provenance | {"split": results.split.name},
+        provenance=info.provenance | {"split": results.split.name} | searched,
     )
     parts = tasks[0].parts
     finished = finish(

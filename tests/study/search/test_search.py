@@ -260,6 +260,17 @@ def test_a_store_of_other_data_is_refused(tmp_path, monkeypatch) -> None:
         found(tmp_path, 1)
 
 
+def test_a_store_whose_process_was_killed_as_it_began_is_taken_on(tmp_path) -> None:
+    """After it had made the study, before it wrote which search that is."""
+    (tmp_path / "out").mkdir()
+    optuna.create_study(
+        study_name=NAME, storage=f"sqlite:///{tmp_path / 'out' / 'search.db'}", direction="maximize"
+    )
+    assert found(tmp_path, 1).n_trials == 1
+    with pytest.raises(DataError, match="is of another search"):
+        found(tmp_path, 1, STUDY.replace("epochs = 1", "epochs = 2"))
+
+
 def test_what_is_no_store_of_a_search_is_refused(tmp_path) -> None:
     (tmp_path / "out").mkdir()
     store = tmp_path / "out" / "search.db"

@@ -189,6 +189,12 @@ def print_comparison(found: Compared, console: Console) -> None:
             "Recall: intervals by artist and seed, not adjusted for the number of genres: one of "
             "several may exclude 0 by chance."
         )
+    notes += [
+        f"{m.name}: the best of {m.chosen_from:,} trials, which a search judged on validation "
+        "folds; a figure on such recordings looks better than it is."
+        for m in found.models
+        if m.chosen_from
+    ]
     for note in notes:
         console.print(Text(note))
 

@@ -69,6 +69,7 @@ class ComparedModel(Interval):
     split: str
     parameters: int
     seeds: int
+    chosen_from: int | None = None  # trials of a search that its settings are the best of
 
 
 @dataclass(frozen=True, kw_only=True)

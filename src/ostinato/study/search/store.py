@@ -91,11 +91,12 @@ class SearchStore:
                 "folder with --out."
             )
         if not names:
-            study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], NAME)
+            storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], NAME)
+        study = storage.get_study_id_from_name(NAME)
+        kept = storage.get_study_user_attrs(study).get(_FACTS)
+        if kept is None:  # new, or its process was killed before this
             storage.set_study_user_attr(study, _FACTS, dict(facts))
             return storage, study
-        study = storage.get_study_id_from_name(NAME)
-        kept = storage.get_study_user_attrs(study).get(_FACTS, {})
         if differ := [name for name in facts if kept.get(name) != facts[name]]:
             raise DataError(
                 f"{self.path} is of another search (other {' and '.join(differ)}): choose another "
