@@ -216,7 +216,7 @@ class TestFiles:
     def test_an_ear_hears_them(self, files, tmp_path: Path) -> None:
         paths, genres = files
         (tmp_path / "toy-ear.onnx").write_bytes(ear_bytes())
-        found = self.classifier(tmp_path, frames=str(tmp_path / "toy-ear.onnx"), training=None)
+        found = self.classifier(tmp_path, frames=tmp_path / "toy-ear.onnx", training=None)
         assert found.fit(paths, genres).info_.spec.kind == "external"
         assert found.predict(paths).shape == (8,)
 

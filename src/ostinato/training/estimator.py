@@ -65,7 +65,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     model : str
         One of :data:`ostinato.models.FAMILIES`, or ``"auto"``, which chooses by the size of the
         collection, as ``ostinato train`` does (:mod:`ostinato.training.recipe`).
-    frames : str or FeatureSpec
+    frames : str, path or FeatureSpec
         What the model hears of files: ``"mfcc"``, ``"log-mel"``, ``"log-mel-from-mfcc"``, or an ear
         by its name or its file (``"musicnn"``, ``"mine.onnx"``). A spec also says of what kind the
         frames are where frames are given in place of files.
@@ -77,7 +77,8 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     seed : int
         Decides the first weights, the order and the augmentation.
     jobs : int, optional
-        Files that are heard side by side; by default one a processor core. It changes no figure.
+        Files that are heard, and folds of :meth:`to_file`, side by side; by default one a processor
+        core. It changes no figure.
     cache : str or path, optional
         The folder for frames of files; by default the user's.
 
@@ -104,7 +105,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         model: str = "residual-lstm",
         *,
-        frames: str | FeatureSpec = "mfcc",
+        frames: str | os.PathLike[str] | FeatureSpec = "mfcc",
         settings: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -300,16 +301,17 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The spec of the frames, and the file of the ear that gives them, if one does."""
         if isinstance(self.frames, FeatureSpec):
             return self.frames, None
-        if is_ear(self.frames):
-            path = ear_path(self.frames)
+        name = os.fspath(self.frames)
+        if is_ear(name):
+            path = ear_path(name)
             return open_ear(path).spec, path
-        if self.frames not in KINDS:
+        if name not in KINDS:
             known = (*KINDS, *FETCHED)
             raise UsageError(
                 f"frames: expected one of {', '.join(known)}, the file of an ear (.onnx), or a "
-                f"FeatureSpec; got '{self.frames}'{near(self.frames, known)}"
+                f"FeatureSpec; got '{name}'{near(name, known)}"
             )
-        return FeatureSpec(kind=cast(Any, self.frames)), None
+        return FeatureSpec(kind=cast(Any, name)), None
 
     def _corpus(
         self, X: Sounds, y: ArrayLike | None, groups: ArrayLike | None
