@@ -248,7 +248,13 @@ def test_the_second_time_opens_no_sound(folder: Path, monkeypatch: pytest.Monkey
     put(folder, *BLUES, *JAZZ)
     path = table(folder, SIX)
     first = load(path)
-    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was opened"))
+    real = Path.open
+
+    def no_audio(file: Path, *options, **named):
+        assert file.suffix not in (".wav", ".flac", ".mp3"), "a file of sound was opened"
+        return real(file, *options, **named)
+
+    monkeypatch.setattr(Path, "open", no_audio)
     monkeypatch.setattr(Path, "read_bytes", lambda file: os.read(os.open(file, os.O_RDONLY), 10**7))
     second = load(path)
     assert first.recordings == second.recordings
@@ -484,7 +490,7 @@ def test_a_genre_counts_in_every_row_that_names_it(folder: Path) -> None:
 def test_a_study_refuses_them_before_it_computes_frames(folder: Path, monkeypatch) -> None:
     put(folder, *BLUES, *JAZZ)
     path = table(folder, SIX.replace(f"{JAZZ[0]},jazz", f"{JAZZ[0]},jazz;blues"))
-    monkeypatch.setattr("ostinato.datasets.load.compute_frames", None)
+    monkeypatch.setattr("ostinato.datasets.load.each_frames", None)
     with pytest.raises(
         UsageError, match=r"'mine': a study compares .* \(jazz, blues\): ostinato t"
     ):

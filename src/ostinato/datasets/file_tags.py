@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from ostinato import parallel
 from ostinato.audio.tags import Tags, read_tags
 from ostinato.datasets.corpus import Recording
+from ostinato.datasets.frame_cache import FrameCache
 
 _NOBODY = {
     "", "unknown", "unknown artist", "unknown album", "untitled", "various", "various artists",
@@ -21,14 +22,23 @@ _NOBODY = {
 }  # fmt: skip
 
 
-def with_tags(recordings: Sequence[Recording], paths: Sequence[Path]) -> list[Recording]:
-    """Fill in what rows leave open: artist, album and title of their files."""
-    tags: list[Tags] = [Tags()] * len(paths)
+def with_tags(
+    recordings: Sequence[Recording],
+    paths: Sequence[Path],
+    sha256: Sequence[str],
+    cache: FrameCache,
+) -> list[Recording]:
+    """Fill in what rows leave open: artist, album and title of their files.
+
+    ``sha256`` are those of the files' bytes, by which the cache remembers what they said.
+    """
+    new = [i for i, digest in enumerate(sha256) if cache.known_tags(digest) is None]
     with parallel.run(
-        read_tags, [(path,) for path in paths], doing="read tags", backend="threads"
+        read_tags, [(paths[i],) for i in new], doing="read tags", backend="threads"
     ) as coming:
         for position, found in coming:
-            tags[position] = found
+            cache.remember_tags(sha256[new[position]], found)
+    tags = [Tags(*(cache.known_tags(digest) or ())) for digest in sha256]
     folders: dict[str, set[PurePath]] = defaultdict(set)
     for recording in recordings:
         folders[recording.genre].add(PurePath(recording.id).parent)

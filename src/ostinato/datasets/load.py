@@ -189,8 +189,13 @@ def _load_listing(
             f"is '{skipped[0].id}': {reason}"
         )
     recordings = _grouped([(recording, found.sha256) for recording, _, found in readable])
-    if listing.name != "gtzan":  # whose table says what is known of its tracks
-        recordings = with_tags(recordings, [path for _, path, _ in readable])
+    if not any(recording.artist for recording in recordings):
+        recordings = with_tags(
+            recordings,
+            [path for _, path, _ in readable],
+            [found.sha256 for *_, found in readable],
+            cache,
+        )
     left_out = _too_small(listing, recordings, len(skipped), least)
     kept = [
         (replace(recording, genre=genres[0], also=tuple(genres[1:])), path, found)

@@ -7,9 +7,9 @@
     /srv/music/a.mp3,jazz,Nina Simone,
 
 ``path`` (absolute, or relative to the table's folder) and ``genre`` are required; ``id``,
-``artist``, ``title`` and ``recording`` are optional. Files of one ``recording`` hold the same
-sound; the id of another row will do. An empty cell means unknown. Columns may come in any order,
-their names in any case; other columns are ignored with a note.
+``artist``, ``album``, ``title`` and ``recording`` are optional. Files of one ``recording`` hold the
+same sound; the id of another row will do. An empty cell means unknown. Columns may come in any
+order, their names in any case; other columns are ignored with a note.
 
 The file is UTF-8 with or without byte-order mark. A ``.csv`` has commas or, as spreadsheets of some
 countries write it, semicolons; a ``.tsv`` has tabs. Spaces around a cell and empty rows are
@@ -38,7 +38,7 @@ from ostinato.errors import DataError, UsageError, first_of
 from ostinato.storage import expanded, is_folder, printable
 
 REQUIRED = ("path", "genre")
-OPTIONAL = ("id", "artist", "title", "recording")
+OPTIONAL = ("id", "artist", "album", "title", "recording")
 SUFFIXES = (".csv", ".tsv")
 
 _AND = ";"  # between the genres of one file
@@ -177,6 +177,7 @@ def _row(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> _Ro
         genre=genre,
         also=tuple(also),
         artist=words["artist"] or None,
+        album=words["album"] or None,
         title=words["title"] or None,
         recording=words["recording"],
         path=str(place),
