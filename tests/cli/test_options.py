@@ -63,6 +63,7 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
     ("train", ["d", "--model", "lstm"], "study.own_genres.learn_genres", {"model": "lstm"}),
     ("train", ["d", "--frames", "mfcc"], "study.own_genres.learn_genres", {"frames": "mfcc"}),
     ("train", ["d", "--precision", "0.9"], "study.own_genres.learn_genres", {"precision": 0.9}),
+    ("train", ["d", "--log", "mlflow"], "study.tracking.check_tracker", {0: "mlflow"}),
     ("train", ["d", "--seed", "2"], "study.own_genres.learn_genres", {"seed": 2}),
     ("train", ["d", "--cache", "c"], "study.own_genres.learn_genres", {"cache": "c"}),
     ("train", ["d", "--jobs", "3"], "study.own_genres.learn_genres", {"jobs": 3}),

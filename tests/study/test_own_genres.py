@@ -14,6 +14,7 @@ from ostinato.inference.classifier import Classifier
 from ostinato.study import own_genres
 from ostinato.study.judge_model import judge_model
 from ostinato.study.own_genres import LearnedGenres, learn_genres
+from ostinato.study.tracking import track
 from tests.helpers.sounds import write_tune
 
 GENRES = ("dinner", "gym", "tango")
@@ -180,6 +181,18 @@ def test_a_model_without_a_place_is_one_of_your_own(
     assert call("models", "--use", "evening")[0] == 0
     status, out, _ = call("classify", str(music / "gym" / "3.flac"))
     assert (status, "gym" in out) == (0, True)
+
+
+def test_a_training_is_logged(learned, tmp_path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    page = tmp_path / "p.html"
+    page.write_text("page")
+    place = track([learned.tracked(page)], "tensorboard", tmp_path / "mine")
+    (folder,) = {path.parent for path in place.rglob("events.*")}
+    events = EventAccumulator(str(folder)).Reload()
+    (accuracy,) = events.Scalars("accuracy")
+    assert accuracy.value == pytest.approx(learned.judgement.accuracy.mean)
 
 
 def test_one_genre_is_not_enough(tmp_path, cache) -> None:

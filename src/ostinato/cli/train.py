@@ -58,6 +58,13 @@ def train(
         float, typer.Option(help="Share of right verdicts that the threshold aims at.")
     ] = 0.8,
     seed: Annotated[int, typer.Option(help="Decides folds and first weights.", min=0)] = 0,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Log settings, curves, figures and the model as well, in local files: tensorboard "
+            "or mlflow (docs/guide/search.md)."
+        ),
+    ] = None,
     format_: Format = "table",
     cache: Cache = None,
     jobs: Jobs = None,
@@ -81,7 +88,10 @@ def train(
     require("torch", extra="train", needed_for="Training")
     from ostinato.study.own_genres import learn_genres
     from ostinato.study.report.judgement_page import print_judgement, write_judgement
+    from ostinato.study.tracking import check_tracker, track
 
+    if log is not None:
+        check_tracker(log)
     try:
         with progress("done") as step:
             found = learn_genres(
@@ -99,6 +109,8 @@ def train(
         facts=found.facts,
         settings=found.settings,
     )
+    if log is not None:
+        tell(f"Logged: {track([found.tracked(page)], log, found.path.with_suffix(''))}")
     if format_ == "json":
         said = {"model": str(found.path), "page": str(page), "why": found.recipe.why}
         write_line(json.dumps(said | found.judgement.to_dict(), indent=1))

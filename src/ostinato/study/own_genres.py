@@ -33,8 +33,10 @@ from ostinato.study.config import StudyConfig
 from ostinato.study.judgement import Judgement, judge
 from ostinato.study.learned_from import learned_from
 from ostinato.study.report.words import count
+from ostinato.study.tracking import Tracked
 from ostinato.study.training_run import Recipe, corpus_digest
 from ostinato.training import TrainedModel, train
+from ostinato.training.curves import Curves
 from ostinato.training.finish import PRECISION, finish, fit_confidence, write
 from ostinato.training.recipe import ChosenRecipe, choose_recipe
 from ostinato.training.settings import TrainingSettings
@@ -55,6 +57,19 @@ class LearnedGenres:
     recipe: ChosenRecipe
     corpus: Corpus
     judgement: Judgement
+    curves: Curves  # of the training on everything
+
+    def tracked(self, page: Path) -> Tracked:
+        """The training as TensorBoard and MLflow show it (:mod:`ostinato.study.tracking`)."""
+        judged = self.judgement
+        recalls = {f"recall/{genre.genre}": genre.recall for genre in judged.per_genre}
+        return Tracked(
+            name=self.info.name,
+            settings=self.settings,
+            metrics={"accuracy": judged.accuracy.mean, "macro_f1": judged.macro_f1, **recalls},
+            curves=self.curves,
+            files=[self.path, page],
+        )
 
     @property
     def facts(self) -> list[str]:
@@ -200,7 +215,12 @@ def learn_genres(
     write(finished, out)
     shutil.rmtree(state, ignore_errors=True)
     return LearnedGenres(
-        path=out, info=finished.info, recipe=recipe, corpus=corpus, judgement=judgement
+        path=out,
+        info=finished.info,
+        recipe=recipe,
+        corpus=corpus,
+        judgement=judgement,
+        curves=whole.curves,
     )
 
 
