@@ -191,7 +191,7 @@ def test_a_training_is_logged(learned, tmp_path) -> None:
     place = track([learned.tracked(page)], "tensorboard", tmp_path / "mine")
     (folder,) = {path.parent for path in place.rglob("events.*")}
     events = EventAccumulator(str(folder)).Reload()
-    (accuracy,) = events.Scalars("accuracy")
+    (accuracy,) = events.Scalars("metrics/accuracy")
     assert accuracy.value == pytest.approx(learned.judgement.accuracy.mean)
 
 

@@ -7,6 +7,7 @@ until the file is written, so the same command resumes after an interruption.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -62,7 +63,8 @@ class LearnedGenres:
     def tracked(self, page: Path) -> Tracked:
         """The training as TensorBoard and MLflow show it (:mod:`ostinato.study.tracking`)."""
         judged = self.judgement
-        recalls = {f"recall/{genre.genre}": genre.recall for genre in judged.per_genre}
+        named = {g: re.sub(r"[^\w. -]", "_", g.genre) for g in judged.per_genre}  # as MLflow asks
+        recalls = {f"recall/{name}": genre.recall for genre, name in named.items()}
         return Tracked(
             name=self.info.name,
             settings=self.settings,
