@@ -41,6 +41,7 @@ SLOW = (
     "tests/inference/test_musicnn.py::TestWheel::test_a_download_that_fails_is_one_sentence",
     "tests/inference/test_timeline.py",
     "tests/test_cluster.py",
+    "tests/training/test_devices.py",
     "tests/test_privacy.py",
     "tests/test_figures.py::TestPages::test_what_code_counts_is_what_it_counts",
     "tests/test_floors.py::TestListeningWing::test_asking_the_command_line_for_help_is_light",

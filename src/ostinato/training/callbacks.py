@@ -72,7 +72,7 @@ class CurveKeeper(Callback):
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Record the objective of a step."""
-        self.losses.append(outputs["loss"].item())
+        self.losses.append(trainer.strategy.reduce(outputs["loss"]).item())  # of all processes
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Add a row; evaluate where a point of the curves is due."""
@@ -91,7 +91,7 @@ class CurveKeeper(Callback):
         row["seconds"] = (before or 0.0) + time.perf_counter() - self.started
         for name, value in row.items():
             self.curves[name].append(value)
-        if self.folder is not None:
+        if self.folder is not None and trainer.is_global_zero:
             write_curves(self.folder / CURVES, self.curves)
         if self.on_epoch is not None:
             self.on_epoch(epoch)

@@ -89,9 +89,13 @@ class GenreTraining(lightning.LightningModule):
         # The same noise for all genres: louder on the weak ones, it would give them away.
         x = add_noise(x, self.model.normalise.deviation * self.settings.noise)  # (B, T, F)
         x, partners, share = mixup(x, alpha=self.settings.mixup)
-        logits = self.model(x)
-        own, other = (self.losses(logits, each) for each in (tracks, tracks[partners]))
-        loss = (share * own + (1 - share) * other).mean()
+        # Every process of one training draws the whole batch, and learns from its part of it.
+        mine = slice(self.global_rank, None, self.trainer.world_size)
+        logits = self.model(x[mine])
+        own, other = (self.losses(logits, each[mine]) for each in (tracks, tracks[partners]))
+        loss = (share[mine] * own + (1 - share[mine]) * other).mean()
+        # Lightning averages over processes, whose parts may differ by one window.
+        loss = loss * (len(own) * self.trainer.world_size / len(tracks))
         if not torch.isfinite(loss):
             raise self._diverged(f"The loss is {loss.item()}", number)
         return loss
@@ -158,6 +162,8 @@ def fit(
     folder: Path | None = None,
     weights: Tensor | None = None,
     accelerator: str = "cpu",
+    devices: int = 1,
+    nodes: int = 1,
     on_epoch: Callable[[int], None] | None = None,
     make_training: Callable[..., GenreTraining] = GenreTraining,
 ) -> tuple[Curves, dict[str, Tensor]]:
@@ -179,6 +185,8 @@ def fit(
         relative to the others, with mean 1. None is every track once, unless training is balanced.
     accelerator : str
         Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
+    devices, nodes : int
+        Processes a machine, and machines, that share each batch (Lightning's DDP).
     on_epoch : callable or None
         Called with the number of finished epochs after each one.
     make_training : callable
@@ -211,7 +219,7 @@ def fit(
     # All weights are averaged at once, several times faster than one by one.
     average = get_ema_multi_avg_fn(settings.averaging)  # type: ignore[no-untyped-call]
     callbacks: list[Callback] = [keeper, last, WeightAveraging(multi_avg_fn=average)]
-    trainer = _trainer(settings, callbacks, folder, accelerator)
+    trainer = _trainer(settings, callbacks, folder, accelerator, devices, nodes)
     checkpoint = None if folder is None else folder / CHECKPOINT
     if checkpoint is not None and not checkpoint.exists():
         checkpoint = None
@@ -239,7 +247,12 @@ def fit(
 
 
 def _trainer(
-    settings: TrainingSettings, callbacks: list[Callback], folder: Path | None, accelerator: str
+    settings: TrainingSettings,
+    callbacks: list[Callback],
+    folder: Path | None,
+    accelerator: str,
+    devices: int,
+    nodes: int,
 ) -> lightning.Trainer:
     if folder is not None:
         checkpoints = ModelCheckpoint(
@@ -252,7 +265,10 @@ def _trainer(
     with _quiet():
         return lightning.Trainer(
             accelerator=accelerator,
-            devices=1,
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if devices * nodes > 1 else "auto",
+            use_distributed_sampler=False,  # each process takes its part of a batch itself
             max_epochs=settings.epochs,
             gradient_clip_val=settings.gradient_clip,
             deterministic=True,

@@ -74,6 +74,8 @@ def train(
     seed: int = 0,
     folder: Path | None = None,
     accelerator: str = "cpu",
+    devices: int = 1,
+    nodes: int = 1,
     on_epoch: Callable[[int], None] | None = None,
 ) -> TrainedModel:
     """Train a model on a fold's training part, and judge it on every part.
@@ -100,6 +102,11 @@ def train(
         its checkpoint there is resumed. None writes nothing.
     accelerator : str
         Lightning's: ``"cpu"``, ``"gpu"``, ``"auto"``.
+    devices, nodes : int
+        Processes a machine, and machines, that share each batch of this training (Lightning's DDP):
+        the script is started by ``torchrun`` for each, and each gets the result. What it learns
+        differs from one process by the order of sums, and in models with dropout or batch
+        normalisation, which see a part of the batch, by more than that.
     on_epoch : callable or None
         Called with the number of finished epochs after each one.
 
@@ -153,6 +160,7 @@ def train(
             if training.weak_genres:
                 weak = weigh_genres(corpus, fold.train, make_model=make_model, **own)
             weights = track_weights(weak, data["train"], corpus.genres) if weak else None
+            own |= {"devices": devices, "nodes": nodes}
             curves, last = fit(model, **data, **own, weights=weights, on_epoch=on_epoch)
         window = {"length": training.window_frames, "hop": training.window_hop}
         probabilities = {part: predict(model, tracks[part], **window) for part in parts}
