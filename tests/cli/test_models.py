@@ -18,7 +18,7 @@ from tests.helpers.programs import run
 
 KEYS = {
     "name", "version", "family", "parameters", "bytes", "accuracy", "temperature", "threshold",
-    "precision", "genres", "trained_on", "licence", "kind", "problem", "default",
+    "thresholds", "precision", "genres", "other", "trained_on", "licence", "kind", "problem", "default",
 }  # fmt: skip
 ACCURACY = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 2100, "protocol": "split of long standing"}
 FULL = toy_info(
@@ -101,8 +101,10 @@ def test_null_where_a_file_does_not_say(call, weights) -> None:
         "accuracy": None,
         "temperature": 0.7,
         "threshold": None,
+        "thresholds": [],
         "precision": None,
         "genres": ["blues", "jazz", "rock"],
+        "other": None,
         "trained_on": {"data": None, "split": None, "recordings": None},
         "licence": None,
         "kind": "shipped",

@@ -177,7 +177,7 @@ def test_a_model_without_a_place_is_one_of_your_own(
     assert "Use it: ostinato classify --model evening" in out
     assert (data_home / "models" / "evening.html").is_file()
     status, out, _ = call("models")
-    assert "evening" in out
+    assert "Your own. Trained on 18 recordings of evening" in out
     assert call("models", "--use", "evening")[0] == 0
     status, out, _ = call("classify", str(music / "gym" / "3.flac"))
     assert (status, "gym" in out) == (0, True)

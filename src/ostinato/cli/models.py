@@ -160,15 +160,18 @@ def _sentences(model: dict[str, Any]) -> list[str]:
     version, licence = model["version"] or "?", model["licence"] or "?"
     n = "?" if trained["recordings"] is None else f"{trained['recordings']:,}"
     of_what = "Its head, which ships: version" if model["kind"] == "fetched" else "Version"
+    stated = "Your own. " if model["kind"] == "own" else f"{of_what} {version}, licence {licence}. "
     said = [
-        f"{of_what} {version}, licence {licence}. "
-        f"Trained on {n} recordings of {trained['data'] or '?'}, split {trained['split'] or '?'}.",
+        f"{stated}Trained on {n} recordings of {trained['data'] or '?'}, split "
+        f"{trained['split'] or '?'}.",
         f"{len(model['genres'])} genres: {', '.join(model['genres'])}.",
     ]
     if accuracy is not None:
         protocol = accuracy["protocol"].replace(" %", "%")  # else a line may break between the two
         chosen = ", on which the recipe was chosen" if _chosen_on(model) else ""
         said.append(f"Accuracy on {accuracy['n']:,} recordings{chosen}: {protocol}.")
+    if model["thresholds"]:
+        return [*said, "Names each genre from a threshold of its own on, chosen for its F1."]
     answers = "Answers at any probability"
     if threshold is not None:
         answers = f"Answers from a probability of {threshold:.0%}"

@@ -86,8 +86,10 @@ def _said(info: ModelInfo | None) -> dict[str, Any]:
         "accuracy": info and (info.accuracy or None),
         "temperature": info and info.temperature,
         "threshold": info and info.threshold,
+        "thresholds": info and list(info.thresholds),
         "precision": info and info.precision,
         "genres": info and list(info.genres),
+        "other": info and (info.other or None),
         "trained_on": {
             "data": provenance.get("data"),
             "split": provenance.get("split"),
