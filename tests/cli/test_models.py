@@ -18,7 +18,8 @@ from tests.helpers.programs import run
 
 KEYS = {
     "name", "version", "family", "parameters", "bytes", "accuracy", "temperature", "threshold",
-    "thresholds", "precision", "genres", "other", "trained_on", "licence", "kind", "problem", "default",
+    "thresholds", "precision", "genres", "other", "trained_on", "licence", "kind", "problem",
+    "default",
 }  # fmt: skip
 ACCURACY = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 2100, "protocol": "split of long standing"}
 FULL = toy_info(
