@@ -83,9 +83,10 @@ def _notes(corpus: Corpus, alone: list[str]) -> list[str]:
             "in several folds, and then figures are too good for unknown artists."
         )
     elif unknown:
+        are = "is" if unknown == 1 else "are"
         notes.append(
-            f"{unknown} of {len(corpus)} recordings are of unknown artist and album: whether these "
-            "are kept apart is unknown."
+            f"{unknown} of {len(corpus)} recordings {are} of unknown artist and album, and taken "
+            "for artists of their own."
         )
     if alone:
         are = "is all" if len(alone) == 1 else "are each"
