@@ -70,7 +70,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         by its name or its file (``"musicnn"``, ``"mine.onnx"``). A spec also says of what kind the
         frames are where frames are given in place of files.
     settings : dict, optional
-        Of the family, where they are not its defaults: ``{"width": 64}``.
+        The family's, where they are not its defaults: ``{"width": 64}``.
     training : dict, optional
         Fields of :class:`~ostinato.training.settings.TrainingSettings`: ``{"epochs": 40}``. Without
         ``window_frames``, windows fit the recordings.
@@ -178,7 +178,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Sounds) -> NDArray[np.float64]:
         """Probability of each genre [shape=(N, G)]: the mean over the windows of a recording.
 
-        Of a corpus of several genres a recording, each is a probability of its own.
+        Where recordings have several genres, each is a probability of its own.
         """
         check_is_fitted(self, "model_")
         corpus = X if isinstance(X, Corpus) else self._heard(X, [""] * len(X), [None] * len(X))
@@ -195,8 +195,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Sounds) -> NDArray[Any]:
         """The likeliest genre of each recording [shape=(N,)].
 
-        Of a corpus of several genres a recording it is 1 for each that reaches 0.5, else 0
-        [shape=(N, G)].
+        Where recordings have several genres: 1 for each that reaches 0.5, else 0 [shape=(N, G)].
         """
         said = self.predict_proba(X)
         if self.info_.multi_label:
@@ -292,8 +291,7 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "any code: save it with to_file('NAME.onnx'), and load that with "
                 "ostinato.Classifier.load('NAME.onnx')."
             )
-        state: dict[str, Any] = super().__getstate__()
-        return state
+        return cast(dict[str, Any], super().__getstate__())
 
     # From sounds to frames
 
