@@ -94,6 +94,14 @@ Format = Annotated[
         "--format", callback=format_of("table", "json"), help="table for people, json for programs."
     ),
 ]
+Collection = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|TABLE",
+        help="A folder of audio with a folder per genre, or a table (.csv, .tsv) with the columns "
+        "path and genre.",
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(

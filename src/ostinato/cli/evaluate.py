@@ -10,6 +10,7 @@ import typer
 
 from ostinato.cli.console import (
     Cache,
+    Collection,
     Format,
     Jobs,
     Scheduler,
@@ -26,14 +27,7 @@ def evaluate(
     model: Annotated[
         str, typer.Argument(help="A model that ostinato models lists, or an ONNX file.")
     ],
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DIR|TABLE",
-            help="A folder of audio with a folder per genre, or a table (.csv, .tsv) with the "
-            "columns path and genre.",
-        ),
-    ],
+    data: Collection,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -11,6 +11,7 @@ import typer
 from ostinato.cli.console import (
     INTERRUPTED,
     Cache,
+    Collection,
     Format,
     Jobs,
     Scheduler,
@@ -24,14 +25,7 @@ from ostinato.storage import expanded, printable
 
 
 def train(
-    data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DIR|TABLE",
-            help="A folder of audio with a folder per genre, or a table (.csv, .tsv) with the "
-            "columns path and genre.",
-        ),
-    ],
+    data: Collection,
     out: Annotated[
         Path | None,
         typer.Option(
