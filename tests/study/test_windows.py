@@ -94,7 +94,7 @@ class TestPlan:
         def compute(*_: object, **__: object) -> None:
             raise StartedError
 
-        monkeypatch.setattr(load_module, "compute_frames", compute)
+        monkeypatch.setattr(load_module, "each_frames", compute)
         config = replace(
             CONFIG,
             data=str(tmp_path / "clips"),

@@ -87,10 +87,10 @@ def corpus_of(rows: Sequence[Row], folder: Path) -> Corpus:
     content = {f"{row.id}.wav": row.content for row in rows}
     frame = np.zeros((1, 1), np.float32)
 
-    def computed(paths: Sequence[Path], **_: object) -> list[FileFrames]:
-        return [FileFrames(f"{content[path.name]}", frame) for path in paths]
+    def computed(paths: Sequence[Path], **_: object) -> Iterator[tuple[int, FileFrames]]:
+        return enumerate(FileFrames(f"{content[path.name]}", frame) for path in paths)
 
-    with mock.patch.object(listing, "compute_frames", computed):
+    with mock.patch.object(listing, "each_frames", computed):
         return load_corpus(written(rows, folder), spec=SPEC, cache=FrameCache(folder / "cache"))
 
 
