@@ -92,7 +92,7 @@ def evaluate(
     genres : tuple of str
         Names of the columns.
     thresholds : sequence of float
-        Of each genre; without them, 0.5.
+        One a genre; without them, 0.5.
 
     Raises
     ------

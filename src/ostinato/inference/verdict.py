@@ -84,7 +84,7 @@ class Verdict:
     threshold : float or None
         The probability below which the model abstains.
     thresholds : tuple of float
-        Of each genre, in a multi-label model; else empty.
+        One a genre, in a multi-label model; else empty.
     other : str
         The genre of what is none of the others; empty if there is none.
     heard_channel : int or None

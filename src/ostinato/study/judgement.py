@@ -116,7 +116,7 @@ def judge(
     threshold : float or None
         The probability below which the model abstains.
     thresholds : sequence of float
-        Of each genre, in a multi-label model: then a recording may have several genres.
+        One a genre, in a multi-label model: then a recording may have several genres.
     abstained : bool array [shape=(N,)], optional
         Where it abstains for another reason.
     learned : bool

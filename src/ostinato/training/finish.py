@@ -53,7 +53,7 @@ class Confidence:
     precision : float or None
         The share of right verdicts that the threshold was chosen for.
     thresholds : tuple of float
-        Of each genre, where a track has several: then there is no other threshold.
+        One a genre, where a track has several: then there is no other threshold.
     """
 
     temperature: float = 1.0
