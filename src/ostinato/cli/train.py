@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -114,4 +115,5 @@ def train(
         f"\nModel: {printable(str(found.path))}\nPage: {printable(str(page))}", soft_wrap=True
     )
     named = found.info.name if out is None else str(expanded(out))
-    output.print(f"Use it: ostinato classify --model {printable(named)} FILE", soft_wrap=True)
+    quoted = shlex.quote(printable(named))
+    output.print(f"Use it: ostinato classify --model {quoted} FILE", soft_wrap=True)
