@@ -1,0 +1,1 @@
+"""The classifier over HTTP, with a page: ``ostinato serve``, the extra ``serve``."""
