@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
+from ostinato.cli.main import app
 from tests.helpers.slow import SLOW
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [
-    *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(
+        REPOSITORY / name
+        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+    ),
     *sorted((REPOSITORY / "docs").rglob("*.md")),
     *sorted((REPOSITORY / "src").rglob("*.md")),
 ]
@@ -40,6 +46,23 @@ def test_lines_fit_a_screen(name: str) -> None:
     )
     prose = [line for line in text.splitlines() if not line.startswith("|")]
     assert not [line for line in prose if len(line) > COLUMNS]
+
+
+def test_every_command_can_be_typed_as_it_stands() -> None:
+    """What README says is run as well, by test_readme.py; all others are taken by the parser."""
+    verbs = typer.main.get_command(app).commands
+    n_typed = 0
+    for page in [*PAGES, *(REPOSITORY / "examples").rglob("README.md")]:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for block in re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            for call in re.findall(r"^(?:.*[|&;] )?ostinato ([^|&;\n]+)", block, re.MULTILINE):
+                verb, *words = shlex.split(call.partition(" > ")[0], comments=True)
+                try:
+                    verbs[verb].make_context(verb, words)
+                except Exception as error:
+                    raise AssertionError(f"{page.name}: ostinato {call}: {error}") from error
+                n_typed += 1
+    assert n_typed > 80
 
 
 def test_pages_that_the_source_names_exist() -> None:
