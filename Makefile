@@ -7,14 +7,20 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Test processes: one per core, of one thread each. A file's tests share a process: what one has made, the next uses.
+# The order is that of tests/conftest.py: what takes long begins.
 WORKERS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Files that import neither PyTorch nor librosa: importing them alone takes longer than these tests.
 FAST := tests/test_*.py tests/audio tests/cli/test_fetch.py tests/cli/test_models.py \
 	tests/datasets/splits/test_asked.py tests/datasets/splits/test_drawn.py tests/datasets/test_corpus.py \
 	tests/datasets/test_mel_npz.py tests/datasets/test_table.py tests/evaluation tests/features tests/inference
 
-.PHONY: study test check lint bench figures format mutants clean
+# Without what only one system or one version has: a browser, beets, Keras.
+PORTABLE := tests/audio tests/features tests/evaluation tests/inference tests/tagging tests/datasets tests/training
+TESTING := pytest pytest-xdist hypothesis httpx librosa
+LOWEST := .venv-lowest
+
+.PHONY: study test check lint bench figures pictures notebooks docs format mutants test-lowest dist sbom clean
 
 study: $(VENV)/train.done
 	$(BIN)/ostinato study studies/gtzan.toml --out runs/gtzan
@@ -40,16 +46,49 @@ bench: $(VENV)/dev.done
 	$(BIN)/python benchmarks/levels.py
 	$(BIN)/python benchmarks/models.py
 
-# Tables of the documentation, from studies/results/: CONTRIBUTING.md says how a result gets there.
+# Tables of the documentation, from studies/results/: docs/contribute/figures.md says how a result gets there.
 figures: $(VENV)/train.done
 	$(BIN)/python scripts/fill_figures.py
+
+# Pictures of docs/understand: a sound made by arithmetic, through every stage.
+pictures: $(VENV)/train.done
+	$(BIN)/python scripts/pictures.py
+
+# Runs the notebooks at full settings, and stores them with what they show. They use the runs of `make study`.
+notebooks: $(VENV)/dev.done
+	$(BIN)/python scripts/run_notebooks.py
+
+# The documentation as a site, in site/: it is searched without a server's help, and asks no other host for anything.
+docs: $(VENV)/dev.done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html: python -m http.server --directory site"
 
 # A sample of 200 small faults, planted one at a time: half an hour on two cores. Not in CI.
 mutants: $(VENV)/mutants.done
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py
 
+# sdist and wheel in dist/, built from the tag, checked, and tried in clean environments of every Python that is here.
+dist: $(VENV)/release.done
+	$(BIN)/python scripts/build_dist.py
+	$(BIN)/python scripts/smoke.py dist/*.whl dist/*.tar.gz
+
+# What a release brings with it, as CycloneDX beside the wheel, and whether any of it is known to be vulnerable.
+sbom: $(VENV)/release.done
+	$(BIN)/python scripts/sbom.py dist/*.whl
+
+# The fast tests on the lowest version of each package that pyproject.toml allows; PyTorch stays as it is pinned.
+test-lowest:
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torch
+	$(LOWEST)/bin/python -m pip freeze | grep ^torch== > $(LOWEST)/torch.txt
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		-c $(LOWEST)/torch.txt -e '.[all]'
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python -c $(LOWEST)/torch.txt $(TESTING)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(PORTABLE)
+
 clean:
-	rm -rf $(VENV) .mutants .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(LOWEST) dist site .mutants .pytest_cache .mypy_cache .ruff_cache .coverage*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,6 +101,10 @@ $(VENV)/train.done: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/mutants.done: $(VENV)/dev.done
 	$(PIP_INSTALL) -e '.[mutants]'
+	@touch $@
+
+$(VENV)/release.done: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[release]'
 	@touch $@
 
 $(VENV)/dev.done: $(VENV)/bin/python pyproject.toml constraints.txt

@@ -191,7 +191,7 @@ def take_turns(cases: dict[str, Case], rounds: int) -> Times:
 
 
 def shares(cases: dict[str, Case], times: Times) -> dict[str, float]:
-    """Of the rate of matrix products in the same round, the median."""
+    """Give each case its rate over that of matrix products in the same round: the median."""
     limit = cases[PRODUCT].operations / times[PRODUCT]
     return {
         name: float(np.median(case.operations / times[name] / limit))

@@ -53,7 +53,7 @@ _FIGURE = re.compile(r"\d\.\d+(?!\d*\s?(?:[kM]B|m?s|k?Hz)\b)|\d\s?%")
 
 def pages(root: Path = REPOSITORY) -> list[Path]:
     """The pages whose tables of figures must stand in blocks."""
-    folders = [root / "docs" / name for name in ("research", "reference")]
+    folders = [root / "docs" / name for name in ("research", "reference", "understand")]
     found = [
         root / name for name in ("README.md", CARD, "docs/guide/models.md", "docs/guide/musicnn.md")
     ]

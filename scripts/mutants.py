@@ -44,7 +44,7 @@ WORK = REPOSITORY / ".mutants"  # a copy of the repository for each process
 LISTED = REPOSITORY / "scripts" / "mutants.tsv"
 PACKAGES = ("evaluation", "datasets/splits", "inference", "audio", "study")
 #: In processes of their own, whose lines are not recorded, or waiting for a clock.
-LEFT_OUT = ("tests/audio/test_damaged.py", "tests/study/test_notebook.py")
+LEFT_OUT = ("tests/audio/test_damaged.py", "tests/test_notebooks.py")
 BUDGET_S = 60.0  # of recorded time, for the tests of one fault
 #: Imported once, before a process is forked for each fault: it takes longer than most tests.
 HEAVY = "torch lightning sklearn.model_selection scipy.stats matplotlib.figure onnxruntime onnx av"

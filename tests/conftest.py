@@ -22,6 +22,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+    # Files with slow tests begin: one that began last would run alone, while other cores wait.
+    with_slow = {entry.partition("::")[0] for entry in SLOW}
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in with_slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,10 +27,19 @@ from ostinato.cluster import ClusterError
 from ostinato.datasets import FrameCache, load_corpus
 from ostinato.datasets.compute import FileFrames, compute_frames
 from ostinato.errors import DataError, UsageError
+from ostinato.inference.classifier import Classifier
 from ostinato.study.config import StudyConfig
 from ostinato.study.plan import plan_study
 from ostinato.study.study import run_study
+from ostinato.tagging.genre_map import load_map
+from ostinato.tagging.library import Library
+from ostinato.tagging.policy import Policy
+from ostinato.tagging.row import Row
+from ostinato.tagging.store import Store
 from tests.helpers.calls import Payload, count_forever, size_with, slow_root
+from tests.helpers.forked import forked
+from tests.helpers.graphs import WEIGHT, toy_bytes
+from tests.helpers.sounds import write_tune
 from tests.helpers.toy import QUICK, SPEC, toy_corpus
 
 dask = pytest.importorskip("dask")
@@ -44,9 +53,11 @@ STUDY = StudyConfig(
 
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[str]:
+    forked()
     with (
         # How long a result is looked for at a worker that has just died.
         dask.config.set({"distributed.comm.timeouts.connect": "8s"}),
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as started,
@@ -139,6 +150,27 @@ class TestHearing:
             folder, spec=away.spec, cache=FrameCache(tmp_path / "away"), n_jobs=1, backend="threads"
         )
         assert [f.tobytes() for f in again.frames] == [f.tobytes() for f in away.frames]
+
+
+def test_a_library_is_heard_by_workers_as_at_home(two_workers, tmp_path) -> None:
+    model = tmp_path / "toy.onnx"
+    model.write_bytes(toy_bytes())
+    paths = [write_tune(tmp_path / f"{n}.flac", n, n, seconds=2) for n in range(4)]
+    paths.insert(2, tmp_path / "gone.flac")
+    classifier = Classifier.load(model)
+
+    def heard(name: str, backend: str, classifier: Classifier = classifier) -> list[Row]:
+        store = Store(tmp_path / name, model=classifier.digest)
+        options = {"policy": Policy(), "names": load_map(), "model": model, "backend": backend}
+        rows = list(Library(classifier, store, **options).rows(paths))
+        store.close()
+        return rows
+
+    assert heard("there", two_workers) == heard("home", "threads")
+    other = tmp_path / "other.onnx"
+    other.write_bytes(toy_bytes(weight=-WEIGHT))
+    with pytest.raises(UsageError, match="copy its file there"):
+        heard("another", two_workers, Classifier.load(other))
 
 
 def test_what_all_calls_share_reaches_a_worker_once(two_workers, tmp_path) -> None:
@@ -237,6 +269,22 @@ def test_a_scheduler_without_workers_and_one_that_dies(tmp_path, monkeypatch) ->
             assert time.monotonic() - killed[0] < 15
             assert 3 <= len(found) < 900
             assert all(result == i**0.5 for i, result in found)
+
+
+def test_a_closed_connection_noticed_before_the_client_is_stopped(tmp_path, monkeypatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(own, "_check", lambda client, address: None)
+
+    def closed(client: object) -> dict[str, int]:
+        raise distributed.comm.CommClosedError("in <TCP (closed)>: ConnectionResetError")
+
+    monkeypatch.setattr(distributed.Client, "nthreads", closed)
+    with (
+        scheduler(tmp_path) as (_, address),
+        pytest.raises(ClusterError, match=rf"scheduler at {address} is gone: what was"),
+        parallel.run(slow_root, [(1,)], doing="worked", backend=address) as coming,
+    ):
+        list(coming)
 
 
 def _kill_after_three(

@@ -10,7 +10,7 @@ from ostinato.errors import DataError, MissingExtraError, OstinatoError, UsageEr
 if TYPE_CHECKING:
     from ostinato.inference.classifier import Classifier, Verdict, classify
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "Classifier",
@@ -30,9 +30,21 @@ _LAZY = ("Classifier", "Verdict", "classify")
 
 
 def __getattr__(name: str) -> object:
-    """Import the classifier when it is asked for: ``import ostinato`` itself takes no time."""
+    """Import what is asked for when it is asked for: ``import ostinato`` itself takes no time."""
+    if name == "__version__":
+        return _installed_version()
     if name not in _LAZY:
         raise AttributeError(f"module 'ostinato' has no attribute '{name}'")
     from ostinato.inference import classifier
 
     return getattr(classifier, name)
+
+
+def _installed_version() -> str:
+    """The version that was installed: of a tag, or of the commits after it."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("ostinato")
+    except metadata.PackageNotFoundError:  # run from a folder of sources
+        return "0+unknown"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+from contextlib import suppress
+
+INTERRUPTED = 128  # and the number of a signal: exit status
 
 
 def main() -> None:
@@ -12,6 +17,13 @@ def main() -> None:
         from ostinato.cli.main import main as run
 
         run()
+    except SystemExit as left:
+        if isinstance(left.code, int) and left.code > INTERRUPTED and _is_at_work():
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError):
+                    stream.flush()
+            os._exit(left.code)  # Python would wait for threads whose results nobody takes
+        raise
     except KeyboardInterrupt:  # while all of that was imported
         sys.exit(130)
     except ImportError as error:  # what compiled packages make of it as they start
@@ -20,6 +32,11 @@ def main() -> None:
         raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _is_at_work() -> bool:
+    """Whether a thread of :func:`ostinato.inference.many.in_order` still hears a file."""
+    return any(thread.name.startswith("ostinato") for thread in threading.enumerate())
 
 
 if __name__ == "__main__":

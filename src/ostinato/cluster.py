@@ -79,14 +79,16 @@ def run_on_cluster(
     """
     distributed: Any = require("distributed", extra="cluster", needed_for=f"The cluster {address}")
     with _quiet(), _connected(distributed, address) as client:
-        _check(client, address)
         topic = f"ostinato-progress-{secrets.token_hex(8)}" if progress else None
-        if progress:
-            client.subscribe_topic(topic, lambda event: progress(*event[1]))
         try:
+            _check(client, address)
+            if progress:
+                client.subscribe_topic(topic, lambda event: progress(*event[1]))
             yield from _results(client, function, calls, ordered, topic)
         except (OSError, distributed.client.FutureCancelledError) as error:
-            if isinstance(error, OSError) and client.status == "running":
+            # A closed connection may be noticed here before the client says that it is not running.
+            closed = isinstance(error, distributed.comm.CommClosedError)
+            if isinstance(error, OSError) and client.status == "running" and not closed:
                 raise  # of the function
             raise ClusterError(
                 f"The Dask scheduler at {address} is gone: what was done is kept; start it, and "

@@ -14,7 +14,17 @@ from types import ModuleType
 
 
 class OstinatoError(Exception):
-    """Something could not be done (exit status 1)."""
+    """Something could not be done (exit status 1).
+
+    Examples
+    --------
+    >>> import ostinato
+    >>> try:
+    ...     ostinato.classify("no-such-song.mp3")
+    ... except ostinato.OstinatoError as error:
+    ...     print(error)
+    'no-such-song.mp3' cannot be used as sound: it cannot be opened (No such file or directory).
+    """
 
     exit_status = 1
 

@@ -1,4 +1,7 @@
-"""The only canvas of matplotlib: figures with a title above them, in one style, as small PNGs.
+"""How results look: figures and pages in one style.
+
+The only canvas of matplotlib: figures with a title above them, as small PNGs. And Jinja's templates
+of pages, which share ``report.css``.
 
 Drawn with matplotlib's objects on the Agg canvas: no window, no global state. Lengths are in
 inches, so that text has the same size in every figure.
@@ -48,6 +51,18 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "figure.facecolor": "white",
 }
+
+
+def templates(folder: Path, *, needed_for: str) -> Any:
+    """Jinja with the templates of a folder, and ``report.css`` for them; every value is escaped."""
+    jinja2 = require("jinja2", extra="plot", needed_for=needed_for)
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 @contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import re
 import secrets
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -104,12 +106,15 @@ def user_cache() -> tuple[Path, str]:
     return makeshift, f"The cache is in {makeshift} for now: {why}."
 
 
-def user_data(name: str) -> Path:
-    """A place of this name in the user's folder for data; UsageError where there is no home."""
+def user_data(name: str, *, option: str = "--to") -> Path:
+    """A place of this name in the user's folder for data; UsageError where there is no home.
+
+    ``option`` of the command line is what chooses another place.
+    """
     folder = _users(platformdirs.user_data_dir)
     if folder is None:
         raise UsageError(
-            f"Expected a home folder, to keep {name} in, got none; choose one by --to."
+            f"Expected a home folder, to keep {name} in, got none; choose one by {option}."
         )
     return folder / name
 
@@ -135,6 +140,13 @@ def as_text(name: str) -> str:
     Names of files are bytes on Linux, and need not be text.
     """
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def csv_line(values: Iterable[str]) -> str:
+    """A line of csv, without its end."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(values)  # quotes both kinds of line ends
+    return line.getvalue().removesuffix("\r\n")
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -22,7 +22,7 @@ from ostinato.audio import (
 )
 from ostinato.audio.channels import Mixer
 from ostinato.audio.load import decode_audio, mixed_array
-from tests.audio.test_load import write_with_pyav
+from tests.helpers.formats import write_with_pyav
 from tests.helpers.graphs import toy_bytes
 from tests.helpers.sounds import RATE_HZ, music
 
@@ -101,7 +101,7 @@ class TestMixer:
         np.testing.assert_allclose(mono[middle], mean[middle], atol=1e-7)
 
     def test_short_effects_do_not_flicker(self) -> None:
-        """Of every second 0.9 s cancel, and the rest decides."""
+        """In every second 0.9 s cancel out, and the rest decides."""
         samples = sides("blinking")
         mono, mixer = through_mixer(samples, 1000)
         np.testing.assert_allclose(mono, samples.mean(axis=1), atol=1e-7)

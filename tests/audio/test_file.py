@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from mutagen.ogg import OggPage
 from numpy.typing import NDArray
 
 from ostinato.audio import (
@@ -28,7 +29,7 @@ from ostinato.audio import (
     piped,
 )
 from ostinato.errors import UsageError
-from tests.audio.test_load import AT_48_KHZ, WRITTEN, write, write_with_pyav
+from tests.helpers.formats import AT_48_KHZ, WRITTEN, write, write_with_pyav
 from tests.helpers.programs import run
 
 Samples = NDArray[np.float32]
@@ -433,3 +434,18 @@ def test_an_hour_takes_no_more_memory_than_a_minute(folder: Path, tmp_path: Path
     assert wav_s == pytest.approx(3600, abs=1e-3)
     assert mp3_s == pytest.approx(3600, rel=0.02)
     assert 0 < grown_mb < 100  # the samples of the WAV alone are 303 MB as they are given
+
+
+def test_an_ogg_whose_end_cuts_off_more_than_its_last_packet_lasts_to_there(tmp_path: Path) -> None:
+    """FFmpeg gives the last packet a negative length, which comes as one of a day."""
+    path = write(tmp_path / "cut.ogg", busy(44_100, seconds=4.0), 44_100)
+    with path.open("r+b") as file:
+        pages = []
+        while file.tell() < path.stat().st_size:
+            pages.append(OggPage(file))
+        pages[-1].position -= 2_000
+        file.seek(pages[-1].offset)
+        file.write(pages[-1].write())
+    with open_audio(path) as sound:
+        assert sound.seconds == pytest.approx(4.0 - 2_000 / 44_100, abs=0.05)
+        assert len(sound.excerpt(2.0, 1.0)) == SAMPLE_RATE

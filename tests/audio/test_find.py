@@ -28,8 +28,8 @@ def test_files_are_taken_as_they_are_and_folders_in_order(tmp_path: Path) -> Non
     assert find_audio(tmp_path).paths == [tmp_path / name for name in expected[2:]]
 
 
-def test_the_page_on_listening_lists_the_suffixes() -> None:
-    page = (REPOSITORY / "docs" / "guide" / "listening.md").read_text(encoding="utf-8")
+def test_the_page_of_formats_lists_the_suffixes() -> None:
+    page = (REPOSITORY / "docs" / "guide" / "formats.md").read_text(encoding="utf-8")
     listed = re.findall(r"\.\w+", "".join(re.findall(r"(?m)^    \..*$", page)))
     assert sorted(listed) == sorted(AUDIO_SUFFIXES)
 

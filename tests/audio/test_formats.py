@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ostinato.audio import SAMPLE_RATE, AudioError, find_audio, load_audio, open_audio
-from tests.audio.test_load import TONE_HZ, dominant_hz, tone, write, write_with_pyav
+from tests.audio.test_load import dominant_hz
+from tests.helpers.formats import TONE_HZ, tone, write, write_with_pyav
 
 # Containers that no suffix of AUDIO_SUFFIXES stands for.
 CONTAINERS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import pty
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ import pytest
 
 from ostinato.audio import AudioError, is_pipe, piped, spool, spool_pipe
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs FIFOs")
+pty = pytest.importorskip("pty", reason="needs FIFOs")
 
 
 @pytest.fixture(autouse=True)

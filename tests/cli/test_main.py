@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+import typer
 
 from ostinato import __main__ as first
 from ostinato import __version__
@@ -28,12 +32,29 @@ def test_no_arguments_show_the_verbs(call) -> None:
     assert status in (0, 2)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_shows_examples(call, verb: str) -> None:
-    status, out, _ = call(verb, "--help")
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_begins_with_examples_that_fit_a_line_and_can_be_typed(
+    call, monkeypatch, verb: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = call(*verb.split(), "--help")
     assert status == 0
-    assert "Examples" in out
-    assert f"ostinato {verb}" in out
+    lines = [line.strip() for line in out.splitlines()]
+    examples = lines[lines.index("Examples:") + 1 :]
+    examples = examples[: examples.index("")]
+    assert any(line.startswith(f"ostinato {verb}") for line in examples)
+    verbs = typer.main.get_command(app).commands
+    for line in examples:
+        assert line.startswith(("ostinato ", "arecord ", "curl ", "ffmpeg ", "parec ")), line
+        _, ours, call_of_it = line.partition("ostinato ")
+        name, *words = shlex.split(call_of_it, comments=True) if ours else ["serve"]
+        options = {option for param in verbs[name].params for option in
+                   (*param.opts, *param.secondary_opts)}  # fmt: skip
+        assert {word for word in words if word.startswith("--")} <= options, line
+
+
+def test_brackets_in_a_help_are_text(call) -> None:
+    assert "its table [search] says" in " ".join(call("search", "--help")[1].split())
 
 
 def test_a_verb_that_does_not_exist_has_status_2(call) -> None:
@@ -149,3 +170,48 @@ def test_ctrl_c_while_a_compiled_package_starts(monkeypatch, cause: BaseExceptio
         first.main()
     signal.signal(signal.SIGINT, handler)
     assert getattr(left.value, "code", 130) == 130
+
+
+def test_an_end_by_a_signal_waits_for_no_thread_at_work() -> None:
+    program = """
+import sys, time
+import ostinato.cli.main as cli
+from ostinato.__main__ import main
+from ostinato.inference.many import in_order
+
+def interrupted():
+    for _ in in_order(lambda item: time.sleep(60 * item), [0, 1, 1], n_threads=2):
+        print("begun")
+        sys.exit(130)
+
+cli.main = interrupted
+main()
+"""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "begun\n")
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("ostinato cl", "classify"), ("ostinato classify --ti", "--timeline")],
+)
+def test_a_shell_completes_verbs_and_options(call, monkeypatch, words, offered) -> None:
+    monkeypatch.setenv("_OSTINATO_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    status, out, _ = call()
+    assert (status, out.split()) == (0, [offered])
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_installed_and_shown(call, monkeypatch, tmp_path, shell) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "--install-completion" in call("--help")[1]
+    shown = call("--show-completion")
+    assert (shown[0], "_OSTINATO_COMPLETE" in shown[1]) == (0, True)
+    assert call("--install-completion")[0] == 0
+    written = "".join(path.read_text("utf-8") for path in tmp_path.rglob("*") if path.is_file())
+    assert "_OSTINATO_COMPLETE" in written

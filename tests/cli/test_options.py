@@ -12,11 +12,13 @@ import typer
 
 from ostinato.cli.main import app
 from ostinato.errors import OstinatoError
+from ostinato.server.limits import Limits
 from ostinato.study import study
 from ostinato.study.config import StudyConfig
 from ostinato.study.plan import plan_study
 from ostinato.study.sweep import load_sweep, run_sweep
 from ostinato.study.training_run import execute
+from ostinato.tagging.policy import Policy
 from tests.helpers.toy import QUICK, toy_corpus
 
 CORPUS = toy_corpus(n_frames=1600)
@@ -102,6 +104,41 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
      {"jobs": 3, "thorough": False}),
     *(("classify", ["a.wav", *flag], "inference.classifier.Classifier.classify_many",
        {"thorough": True}) for flag in (["--thorough"], ["--timeline"], ["--plot", "x.png"])),
+    *(("tag", ["d", *arguments], "tagging.run.TagRun.__init__", with_) for arguments, with_ in (
+        (["--write"], {"write": True}),
+        (["--only-missing"], {"policy": Policy()}),
+        (["--replace"], {"policy": Policy(what="replace")}),
+        (["--add"], {"policy": Policy(what="add")}),
+        (["--min-probability", "0.7"], {"policy": Policy(min_probability=0.7)}),
+        (["--top", "2"], {"policy": Policy(top=2)}),
+        (["--where", "genre=x"], {"policy": Policy(where="x")}),
+        (["--by", "album"], {"by": "album"}),
+        (["--map", "m.toml"], {"names": "m.toml"}),
+        (["--provenance"], {"provenance": True}),
+        (["--thorough"], {"thorough": True}),
+        (["--page", "p.html"], {"hear_all": True}),
+        (["--in-place"], {"in_place": True}),
+        (["--hard-links", "break"], {"hard_links": "break"}),
+        (["--keep-mtime"], {"keep_mtime": True}),
+        (["--journal", "j"], {"journal": "j"}),
+        (["--model", "m"], {"model": "m"}),
+        (["--cache", "c"], {"cache": "c"}),
+        (["--jobs", "3"], {"jobs": 3, "backend": None}),
+        (["--scheduler", "tcp://h:1"], {"backend": "tcp://h:1"}),
+    )),
+    ("tag", ["--undo", "3"], "tagging.run.undone", {0: 3}),
+    ("tag", ["--history"], "tagging.journal.Journal.open", {"must_exist": True}),
+    *(("serve", arguments, "server.entry.run", with_) for arguments, with_ in (
+        (["--host", "::1", "--port", "0"], {"host": "::1", "port": 0}),
+        (["--model", "lstm, default"], {"models": ("lstm", "default")}),
+        (["--workers", "3"], {"n_workers": 3}),
+        (["--api-key-file", "k"], {"key_file": "k"}),
+        (["--max-mb", "1024"],
+         {"limits": Limits(upload_bytes=1 << 30, spool_bytes=4 << 30, sound_s=3600)}),
+        (["--max-minutes", "2"], {"limits": Limits(sound_s=120)}),
+        (["--allow-origin", "https://x.org"], {"allowed_origins": ["https://x.org"]}),
+        (["--no-page"], {"page": False}),
+    )),
     ("models", ["--use", "m"], "inference.classifier.Classifier.load", {0: "m"}),
     ("listen", ["--model", "m"], "inference.classifier.Classifier.load", {0: "m"}),
     ("listen", ["--every", "2.5"], "inference.live.LiveClassifier.__init__", {"every_s": 2.5}),
@@ -113,7 +150,8 @@ CALLS: list[tuple[str, list[str], str, dict[str, Any]]] = [
 #: Options that change what is printed and nothing else.
 PRINTED = {("audit", "--format"), ("train", "--format"), ("evaluate", "--format"),
            ("evaluate", "--out"), ("compare", "--format"), ("classify", "--format"),
-           ("classify", "--top"), ("listen", "--format"), ("models", "--format")}  # fmt: skip
+           ("classify", "--top"), ("tag", "--format"), ("tag", "--playlists"),
+           ("listen", "--format"), ("models", "--format"), ("doctor", "--format")}  # fmt: skip
 
 
 class SeenError(OstinatoError):
@@ -126,7 +164,10 @@ def test_no_option_is_left_out() -> None:
     for verb, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         for parameter in command.params:
             for option in (o for o in parameter.opts + parameter.secondary_opts if o[0] == "-"):
-                assert (verb, option) in tried | PRINTED | {(verb, "--help")}
+                assert (verb, option) in tried | PRINTED | {(verb, "--help")}, (
+                    f"'{verb} {option}' has no test: add a row to CALLS above, with the function "
+                    "that it must reach, or to PRINTED if it changes nothing but what is printed."
+                )
 
 
 @pytest.mark.parametrize(("arguments", "is_seen"), STUDY, ids=[" ".join(a) for a, _ in STUDY])

@@ -1,4 +1,4 @@
-"""The three models: their numbers against independent implementations, and what they promise."""
+"""Families by name, and what some of them promise beyond what all do (``family_suite.py``)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,9 @@ from ostinato.inference.model_info import ModelInfo
 from ostinato.models.conv_lstm import ConvLSTMSettings
 from ostinato.models.layers.normalisation import FrameNormalisation
 from ostinato.models.layers.texture import TextureWindows
-from ostinato.models.lstm import LSTMSettings
 
 N_FEATURES, N_GENRES = 20, 10
 SPEC = FeatureSpec(n_coefficients=N_FEATURES)
-NAMES = tuple(models.FAMILIES)
-RECURRENT = (
-    "lstm", "residual-lstm", "residual-lstm-kim", "conv-lstm", "conv-lstm-1d",
-    "conv-lstm-residual",
-)  # fmt: skip
-SEE_BANDS = ("cnn", "crnn", "fusion", "baseline", "discriminant")
 
 
 def make(name: str, **settings: object) -> torch.nn.Module:
@@ -33,49 +26,6 @@ def make(name: str, **settings: object) -> torch.nn.Module:
         n_genres=N_GENRES,
         settings=models.family(name).settings(**settings),
     )
-
-
-def test_there_are_families_to_test() -> None:
-    assert set(RECURRENT) <= set(NAMES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_family_maps_frames_to_logits(name: str) -> None:
-    model = make(name).eval()
-    assert model(torch.randn(3, 128, N_FEATURES)).shape == (3, N_GENRES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_verdict_does_not_depend_on_the_other_windows_of_the_batch(name: str) -> None:
-    """In evaluation mode every window is judged alone."""
-    model = make(name).eval()
-    x = torch.randn(4, 128, N_FEATURES)
-    together = model(x)
-    alone = torch.cat([model(row[None]) for row in x])
-    assert torch.allclose(together, alone, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_takes_part_in_training(name: str) -> None:
-    model = make(name)
-    model(torch.randn(8, 128, N_FEATURES)).square().sum().backward()
-    idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    solved = ["baseline.head.weight", "baseline.head.bias"] if name == "fusion" else []
-    assert idle == solved
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in SEE_BANDS])
-def test_scale_and_offset_of_a_feature_are_taken_away_by_the_first_layer(name: str) -> None:
-    """Normalisation is inside the model: fitted on other units, it gives the same logits.
-
-    Not so where MFCC become mel bands again: for that their units must be alike.
-    """
-    x = torch.randn(6, 128, N_FEATURES)
-    scale, offset = torch.rand(N_FEATURES) * 9 + 1, torch.randn(N_FEATURES) * 50
-    plain, other = make(name).eval(), make(name).eval()
-    plain.normalise.fit(x.flatten(0, 1))
-    other.normalise.fit((x * scale + offset).flatten(0, 1))
-    assert torch.allclose(plain(x), other(x * scale + offset), atol=1e-3)
 
 
 def test_normalisation_gives_mean_0_and_deviation_1_and_survives_a_constant_feature() -> None:
@@ -122,23 +72,6 @@ def test_a_residual_lstm_whose_layers_say_nothing_passes_its_input_on() -> None:
     assert torch.allclose(deep.eval()(x), shallow.eval()(x), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", RECURRENT)
-def test_recurrent_families_have_as_many_parameters_as_the_lstm_within_a_tenth(name: str) -> None:
-    """At the study's own number of coefficients, so that none wins by its size."""
-    spec = FeatureSpec()
-    count, of_lstm = (
-        models.count_parameters(
-            models.build(k, spec=spec, n_genres=10, settings=models.family(k).settings())
-        )
-        for k in (name, "lstm")
-    )
-    assert abs(count - of_lstm) <= 0.1 * of_lstm
-
-
-def test_lstm_and_residual_lstm_have_as_many_parameters() -> None:
-    assert models.count_parameters(make("lstm")) == models.count_parameters(make("residual-lstm"))
-
-
 def test_conv_lstm_takes_a_window_shorter_than_a_patch() -> None:
     model = make("conv-lstm", patch=8, texture_frames=4).eval()
     assert model(torch.randn(1, 20, N_FEATURES)).shape == (1, N_GENRES)
@@ -175,55 +108,6 @@ def test_lstms_take_frames_or_texture_windows_as_steps(name: str) -> None:
     assert model.eval()(x).shape == (3, N_GENRES)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "word"),
-    [
-        ("lstm", {"width": 33}, "even width"),
-        ("cnn", {"bands": 48}, "divides the 128 of the frames, got 48"),
-        ("cnn", {"channels": ()}, "at least one block"),
-        ("cnn", {"pool_time": (2, 2)}, "each of 4 blocks, got"),
-        ("cnn", {"bands": 8}, "at most 3 blocks"),
-        ("cnn", {"dropout": 1.0}, "dropout"),
-        ("cnn", {"pooling": "median"}, "got 'median'"),
-        ("crnn", {"bands": 0}, "blocks"),
-        ("crnn", {"width": 33}, "even width"),
-        ("crnn", {"channel_dropout": 1.0}, "channel_dropout"),
-        ("baseline", {"bands": 0}, "at least one band"),
-        ("baseline", {"bands": 7}, "divides the 128 of the frames, got 7"),
-        ("baseline", {"regularisation": 0.0}, "positive regularisation"),
-        ("discriminant", {"shrinkage": 0.0}, "shrinkage above 0 up to 1"),
-        ("fusion", {"regularisation": 0.0}, "positive regularisation"),
-        ("fusion", {"share": 1.5}, "share in \\[0, 1\\], got 1.5"),
-        ("lstm", {"depth": 0}, "depth"),
-        ("lstm", {"dropout": 1.0}, "dropout"),
-        ("lstm", {"texture_frames": 2}, "at least 3 frames, or of 1"),
-        ("residual-lstm-kim", {"texture_frames": 0}, "at least 3 frames"),
-        ("residual-lstm-kim", {"projection": 31}, "even widths"),
-        ("residual-lstm-kim", {"width": 0, "bidirectional": False}, "got width 0"),
-        ("residual-lstm-kim", {"depth": 0}, "depth"),
-        ("residual-lstm-kim", {"dropout": -1}, "dropout"),
-        ("residual-lstm-kim", {"pooling": "max"}, "got 'max'"),
-        ("conv-lstm", {"kernel": 4}, "odd kernel"),
-        ("conv-lstm", {"kernel": 5}, "at most 3, the most that 2 texture windows of a patch can"),
-        ("conv-lstm", {"kernel": 21, "patch": 11}, "at most 19, the most that 10 coefficients"),
-        ("conv-lstm-1d", {"kernel": 4}, "odd kernel"),
-        ("conv-lstm-1d", {"kernel": 21}, "at most 19, the most that 10 coefficients of the last"),
-        ("conv-lstm-1d", {"channels": (3, 0)}, "at least one channel"),
-        ("conv-lstm-1d", {"dropout": 1}, "dropout"),
-        ("conv-lstm-1d", {"texture_frames": 2}, "at least 3 frames"),
-        ("conv-lstm-1d", {"texture_frames": 0}, "at least 3 frames"),
-        ("conv-lstm", {"channels": ()}, "at least one layer"),
-        ("conv-lstm", {"patch": 0}, "patches"),
-        ("conv-lstm", {"channel_dropout": -0.1}, "channel_dropout"),
-    ],
-)
-def test_settings_that_make_no_model_are_refused(
-    name: str, settings: dict[str, object], word: str
-) -> None:
-    with pytest.raises(UsageError, match=word):
-        make(name, **settings)
-
-
 def test_an_unknown_family_and_settings_of_another_one_are_refused() -> None:
     with pytest.raises(UsageError, match=r"lstm, residual-lstm, conv-lstm.*; got 'transformer'"):
         models.family("transformer")
@@ -242,18 +126,6 @@ def info(name: str, **settings: object) -> ModelInfo:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_saved_model_rebuilds_itself(name: str, tmp_path) -> None:
-    settings = {} if name in ("baseline", "discriminant") else {"dropout": 0.1}
-    model = make(name, **settings)
-    model.normalise.fit(torch.randn(100, N_FEATURES) * 3 + 1)
-    models.save(model, info(name, **settings), tmp_path)
-    loaded, found = models.load(tmp_path)
-    x = torch.randn(2, 128, N_FEATURES)
-    assert torch.equal(loaded(x), model.eval()(x))
-    assert found == info(name, **settings)
-
-
 def test_weights_of_another_model_and_damaged_ones_are_refused(tmp_path) -> None:
     models.save(make("lstm"), info("lstm", width=48), tmp_path)
     with pytest.raises(DataError, match="Cannot rebuild the model"):
@@ -264,8 +136,3 @@ def test_weights_of_another_model_and_damaged_ones_are_refused(tmp_path) -> None
         models.load(tmp_path)
     with pytest.raises(DataError, match="Cannot read the model's metadata"):
         models.load(tmp_path / "nowhere")
-
-
-def test_settings_are_frozen() -> None:
-    with pytest.raises(AttributeError):
-        LSTMSettings().width = 3  # type: ignore[misc]

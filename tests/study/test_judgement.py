@@ -50,7 +50,7 @@ def test_answers_below_the_threshold_do_not_count() -> None:
 
 
 def test_swapped_labels_come_first() -> None:
-    """Of recordings filed wrongly, nearly all are in the tenth of those that are trusted least."""
+    """Nearly all misfiled recordings are in the tenth that is trusted least."""
     random = np.random.default_rng(1)
     probabilities = np.full((200, 4), 0.1)
     labels = random.integers(0, 4, 200)

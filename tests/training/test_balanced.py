@@ -26,7 +26,7 @@ SOLVED = BaselineSettings(bands=4, modulation_bands=4)
 
 
 def unbalanced() -> Corpus:
-    """Of three genres that are told apart with effort, 24, 8 and 4 tracks."""
+    """Three genres that are hard to tell apart, with 24, 8 and 4 tracks."""
     whole = toy_corpus(per_genre=max(SIZES))
     kept = [
         i for i, r in enumerate(whole.recordings) if int(r.id[3:]) < SIZES[whole.labels[i].item()]

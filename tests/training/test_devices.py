@@ -3,65 +3,64 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-#: Its model is plain: batch normalisation would see a part of the batch in each process.
-SCRIPT = """
-import json, sys
-from dataclasses import replace
-from pathlib import Path
 import torch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
 from ostinato.models import GenreModel
 from ostinato.models.layers.normalisation import FrameNormalisation
 from ostinato.training.fit import fit
 from ostinato.training.tracks import Tracks
+from tests.helpers.forked import forked
 from tests.helpers.toy import QUICK, toy_corpus
 
+
 class Plain(GenreModel):
-    def __init__(self):
+    """Without batch normalisation, which would see a part of the batch in each process."""
+
+    def __init__(self) -> None:
         super().__init__()
         self.normalise = FrameNormalisation(4)
         self.layer = torch.nn.LSTM(4, 6, batch_first=True)
         self.head = torch.nn.Linear(6, 3)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.layer(self.normalise(x))[0].mean(dim=1))
 
-folder, devices = Path(sys.argv[1]), int(sys.argv[2])
-torch.set_num_threads(1)
-torch.manual_seed(1)
-corpus, model = toy_corpus(per_genre=9), Plain()  # batches of 7 and 6 windows
-train, valid = (Tracks.of(corpus, ids) for ids in (corpus.ids[::2], corpus.ids[1::2]))
-curves, last = fit(
-    model, train=train, valid=valid, seed=3, folder=folder / "run", devices=devices,
-    settings=replace(QUICK, mixup=0.2, noise=0.1, learning_rate=0.02),
-)
-spread = torch.distributed.is_initialized()
-here = torch.distributed
-rank, world = (here.get_rank(), here.get_world_size()) if spread else (0, 1)
-weights = {name: value.tolist() for name, value in model.state_dict().items()}
-found = {"world": world, "curves": curves, "weights": weights}
-(folder / f"{rank}.json").write_text(json.dumps(found))
-"""
+
+def train_and_tell(folder: Path, devices: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    corpus, model = toy_corpus(per_genre=9), Plain()  # batches of 7 and 6 windows
+    train, valid = (Tracks.of(corpus, ids) for ids in (corpus.ids[::2], corpus.ids[1::2]))
+    curves, _ = fit(
+        model, train=train, valid=valid, seed=3, folder=folder / "run", devices=devices,
+        settings=replace(QUICK, mixup=0.2, noise=0.1, learning_rate=0.02),
+    )  # fmt: skip
+    here = torch.distributed
+    rank, world = (here.get_rank(), here.get_world_size()) if here.is_initialized() else (0, 1)
+    weights = {name: value.tolist() for name, value in model.state_dict().items()}
+    found = {"world": world, "curves": curves, "weights": weights}
+    (folder / f"{rank}.json").write_text(json.dumps(found))
 
 
 def trained(folder: Path, *, processes: int) -> list[dict]:
+    """Train in this process, or in several that are started as torchrun starts them."""
     folder.mkdir()
-    (folder / "script.py").write_text(SCRIPT)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    path = os.pathsep.join(filter(None, [*sys.path, str(Path.cwd())]))
-    done = subprocess.run(
-        [sys.executable, *(launcher if processes > 1 else []), folder / "script.py", folder,
-         str(processes)],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    if processes == 1:
+        train_and_tell(folder, 1)
+    else:
+        forked()
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=processes, start_method="forkserver",
+            rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="test",
+        )  # fmt: skip
+        elastic_launch(config, train_and_tell)(folder, processes)
     return [json.loads((folder / f"{i}.json").read_text()) for i in range(processes)]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -36,6 +37,7 @@ from ostinato.training import GenreClassifier
 from ostinato.training.estimator import InputError
 from ostinato.training.recipe import choose_recipe
 from ostinato.training.settings import TrainingSettings
+from tests.helpers.forked import forked
 from tests.helpers.graphs import ear_bytes
 from tests.helpers.sounds import RATE_HZ, music
 from tests.helpers.toy import SPEC, toy_corpus
@@ -142,9 +144,11 @@ class TestTools:
             by_hand.append(fitted.score([X[i] for i in test], Y[test]))
         assert found.tolist() == by_hand
 
-    def test_workers_get_it_unfitted(self) -> None:
+    def test_workers_get_it_unfitted(self, monkeypatch) -> None:
+        monkeypatch.setattr("joblib.parallel.DEFAULT_MP_CONTEXT", forked())
         alone = cross_val_score(quick(), X, Y, groups=ARTISTS, cv=GroupKFold(2))
-        together = cross_val_score(quick(), X, Y, groups=ARTISTS, cv=GroupKFold(2), n_jobs=2)
+        with parallel_config(backend="multiprocessing"):
+            together = cross_val_score(quick(), X, Y, groups=ARTISTS, cv=GroupKFold(2), n_jobs=2)
         assert alone.tolist() == together.tolist()
 
     def test_probabilities_of_held_out_recordings(self) -> None:

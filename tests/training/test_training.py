@@ -101,7 +101,7 @@ def test_every_track_is_heard_once_an_epoch() -> None:
     seed=st.integers(0, 1000),
 )
 def test_tracks_are_heard_as_often_as_their_weights_say(weights, size: int, seed: int) -> None:
-    """Of an expected 1.4 times, once or twice: systematic sampling leaves no more to chance."""
+    """Expected 1.4 times: once or twice, since systematic sampling leaves no more to chance."""
     torch.manual_seed(seed)
     batches = epoch_batches(len(weights), size, torch.tensor(weights))
     counts = np.bincount(torch.cat(batches).numpy(), minlength=len(weights))

@@ -328,14 +328,16 @@ def decoded_packets(
         decoded_at += time.monotonic() - now  # what the caller did meanwhile is not counted
 
 
-def packets(container: InputContainer, stream: av.AudioStream) -> Iterator[Packet[av.AudioStream]]:
+def packets(
+    container: InputContainer, *streams: av.AudioStream
+) -> Iterator[Packet[av.AudioStream]]:
     """Read from the container's position until it ends or breaks off; the length tells which."""
     import av
 
     with suppress(av.error.InvalidDataError, av.error.EOFError):
         while True:
             try:
-                yield from container.demux(stream)
+                yield from container.demux(*streams)  # type: ignore[misc] # of audio alone
                 return
             except IndexError:  # PyAV does not know a stream that begins later: go on behind it
                 continue

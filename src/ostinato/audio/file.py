@@ -63,6 +63,13 @@ def open_audio(
         or by its own header cut short; if a stream holds more than 8 GiB.
     UsageError
         If ``sample_rate_hz`` is not a rate.
+
+    Examples
+    --------
+    >>> from ostinato.audio import open_audio
+    >>> with open_audio("mix.flac") as sound:
+    ...     print(sound.seconds, sound.excerpt(10.0, 2.0).shape)
+    14.0 (44100,)
     """
     check_target_rate("The sound's sample rate", sample_rate_hz)
     if isinstance(source, str | os.PathLike):

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from ostinato.storage import is_folder
 
@@ -56,6 +56,14 @@ def find_audio(paths: Path | Sequence[Path]) -> FoundAudio:
     Links are followed, but no folder is entered twice. Hidden files and folders, ``__MACOSX`` and
     files with a suffix that is not in :data:`AUDIO_SUFFIXES` are passed over. A path that is no
     folder is taken as it is, whatever its name and whether it exists.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ostinato.audio import find_audio
+    >>> found = find_audio(Path("music"))
+    >>> len(found.paths), found.told_passed_over()
+    (12, '1 .txt')
     """
     found = FoundAudio()
     for path in [paths] if isinstance(paths, Path) else paths:
@@ -81,12 +89,13 @@ def _walk(root: Path, found: FoundAudio) -> list[Path]:
             continue
         entered.add(real)
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        parent = Path(folder)
         for name in sorted(names):
-            suffix = PurePath(name).suffix.lower()
             if _is_hidden(name):
                 continue
+            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a path takes ten times as long
             if suffix in AUDIO_SUFFIXES:
-                audio.append(Path(folder, name))
+                audio.append(parent / name)
             else:  # "Vol. 2 of 3" has none
                 found.passed_over[suffix if _IS_SUFFIX.fullmatch(suffix) else ""] += 1
     return audio

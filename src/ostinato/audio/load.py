@@ -72,6 +72,13 @@ def load_audio(path: str | os.PathLike[str], *, sample_rate_hz: int = SAMPLE_RAT
         than 0.5 s, silent, or holds NaN or infinite samples.
     UsageError
         If ``sample_rate_hz`` is not a rate.
+
+    Examples
+    --------
+    >>> from ostinato.audio import load_audio
+    >>> waveform = load_audio("mix.flac")
+    >>> waveform.shape, str(waveform.dtype)
+    ((308700,), 'float32')
     """
     check_target_rate("The waveform's sample rate", sample_rate_hz)
     found = decode_audio(path)

@@ -20,6 +20,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,6 +122,7 @@ class ContainerSeeker:
         self._is_open = False
         self.rate_hz = 0
         self._counts_packets = self._clock_jumps = False
+        self._ticks_hz: Fraction | None = None  # of frames' times; None until it is known
         self._total: int | None = None  # samples, once the end was reached in one pass
         self.alone: Counter[int] = Counter()
         try:
@@ -220,9 +222,12 @@ class ContainerSeeker:
             if frame.dts is None:
                 return None
             return float(self._packet_samples * self._entries.search_timestamp(frame.dts))
-        if frame.pts is None or frame.time_base is None:
+        pts = frame.pts
+        if self._ticks_hz is None:  # the same for all frames: asking each takes a while
+            self._ticks_hz = frame.time_base and 1 / frame.time_base
+        if pts is None or not self._ticks_hz:
             return None
-        return float(frame.pts * frame.time_base * self.rate_hz)
+        return pts * self.rate_hz * self._ticks_hz.denominator / self._ticks_hz.numerator
 
     def _seek(self, first: int) -> bool:
         """Go to a packet 1 s before a sample; False where that is not possible."""
@@ -325,6 +330,8 @@ class ContainerSeeker:
         end, length = None, 0
         for packet in packets(self._container, self._stream):
             duration = packet.duration or 0
+            if duration >= 1 << 31:  # of the last in Ogg, where the end cuts off more than that one
+                duration -= 1 << 32
             length += duration
             if packet.pts is not None:
                 end = packet.pts + duration

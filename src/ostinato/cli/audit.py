@@ -21,7 +21,8 @@ def audit(
         ),
     ],
     split: Annotated[
-        str | None, typer.Option(help="Report which pairs leak across this split.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Report which pairs leak across this split."),
     ] = None,
     format_: Format = "table",
     threshold: Annotated[
@@ -33,14 +34,12 @@ def audit(
 ) -> None:
     """Find duplicate recordings by their sound, and files without music.
 
+    Examples:
+      ostinato audit gtzan --split fault-filtered
+      ostinato audit ~/music --format json > pairs.json
+
     Finds exact and near duplicates: re-encoded, trimmed or shifted, louder or softer, resampled,
     slightly faster or slower. No file is changed.
-
-    Examples:
-
-      ostinato audit gtzan --split fault-filtered
-
-      ostinato audit ~/music --format json > pairs.json
     """
     from ostinato.cli.audit_view import print_audit
     from ostinato.datasets import FrameCache

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -27,7 +25,7 @@ from ostinato.cli.console import (
 from ostinato.cli.larger_model import hint
 from ostinato.cli.process import standard_input
 from ostinato.errors import DataError, OstinatoError, UsageError
-from ostinato.storage import as_text, printable
+from ostinato.storage import as_text, csv_line, printable
 
 if TYPE_CHECKING:
     from ostinato.audio import FoundAudio
@@ -45,7 +43,7 @@ def classify(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Files, folders (all audio files in them), pipes, - for stdin.",
         ),
     ],
@@ -53,6 +51,7 @@ def classify(
         str,
         typer.Option(
             "--format",
+            metavar="table|json|csv",
             callback=format_of("table", "json", "csv"),
             help="table for people, json (a line a file) or csv for programs.",
         ),
@@ -75,24 +74,19 @@ def classify(
 ) -> None:
     """Name the genre of music files, or say why there is none.
 
+    Examples:
+      ostinato classify song.mp3
+      ostinato classify ~/music --format csv > genres.csv
+      ostinato classify --timeline --format json mix.flac
+      ostinato classify --timeline --plot mix.png mix.flac
+      curl -s https://example.org/song.ogg | ostinato classify -
+
     Prints a line a file, as soon as it is done. A model abstains if no genre is
     likely enough, if the sound is silent or too short, or if it is unlike the
     music that the model learned from. A model that learned of several genres a
     track names all that are likely enough (+). Files that cannot be used are
     listed at the end, and the exit status is then 1. Runs on the processor,
     unless OSTINATO_DEVICE is cuda, coreml or directml.
-
-    Examples:
-
-      ostinato classify song.mp3
-
-      ostinato classify ~/music --format csv > genres.csv
-
-      ostinato classify --timeline --format json mix.flac
-
-      ostinato classify --timeline --plot mix.png mix.flac
-
-      curl -s https://example.org/song.ogg | ostinato classify -
     """
     if timeline and format_ == "csv":
         raise UsageError("Expected --timeline with --format table or json, got csv.")
@@ -101,7 +95,7 @@ def classify(
 
     classifier = Classifier.load(model)
     if format_ == "csv":
-        _write_row(_COLUMNS)
+        write_line(csv_line(_COLUMNS))
     started = time.perf_counter()
     with _given(paths) as (found, names, broken), progress("files") as step:
         pictures = None
@@ -203,7 +197,8 @@ def _print(path: str, verdict: Verdict, *, format_: str, top: int | None, timeli
         share, seconds = f"{verdict.probability:.4f}", f"{verdict.seconds:.2f}"
         why = verdict.abstained or ""
         by = (verdict.model, verdict.model_version or "")
-        _write_row((as_text(path), ";".join(verdict.named), share, ranked, why, seconds, *by))
+        named = ";".join(verdict.named)
+        write_line(csv_line((as_text(path), named, share, ranked, why, seconds, *by)))
     else:
         from ostinato.inference.verdict import clock
 
@@ -224,9 +219,3 @@ def _print_line(path: str, verdict: Verdict, top: int) -> None:
     alone = verdict.heard_channel
     heard = "" if alone is None else f"  (channel {alone} was heard, for all cancel out)"
     output.print(f"{said:<38}  {printable(path)}{heard}", soft_wrap=True)
-
-
-def _write_row(values: Iterable[str]) -> None:
-    row = io.StringIO()
-    csv.writer(row, lineterminator="\r\n").writerow(values)  # quotes both kinds of line ends
-    write_line(row.getvalue().removesuffix("\r\n"))

@@ -12,24 +12,25 @@ from ostinato.errors import require
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of studies.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of studies.")],
     genres: Annotated[
         str | None,
-        typer.Option(help="Compare the recall of these genres as well, separated by commas."),
+        typer.Option(
+            metavar="NAME,...",
+            help="Compare the recall of these genres as well, separated by commas.",
+        ),
     ] = None,
     format_: Format = "table",
 ) -> None:
     """Compare the models of finished studies that tested on the same recordings.
 
+    Examples:
+      ostinato compare runs/gtzan runs/wider --format json
+      ostinato compare runs/gtzan runs/wider --genres disco,reggae
+
     The statistics are those within one study: intervals by artist and seed, and for every pair of
     models the difference, its interval and a sign-flip test by artist, Holm-adjusted over all
     pairs. Studies with other test recordings are refused.
-
-    Examples:
-
-      ostinato compare runs/gtzan runs/wider --format json
-
-      ostinato compare runs/ablation/base runs/ablation/weak-genres --genres disco,reggae
     """
     require("torch", extra="train", needed_for="A comparison of studies")
     from ostinato.study.compare import compare as compared

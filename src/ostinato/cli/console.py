@@ -91,7 +91,10 @@ def _known_backend(backend: str) -> str:
 Format = Annotated[
     str,
     typer.Option(
-        "--format", callback=format_of("table", "json"), help="table for people, json for programs."
+        "--format",
+        metavar="table|json",
+        callback=format_of("table", "json"),
+        help="table for people, json for programs.",
     ),
 ]
 Collection = Annotated[
@@ -105,15 +108,17 @@ Collection = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
+        metavar="NAME|FILE",
         help="A model that ostinato models lists, or an ONNX file. By default what OSTINATO_MODEL "
-        "names, else what ostinato models --use chose, else default."
+        "names, else what ostinato models --use chose, else default.",
     ),
 ]
 Cache = Annotated[
     Path | None,
     typer.Option(
+        metavar="DIR",
         help="Folder for the frames of audio files between calls. By default in the user's cache, "
-        "such as ~/.cache/ostinato."
+        "such as ~/.cache/ostinato.",
     ),
 ]
 Jobs = Annotated[
@@ -132,8 +137,9 @@ Scheduler = Annotated[
 Accelerator = Annotated[
     str,
     typer.Option(
+        metavar="cpu|gpu|auto",
         help="Device for training: cpu, gpu (or its kind: cuda, mps), or auto, which says what it "
-        "found. The default models are small: see docs/research/models.md."
+        "found. The default models are small: see docs/research/models.md.",
     ),
 ]
 
@@ -159,7 +165,10 @@ def write_line(line: str) -> None:
 
 @contextmanager
 def progress(unit: str) -> Iterator[Callable[[int, int, str], None] | None]:
-    """A progress bar on stderr, None if that is no terminal; a new total restarts the clock."""
+    """A progress bar on stderr, None if that is no terminal; a new total restarts the clock.
+
+    What takes seconds to import is imported inside it: the bar is there from the start.
+    """
     columns = (
         TextColumn(unit, style="bold", markup=False), BarColumn(), MofNCompleteColumn(),
         TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False),

@@ -25,7 +25,10 @@ from ostinato.storage import expanded, printable
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A model that ostinato models lists, or an ONNX file.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A model that ostinato models lists, or an ONNX file."
+        ),
     ],
     data: Collection,
     out: Annotated[
@@ -41,19 +44,17 @@ def evaluate(
 ) -> None:
     """Judge a model on recordings whose genres you know, and write the page that train writes.
 
-    It says where the model may have learned from these recordings, or from their artists.
-
     Examples:
-
       ostinato evaluate mine.onnx ~/music/other-tracks
-
       ostinato evaluate default ~/music/by-genre --format json
+
+    It says where the model may have learned from these recordings, or from their artists.
     """
     require("sklearn", extra="train", needed_for="Judging a model")
-    from ostinato.study.judge_model import judge_model
-    from ostinato.study.report.judgement_page import print_judgement, write_judgement
-
     with progress("done") as step:
+        from ostinato.study.judge_model import judge_model
+        from ostinato.study.report.judgement_page import print_judgement, write_judgement
+
         found = judge_model(model, data, cache=cache, jobs=jobs, backend=scheduler, progress=step)
     for note in found.judgement.notes:
         tell(note)

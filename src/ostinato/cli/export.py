@@ -16,7 +16,8 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished study.")],
     to: Annotated[Path, typer.Option("--to", metavar="FILE.onnx", help="The file to write.")],
     model: Annotated[
-        str | None, typer.Option(help="Which of the study's models; needed if it has several.")
+        str | None,
+        typer.Option(metavar="NAME", help="Which of the study's models; needed if it has several."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Which training. By default the first, 0.", min=0)
@@ -36,32 +37,32 @@ def export(
             help="The file takes 30 s of sound, for programs that have only ONNX Runtime.",
         ),
     ] = False,
-    licence: Annotated[str, typer.Option(help="The model's licence, written into the file.")] = "",
+    licence: Annotated[
+        str, typer.Option(metavar="TEXT", help="The model's licence, written into the file.")
+    ] = "",
     cache: Cache = None,
     jobs: Jobs = None,
 ) -> None:
     """Write a trained model as an ONNX file, for ostinato classify --model FILE.onnx.
 
+    Examples:
+      ostinato export runs/gtzan --model residual-lstm --to genres.onnx
+      ostinato export runs/gtzan --model lstm --ensemble --to five.onnx
+      ostinato export runs/gtzan --model lstm --with-front-end --to sound.onnx
+
     The file also holds genres, frames, windows, temperature, threshold and measured accuracy. The
     study's data are loaded again, to check the file against the trained model.
-
-    Examples:
-
-      ostinato export runs/gtzan --model residual-lstm --to genres.onnx
-
-      ostinato export runs/gtzan --model lstm --ensemble --to five.onnx
-
-      ostinato export runs/gtzan --model lstm --with-front-end --to sound.onnx
     """
     require("torch", extra="train", needed_for="Export of a model")
     from ostinato.inference.model_file import open_graph
     from ostinato.inference.registry import ear_file
-    from ostinato.study.export import export_run
 
     if ensemble and seed is not None:
         raise UsageError("Expected --ensemble, the mean of all seeds, or one --seed; got both.")
 
     with progress("files") as step:
+        from ostinato.study.export import export_run
+
         difference = export_run(
             run, to, model=model, seed=None if ensemble else seed or 0, fold=fold,
             precision=precision, front_end=with_front_end, cache=cache, jobs=jobs, progress=step,

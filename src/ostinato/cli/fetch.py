@@ -14,11 +14,16 @@ from ostinato.storage import as_text
 
 def fetch(
     name: Annotated[
-        str, typer.Argument(help="gtzan, the collection, or musicnn, a larger pretrained network.")
+        str,
+        typer.Argument(
+            metavar="gtzan|musicnn",
+            help="gtzan, the collection, or musicnn, a larger pretrained network.",
+        ),
     ],
-    to: Annotated[Path | None, typer.Option(help="Folder to save it in.")] = None,
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to save it in.")] = None,
     url: Annotated[
-        str | None, typer.Option(help="With gtzan: another address of the same archive.")
+        str | None,
+        typer.Option(metavar="URL", help="With gtzan: another address of the same archive."),
     ] = None,
     wheel: Annotated[
         Path | None,
@@ -27,15 +32,15 @@ def fetch(
 ) -> None:
     """Download a collection or a model, verify it, and print its path.
 
+    Examples:
+      ostinato fetch gtzan --to ~/data          # 1.2 GB, for the next line
+      ostinato study --data ~/data/genres
+      ostinato fetch musicnn                    # 29 MB, for the next line
+      ostinato models --use musicnn
+
     The only verb that uses the network. An interrupted download of gtzan is resumed. musicnn, a
     network pretrained on other music, comes as a wheel from the package index; its weights become
     a file that --model musicnn and ostinato study --frames musicnn find (docs/guide/musicnn.md).
-
-    Examples:
-
-      ostinato fetch gtzan --to ~/data        (1.2 GB; then: ostinato study --data ~/data/genres)
-
-      ostinato fetch musicnn                  (29 MB; then: ostinato models --use musicnn)
     """
     if name not in (known := ("gtzan", "musicnn")):
         raise UsageError(f"Expected one of: gtzan, musicnn; got '{name}'{near(name, known)}")

@@ -33,7 +33,8 @@ def listen(
         int | None, typer.Option(help="Channels of raw samples. By default 2.", min=1)
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Encoding of raw samples: s16le (the default) or f32le.")
+        str | None,
+        typer.Option(metavar="s16le|f32le", help="Encoding of raw samples. By default s16le."),
     ] = None,
     every: Annotated[
         float, typer.Option(help="Seconds of sound from one verdict to the next.", min=0.1)
@@ -43,21 +44,17 @@ def listen(
 ) -> None:
     """Name the genre of what is played now, again every second.
 
+    Examples:
+      ostinato listen
+      arecord -q -f cd | ostinato listen
+      parec --format=s16le --rate=44100 | ostinato listen --rate 44100
+      ffmpeg -v error -i https://radio.example/stream -f wav - | ostinato listen
+
     Reads WAV from standard input, or raw samples if --rate, --channels or
     --encoding is given; the default microphone if standard input is a terminal.
     A verdict covers the last 30 s. The first one comes after 10 s of sound, and
     says that it is early until the model has all that it takes at once: 30 s, or
     20 s with musicnn. The end of the sound, or Ctrl-C, ends it with a last verdict.
-
-    Examples:
-
-      ostinato listen
-
-      arecord -q -f cd | ostinato listen
-
-      ffmpeg -v error -i https://radio.example/stream -f wav - | ostinato listen --format json
-
-      parec --rate=44100 --channels=2 --format=s16le | ostinato listen --rate 44100
     """
     one_blas_thread()
     from ostinato.inference.classifier import Classifier

@@ -15,19 +15,22 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from ostinato import __version__
 from ostinato.cli.audit import audit
 from ostinato.cli.classify import classify
 from ostinato.cli.compare import compare
 from ostinato.cli.console import tell, write_line
+from ostinato.cli.doctor import doctor
 from ostinato.cli.evaluate import evaluate
 from ostinato.cli.export import export
 from ostinato.cli.fetch import fetch
+from ostinato.cli.help import Verb, Verbs
 from ostinato.cli.listen import listen
 from ostinato.cli.models import models
 from ostinato.cli.process import settled
 from ostinato.cli.search import search
+from ostinato.cli.serve import serve
 from ostinato.cli.study import study
+from ostinato.cli.tag import tag
 from ostinato.cli.train import train
 from ostinato.errors import OstinatoError
 from ostinato.storage import expanded, refuse_address, user_cache
@@ -36,8 +39,8 @@ NAME = "ostinato"
 
 app = typer.Typer(
     name=NAME,
+    cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -47,16 +50,31 @@ app = typer.Typer(
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Recurrent networks that name the genre of music, compared honestly."""
+    """Recurrent networks that name the genre of music, compared honestly.
+
+    Examples:
+      ostinato classify song.mp3             # its genre, or an honest "?"
+      ostinato tag ~/music                   # what it would write; --write does
+      ostinato train ~/music/my-genres       # your own: a folder per genre
+      ostinato study                         # LSTM, ResLSTM and ConvLSTM on GTZAN
+
+    Each verb has examples of its own: ostinato classify --help.
+    """
     if version:
+        from ostinato import __version__  # read from the installation: 20 ms that only this waits
+
         write_line(f"{NAME} {__version__}")
         raise typer.Exit
 
 
-for verb in (
-    train, evaluate, study, search, compare, audit, fetch, classify, listen, export, models,
-):  # fmt: skip
-    app.command()(verb)
+for subject, verbs in {
+    "Name genres": (classify, tag, listen, serve, models),
+    "Learn your own": (train, evaluate),
+    "Study models": (study, search, compare, audit, export),
+    "This installation": (fetch, doctor),
+}.items():
+    for verb in verbs:
+        app.command(cls=Verb, rich_help_panel=subject)(verb)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -95,7 +113,7 @@ def _refuse_addresses(arguments: list[str]) -> None:
         option, is_set, value = argument.partition("=")
         if not (is_set and option.startswith("--")):
             option, value = before, argument
-        if option not in ("--url", "--licence", "--scheduler"):
+        if option not in ("--url", "--licence", "--scheduler", "--allow-origin"):
             refuse_address(value)
 
 

@@ -27,6 +27,12 @@ def models(
 ) -> None:
     """List the models, their accuracy, and the data they were trained on.
 
+    Examples:
+      ostinato models
+      ostinato models --format json
+      ostinato models --use musicnn    # ostinato fetch musicnn first
+      ostinato models --use default
+
     Those that ship come first, then what ostinato fetch gets. All of this is
     read from their files; ostinato export writes it there.
 
@@ -34,16 +40,6 @@ def models(
     one of --use is used where none is named, also by ostinato.classify in Python.
     It is kept in a settings file of yours; OSTINATO_MODEL wins over it, and
     --model over both.
-
-    Examples:
-
-      ostinato models
-
-      ostinato models --format json
-
-      ostinato models --use musicnn           (first: ostinato fetch musicnn)
-
-      ostinato models --use default
     """
     if use is not None:
         if format_ == "json":

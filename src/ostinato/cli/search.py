@@ -37,7 +37,8 @@ def search(
         int, typer.Option(help="How many in all, with those that the folder holds already.", min=1)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The search's folder. By default one below runs/.")
+        Path | None,
+        typer.Option(metavar="DIR", help="The search's folder. By default one below runs/."),
     ] = None,
     cache: Cache = None,
     jobs: Jobs = None,
@@ -46,23 +47,20 @@ def search(
 ) -> None:
     """Search for the settings that do best on validation folds; the test part is not used.
 
+    Examples:
+      ostinato search study.toml --trials 40
+      ostinato search study.toml --trials 40 --out runs/wider
+      ostinato study runs/wider/winner.toml
+
     Writes the winner as a study, trials.csv and a figure of what matters. After Ctrl-C, or when
     killed, the same command goes on; the same command twice shares the work.
-
-    Examples:
-
-      ostinato search study.toml --trials 40
-
-      ostinato search study.toml --trials 40 --out runs/wider
-
-      ostinato study runs/wider/winner.toml
     """
     for module in ("torch", "lightning"):
         require(module, extra="train", needed_for="A search")
-    from ostinato.study.search import search as searched
-
     try:
         with progress("folds") as step:
+            from ostinato.study.search import search as searched
+
             result = searched(
                 file, trials=trials, out=out, jobs=jobs, cache=cache, progress=step, tell=tell,
                 accelerator=accelerator, backend=scheduler,

@@ -29,36 +29,40 @@ def study(
     data: Annotated[
         str | None,
         typer.Option(
+            metavar="DIR|TABLE|NPZ",
             help="A folder of audio (a folder per genre, or GENRE.NAME.wav), a table (.csv, .tsv) "
             "with the columns path, genre and, where known, artist, title, id, recording, or a "
             "file of GTZAN's mel frames (.npz). By default gtzan, the frames that ship with the "
-            "package."
+            "package.",
         ),
     ] = None,
     frames: Annotated[
         str | None,
         typer.Option(
+            metavar="KIND|FILE",
             help="The models' input: mfcc, the default; log-mel, mel bands (not from the frames "
             "that ship); log-mel-from-mfcc, mel bands reconstructed from MFCC; musicnn-tags, from "
             "a file of them (.npz); or what an ear hears in audio: musicnn, once it was fetched, "
-            "or FILE.onnx (docs/guide/ears.md)."
+            "or FILE.onnx (docs/guide/ears.md).",
         ),
     ] = None,
     models: Annotated[
         str | None,
         typer.Option(
-            help="Models, separated by commas. By default lstm,residual-lstm,conv-lstm; on what an "
-            "ear hears baseline,lstm,residual-lstm."
+            metavar="NAME,...",
+            help="Models, separated by commas. By default lstm, residual-lstm and conv-lstm; on "
+            "what an ear hears baseline in place of conv-lstm.",
         ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME|FILE",
             help="fault-filtered (GTZAN's published lists), strict (the same without training "
             "tracks by artists of the test part), holdout (60/20/20, no artist overlap), "
             "song-holdout (artists may overlap), artist-folds (to choose with), "
             "artist-folds-all, song-folds (to compare), a saved FILE.tsv, or auto, the default: "
-            "fault-filtered where the data have it, else holdout."
+            "fault-filtered where the data have it, else holdout.",
         ),
     ] = None,
     shares: Annotated[
@@ -78,13 +82,15 @@ def study(
         bool | None, typer.Option(help="--no-test does not use the test part: for choosing.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The study's folder. By default one below runs/.")
+        Path | None,
+        typer.Option(metavar="DIR", help="The study's folder. By default one below runs/."),
     ] = None,
     ledger: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="Where looks at a test part are entered. By default test-ledger.csv beside the "
-            "study's folder."
+            "study's folder.",
         ),
     ] = None,
     cache: Cache = None,
@@ -92,7 +98,8 @@ def study(
     scheduler: Scheduler = "processes",
     accelerator: Accelerator = "cpu",
     only: Annotated[
-        str | None, typer.Option(help="Variants of the study to run, separated by commas.")
+        str | None,
+        typer.Option(metavar="NAME,...", help="Variants of the study to run, separated by commas."),
     ] = None,
     log: Annotated[
         str | None,
@@ -120,29 +127,18 @@ def study(
 ) -> None:
     """Train models with several seeds each, compare them, and write a report.
 
+    Examples:
+      ostinato study
+      ostinato study --data ~/music/by-genre --models lstm,residual-lstm
+      ostinato study --data ~/music/table.csv --shares 80/10/10
+      ostinato study --data ~/music --frames musicnn  # fetch musicnn first
+      ostinato study --split artist-folds --no-test   # to choose a recipe
+      ostinato study studies/leaks.toml               # variants, in one table
+      ostinato study --again runs/gtzan               # are the figures the same?
+
     Without arguments: LSTM, ResLSTM and ConvLSTM on GTZAN, with the frames that ship with the
     package and the published fault-filtered split. After Ctrl-C the same command resumes.
-
-    Examples:
-
-      ostinato study
-
-      ostinato study --data ~/music/by-genre --models lstm,residual-lstm --seeds 5
-
-      ostinato study --data ~/music/table.csv --shares 80/10/10
-
-      ostinato study --data ~/music/by-genre --frames musicnn   (first: ostinato fetch musicnn)
-
-      ostinato study --split artist-folds --no-test      (to choose: the test part is not used)
-
-      ostinato study studies/leaks.toml                  (a file with variants: one table of all)
-
-      ostinato study --again runs/gtzan
     """
-    from ostinato.study import StudyResult, run
-    from ostinato.study.config import parse_shares
-    from ostinato.study.report import print_summary, print_sweep
-
     if again is not None:
         changed = (file, data, frames, models, split, shares, repeats, seeds, test, only, log)
         if allow_leak or any(value is not None for value in changed):
@@ -154,6 +150,10 @@ def study(
         return
     try:
         with progress("done") as step:
+            from ostinato.study import StudyResult, run
+            from ostinato.study.config import parse_shares
+            from ostinato.study.report import print_summary, print_sweep
+
             result = run(
                 file, out=out, jobs=jobs, backend=scheduler, cache=cache, only=listed(only),
                 accelerator=accelerator, ledger=ledger, progress=step, tell=tell,
@@ -172,10 +172,10 @@ def study(
 
 def _again(run: Path, **options: Any) -> None:
     """Repeat a study, and print what differs."""
-    from ostinato.study.again import repeat
-
     try:
         with progress("done") as step:
+            from ostinato.study.again import repeat
+
             found = repeat(run, progress=step, tell=tell, **options)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

@@ -38,15 +38,17 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             help="discriminant, residual-lstm, lstm, conv-lstm, fusion, ... (docs/research/"
-            "models.md). By default chosen by the size of the collection."
+            "models.md). By default chosen by the size of the collection.",
         ),
     ] = None,
     frames: Annotated[
         str | None,
         typer.Option(
+            metavar="KIND|FILE",
             help="What the model hears: mfcc, log-mel, or an ear, musicnn or FILE.onnx. By default "
-            "musicnn where it was fetched, else mfcc."
+            "musicnn where it was fetched, else mfcc.",
         ),
     ] = None,
     precision: Annotated[
@@ -56,8 +58,9 @@ def train(
     log: Annotated[
         str | None,
         typer.Option(
-            help="Log settings, curves, figures and the model as well, in local files: tensorboard "
-            "or mlflow (docs/guide/search.md)."
+            metavar="tensorboard|mlflow",
+            help="Log settings, curves, figures and the model as well, in local files "
+            "(docs/guide/search.md).",
         ),
     ] = None,
     format_: Format = "table",
@@ -67,28 +70,26 @@ def train(
 ) -> None:
     """Learn your own genres, judge what was learned, and write a model file.
 
+    Examples:
+      ostinato train ~/music/my-genres
+      ostinato train ~/music/my-genres --out mine.onnx
+      ostinato classify --model mine.onnx ~/new
+      ostinato train dinner-or-gym.csv --frames mfcc --model residual-lstm
+
     Ten recordings a genre are a start. Recordings of one artist (by their tags) or album, and
     copies, stay together when the model is judged, so the accuracy is that on artists it has never
     heard. The page says which files may be filed wrongly, and which genres need more. A genre named
     "other" teaches what is none of them. After Ctrl-C, or worse, the same command goes on.
-
-    Examples:
-
-      ostinato train ~/music/my-genres
-
-      ostinato train ~/music/my-genres --out mine.onnx && ostinato classify --model mine.onnx ~/new
-
-      ostinato train dinner-or-gym.csv --frames mfcc --model residual-lstm
     """
     require("torch", extra="train", needed_for="Training")
-    from ostinato.study.own_genres import learn_genres
-    from ostinato.study.report.judgement_page import print_judgement, write_judgement
-    from ostinato.study.tracking import check_tracker, track
-
-    if log is not None:
-        check_tracker(log)
     try:
         with progress("done") as step:
+            from ostinato.study.own_genres import learn_genres
+            from ostinato.study.report.judgement_page import print_judgement, write_judgement
+            from ostinato.study.tracking import check_tracker, track
+
+            if log is not None:
+                check_tracker(log)
             found = learn_genres(
                 data, out, model=model, frames=frames, seed=seed, precision=precision,
                 cache=cache, jobs=jobs, backend=scheduler, progress=step, tell=tell,

@@ -115,6 +115,14 @@ def load_corpus(
         than two genres are left.
     CacheError
         If the cache cannot be read or written.
+
+    Examples
+    --------
+    >>> from ostinato.datasets import load_corpus
+    >>> from ostinato.features import FeatureSpec
+    >>> corpus = load_corpus("music", spec=FeatureSpec(), n_jobs=1)
+    >>> len(corpus), corpus.genres, corpus.frames[0].shape
+    (12, ('ballad', 'march', 'reel'), (51, 40))
     """
     path = expanded(data)
     if spec == TAGS_SPEC:

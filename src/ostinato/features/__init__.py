@@ -2,7 +2,14 @@
 
 from ostinato.features.arrays import FeatureError, Frames, Waveform
 from ostinato.features.excerpts import excerpts, streamed_excerpts
-from ostinato.features.frames import COMPRESSION, check_sound, frames, mel_filterbank
+from ostinato.features.frames import (
+    COMPRESSION,
+    check_sound,
+    frames,
+    frames_of_image,
+    mel_filterbank,
+    mel_image,
+)
 from ostinato.features.mfcc import log_mel_from_mfcc, mfcc_from_log_mel, standardise
 from ostinato.features.spec import FeatureSpec
 from ostinato.features.windows import cut, window_starts
@@ -17,8 +24,10 @@ __all__ = [
     "cut",
     "excerpts",
     "frames",
+    "frames_of_image",
     "log_mel_from_mfcc",
     "mel_filterbank",
+    "mel_image",
     "mfcc_from_log_mel",
     "standardise",
     "streamed_excerpts",

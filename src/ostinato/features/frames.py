@@ -58,6 +58,21 @@ def frames(waveform: Waveform, spec: FeatureSpec) -> Frames:
         than a frame (when frames are not centred).
     UsageError
         If ``spec`` is of frames that are not computed here (``kind="external"``).
+
+    Examples
+    --------
+    >>> from ostinato.audio import load_audio
+    >>> from ostinato.features import FeatureSpec, frames
+    >>> frames(load_audio("mix.flac"), FeatureSpec()).shape
+    (180, 40)
+    """
+    return frames_of_image(mel_image(waveform, spec), spec)
+
+
+def mel_image(waveform: Waveform, spec: FeatureSpec) -> Frames:
+    """Compute the log-mel image of one excerpt, scaled as the spec says [shape=(n_frames, n_mels)].
+
+    Errors are those of :func:`frames`.
     """
     if spec.kind == "external":
         raise UsageError(
@@ -74,11 +89,14 @@ def frames(waveform: Waveform, spec: FeatureSpec) -> Frames:
         )
     framed = sliding_window_view(waveform, spec.n_fft)[:: spec.hop_samples]
     log_mel = _log_mel(framed, spec)
-    if spec.scaling == "standardise":
-        log_mel = standardise(log_mel)
+    return standardise(log_mel) if spec.scaling == "standardise" else log_mel
+
+
+def frames_of_image(image: Frames, spec: FeatureSpec) -> Frames:
+    """Frames [shape=(n_frames, spec.n_features)] of a :func:`mel_image`."""
     if spec.kind == "log-mel":
-        return log_mel
-    mfcc = mfcc_from_log_mel(log_mel, spec.n_coefficients)
+        return image
+    mfcc = mfcc_from_log_mel(image, spec.n_coefficients)
     return mfcc if spec.kind == "mfcc" else log_mel_from_mfcc(mfcc, spec.n_mels)
 
 

@@ -86,6 +86,12 @@ class FeatureSpec:
     ------
     UsageError
         If a value has the wrong type or is out of its range.
+
+    Examples
+    --------
+    >>> from ostinato.features import FeatureSpec
+    >>> FeatureSpec().n_features, FeatureSpec(kind="log-mel", n_mels=64).n_features
+    (40, 64)
     """
 
     kind: Literal["mfcc", "log-mel", "log-mel-from-mfcc", "external"] = "mfcc"

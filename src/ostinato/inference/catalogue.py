@@ -73,11 +73,12 @@ def _described(name: str, kind: str) -> dict[str, Any]:
         "kind": kind,
         "problem": problem,
         "bytes": file.stat().st_size if is_file(file) else None,
-        **_said(info),
+        **said_of(info),
     }
 
 
-def _said(info: ModelInfo | None) -> dict[str, Any]:
+def said_of(info: ModelInfo | None) -> dict[str, Any]:
+    """What a model's file says of it, as plain values; None where it says nothing."""
     provenance = {} if info is None else info.provenance
     return {
         "version": info and (info.version or None),

@@ -19,6 +19,7 @@ Axes: T frames, F features, W windows, G genres.
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -73,6 +74,17 @@ class Classifier:
         If the graph takes sound, not frames, or its ear is missing.
     DataError
         If the ear is damaged, or another one than the model's.
+
+    Examples
+    --------
+    >>> from ostinato import Classifier
+    >>> classifier = Classifier.load("default")
+    >>> classifier.info.genres[:3]
+    ('blues', 'classical', 'country')
+    >>> for path, verdict in classifier.classify_many(["song.mp3", "mix.flac"], jobs=2):
+    ...     print(path, verdict.genre)
+    song.mp3 jazz
+    mix.flac None
     """
 
     def __init__(self, graph: ModelGraph, *, ear: Ear | None = None) -> None:
@@ -86,10 +98,12 @@ class Classifier:
             features.frames, spec=graph.info.spec
         )
         self._ear_state: tuple[Path, int, int] | None = None
+        self._digest = graph.sha256
         if graph.info.spec.kind == "external":
             ear = find_ear(graph.info.spec, model=Path(graph.source)) if ear is None else ear
             self._frames_of = ear.frames
             self._ear_state = _state(ear.path)
+            self._digest = hashlib.sha256(f"{graph.sha256} {ear.spec.sha256}".encode()).hexdigest()
 
     @classmethod
     def load(cls, name_or_path: str | Path | None = None) -> Classifier:
@@ -118,6 +132,11 @@ class Classifier:
     def name(self) -> str:
         """The model's name; that of its file if the model has none."""
         return self.info.name or Path(self._graph.source).stem
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all that decides its verdicts: the model's file, and that of its ear."""
+        return self._digest
 
     def classify(
         self,
@@ -204,16 +223,18 @@ class Classifier:
         if n_jobs < 1:
             raise UsageError(f"jobs: expected 1 or more, got {jobs}.")
 
-        def one(path: Path) -> Verdict:
-            try:
-                return self.classify(path, thorough=thorough)
-            except MemoryError as error:
-                raise AudioError(str(path), "it does not fit into memory") from error
-            except OSError as error:  # it disappeared, say, after its first bytes were read
-                why = error.strerror or error
-                raise AudioError(str(path), f"it cannot be read ({why})") from error
-
+        one = functools.partial(self.classify_file, thorough=thorough)
         return in_order(one, map(Path, paths), n_threads=n_jobs)
+
+    def classify_file(self, path: Path, *, thorough: bool = False) -> Verdict:
+        """Name the genre of a file, one of many: what the system refuses is an AudioError too."""
+        try:
+            return self.classify(path, thorough=thorough)
+        except MemoryError as error:
+            raise AudioError(str(path), "it does not fit into memory") from error
+        except OSError as error:  # it disappeared, say, after its first bytes were read
+            why = error.strerror or error
+            raise AudioError(str(path), f"it cannot be read ({why})") from error
 
     def _classify_sound(self, sound: Sound, *, thorough: bool) -> Verdict:
         """Choose what to listen to, and say of which channel if it is one."""
@@ -283,13 +304,16 @@ def classify(
     Examples
     --------
     >>> import ostinato
-    >>> ostinato.classify("song.mp3").genre  # doctest: +SKIP
+    >>> ostinato.classify("song.mp3").genre
     'jazz'
+    >>> print(ostinato.classify("song.mp3", model="lstm").ranked[0][0])
+    jazz
     """
-    return _kept(model).classify(path, thorough=thorough)
+    return kept(model).classify(path, thorough=thorough)
 
 
-def _kept(model: str | Path | None) -> Classifier:
+def kept(model: str | Path | None) -> Classifier:
+    """The classifier that :func:`classify` keeps of a model, loaded if it is not kept yet."""
     with in_use(model) as named:
         state = _state(model_path(named))
         if state is None:

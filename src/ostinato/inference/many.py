@@ -13,15 +13,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2  # items begun for each thread: none of them waits for whoever reads the results
+_MOST = 4096  # items that wait for the first of them
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, n_threads: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    n_threads: int,
+    quick: Callable[[Item], bool] = lambda _: False,
 ) -> Iterator[tuple[Item, Result | OstinatoError]]:
     """Call ``function`` on each item, several at a time; an OstinatoError becomes the result.
 
     Unlike :func:`ostinato.parallel.run` it takes items without end: those begun, or done and not
-    yet read, are at most twice as many as there are threads.
+    yet read, are at most twice as many as there are threads. Items that are ``quick`` are not worth
+    a thread: the function is called on them at once, and some thousand of them may wait for others.
     """
 
     def tried(item: Item) -> Result | OstinatoError:
@@ -36,16 +42,24 @@ def in_order(
         return
     rest = iter(items)
     pool = ThreadPoolExecutor(n_threads, thread_name_prefix="ostinato")
-    begun: deque[tuple[Item, Future[Result | OstinatoError]]] = deque()
+    begun: deque[tuple[Item, Result | OstinatoError | Future[Result | OstinatoError]]] = deque()
+    n_slow = 0  # of those begun
     try:
         while True:
             for item in rest:
-                begun.append((item, pool.submit(tried, item)))
-                if len(begun) == _AHEAD * n_threads:
+                if quick(item):
+                    begun.append((item, tried(item)))
+                else:
+                    begun.append((item, pool.submit(tried, item)))
+                    n_slow += 1
+                if n_slow == _AHEAD * n_threads or not n_slow or len(begun) == _MOST:
                     break
             if not begun:
                 return
-            item, future = begun.popleft()
-            yield item, future.result()
+            item, result = begun.popleft()
+            if isinstance(result, Future):
+                n_slow -= 1
+                result = result.result()
+            yield item, result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

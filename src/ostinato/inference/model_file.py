@@ -11,6 +11,7 @@ Axes: B batch, T frames, F features of a frame, S samples, G genres.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class ModelGraph:
 
     source: str  # the file's name
     n_bytes: int  # the file's size
+    sha256: str  # of the file's bytes
     info: ModelInfo
     session: Any  # onnxruntime.InferenceSession
 
@@ -124,7 +126,13 @@ def read_graph(content: bytes, *, source: str) -> ModelGraph:
         raise DataError(f"{source}: expected a model that ostinato export wrote, got {got}.")
     info = ModelInfo.from_json(metadata[METADATA], source=source)
     _check_agreement(info, *described, source=source)
-    return ModelGraph(source=source, n_bytes=len(content), info=info, session=session)
+    return ModelGraph(
+        source=source,
+        n_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        info=info,
+        session=session,
+    )
 
 
 def checked_session(

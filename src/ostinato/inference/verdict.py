@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,16 @@ class Verdict:
     heard_channel : int or None
         The channel, from 1, that was heard where all channels cancel each other out and their mix
         is silent; None if the mix was heard throughout.
+
+    Examples
+    --------
+    >>> import ostinato
+    >>> verdict = ostinato.classify("song.mp3")
+    >>> verdict.genre, [genre for genre, _ in verdict.ranked[:2]], round(verdict.seconds)
+    ('jazz', ['jazz', 'blues'], 30)
+    >>> unsure = ostinato.classify("mix.flac")
+    >>> print(unsure.genre, "-", unsure.abstained)
+    None - no genre is likely enough
     """
 
     model: str
@@ -215,6 +225,41 @@ def _named(
         return (genres[order[0]],) if probabilities[order[0]] >= (threshold or 0) else ()
     likely = (i for i in order if probabilities[i] >= thresholds[i])
     return tuple(genres[i] for i in likely if genres[i] != other)
+
+
+def mean_of(verdicts: Sequence[Verdict]) -> Verdict:
+    """Make one verdict of those on several sounds, such as the tracks of an album.
+
+    It is the mean of their probabilities, each sound counting once. Sounds that are silent, too
+    short or unlike music count only if there is nothing else; the verdict is then the first's.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        At least one, all by the same model.
+    """
+    heard = [verdict for verdict in verdicts if verdict.by_probability]
+    if not heard:
+        return replace(verdicts[0], seconds=sum(verdict.seconds for verdict in verdicts))
+    first = heard[0]
+    rows = [[dict(verdict.ranked)[genre] for genre in first.genres] for verdict in heard]
+    mean = np.mean(rows, axis=0)  # (G,)
+    order = np.argsort(-mean, kind="stable").tolist()
+    ranked = tuple((first.genres[i], float(mean[i])) for i in order)
+    named = _named(mean, first.genres, first.threshold, first.thresholds, first.other)
+    unsure = OTHER if ranked[0][0] == first.other else UNSURE
+    return replace(
+        first,
+        genre=named[0] if named else None,
+        abstained=None if named else unsure,
+        named=named,
+        probability=dict(ranked)[named[0]] if named else ranked[0][1],
+        ranked=ranked,
+        seconds=sum(verdict.seconds for verdict in verdicts),
+        timeline=(),
+        distance=None,
+        heard_channel=None,
+    )
 
 
 def _why_abstain(

@@ -39,7 +39,7 @@ class GenreModel(nn.Module):
 
     def recurrent_layers(self) -> list[nn.Module]:
         """Recurrent layers, the first one first; training records their gradients."""
-        kinds = (nn.LSTM, ConvLSTM, KimLSTM)
+        kinds = (nn.RNNBase, ConvLSTM, KimLSTM)
         return [layer for layer in self.modules() if isinstance(layer, kinds)]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ from ostinato.models.residual_lstm import ResidualLSTMClassifier
 from ostinato.models.settings import checked
 from ostinato.storage import replacing
 
+ENTRY_POINTS = "ostinato.families"
+"""The group in which an installed package declares families of its own."""
+
 WEIGHTS = "weights.safetensors"
 INFO = "model.json"
 
@@ -58,7 +62,7 @@ class Family:
     make: Callable[[FeatureSpec, int, Any], GenreModel]
 
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: dict[str, Family | EntryPoint] = {
     "lstm": Family("LSTM", LSTMSettings, LSTMClassifier),
     "residual-lstm": Family("ResLSTM", LSTMSettings, ResidualLSTMClassifier),
     "conv-lstm": Family("ConvLSTM", ConvLSTMSettings, ConvLSTMClassifier),
@@ -75,13 +79,37 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def families_of_packages() -> dict[str, EntryPoint]:
+    """Families that other installed packages declare; :func:`family` imports one when it is used.
+
+    A name that is taken stays what it is.
+    """
+    return {p.name: p for p in entry_points(group=ENTRY_POINTS) if p.name not in FAMILIES}
+
+
+FAMILIES |= families_of_packages()
+
+
 def family(name: str) -> Family:
     """The family of this name; raises ``UsageError`` if there is none."""
     if name not in FAMILIES:
         raise UsageError(
             f"Expected models of {', '.join(FAMILIES)}; got '{name}'{near(name, FAMILIES)}"
         )
-    return FAMILIES[name]
+    kind = FAMILIES[name]
+    if isinstance(kind, Family):
+        return kind
+    try:
+        loaded = kind.load()
+    except (ImportError, AttributeError) as error:
+        loaded = error
+    if not isinstance(loaded, Family):
+        raise UsageError(
+            f"Model '{name}': expected a Family at {kind.value}, as an installed package says, got "
+            f"{loaded!r}."
+        )
+    FAMILIES[name] = loaded
+    return loaded
 
 
 def parse_settings(

@@ -68,8 +68,8 @@ def checked(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
             known = near(str(got), re.findall(r"'([^']+)'", first["ctx"]["expected"]))
             wrong = f"{name}: expected {first['ctx']['expected']}; got {got!r}{known}"
             raise UsageError(wrong) from None
-        wished = first["msg"].lower().replace("input should be", "expected")
-        raise UsageError(f"{name}: {wished}; got {got!r}.") from None
+        expected = first["msg"].lower().replace("input should be", "expected")
+        raise UsageError(f"{name}: {expected}; got {got!r}.") from None
 
 
 def _settings_of(kind: Any, tables: Sequence[str]) -> list[str]:

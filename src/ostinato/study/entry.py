@@ -89,6 +89,13 @@ def run(
         If the data cannot be used, or the folder holds runs of another recipe.
     OstinatoError
         If a training fails; those that are finished are kept.
+
+    Examples
+    --------
+    >>> from ostinato import study
+    >>> result = study.run(data="music", models=("baseline",), seeds=1, out="runs/mine", jobs=1)
+    >>> result.results.split.name, list(result.results.models)
+    ('holdout', ['baseline'])
     """
     tell = tell or (lambda sentence: None)
     device = training_device(accelerator)

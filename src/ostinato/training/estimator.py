@@ -99,6 +99,15 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     A classifier that is fitted cannot be pickled, since what is unpickled may run any code:
     :meth:`to_file` saves it. One that is not fitted can, so that joblib may send it to workers.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from ostinato.training import GenreClassifier
+    >>> files = sorted(Path("music").glob("*/*.flac"))
+    >>> classifier = GenreClassifier("baseline", jobs=1)
+    >>> classifier.fit(files, [file.parent.name for file in files]).predict(files[:2]).tolist()
+    ['ballad', 'ballad']
     """
 
     def __init__(
@@ -120,8 +129,6 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.jobs = jobs
         self.cache = cache
 
-    # Parameters
-
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with ``deep``, also those that ``settings`` and ``training`` hold."""
         params: dict[str, Any] = super().get_params(deep=deep)
@@ -139,8 +146,6 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if separator:
                 setattr(self, table, {**(getattr(self, table) or {}), name: value})
         return self
-
-    # scikit-learn's methods
 
     def fit(
         self, X: Sounds, y: ArrayLike | None = None, groups: ArrayLike | None = None
@@ -213,8 +218,6 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if self.info_.multi_label:
                 y = [[genre in r.genres for genre in self.classes_] for r in X.recordings]
         return float(accuracy_score(y, said, sample_weight=sample_weight))
-
-    # The model file
 
     def to_file(
         self,
@@ -292,8 +295,6 @@ class GenreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "ostinato.Classifier.load('NAME.onnx')."
             )
         return cast(dict[str, Any], super().__getstate__())
-
-    # From sounds to frames
 
     def listens(self) -> tuple[FeatureSpec, Path | None]:
         """The spec of the frames, and the file of the ear that gives them, if one does."""

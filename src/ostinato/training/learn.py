@@ -118,6 +118,17 @@ def train(
         If a frame holds no finite number, or artists do not suffice to find the weak genres.
     TrainingError
         If training diverges, or a checkpoint cannot be read.
+
+    Examples
+    --------
+    >>> from ostinato.datasets import load_corpus
+    >>> from ostinato.datasets.splits import holdout
+    >>> from ostinato.features import FeatureSpec
+    >>> from ostinato.training import train
+    >>> corpus = load_corpus("music", spec=FeatureSpec(), n_jobs=1)
+    >>> trained = train(corpus, holdout(corpus).folds[0], "baseline")
+    >>> trained.probabilities["valid"].shape  # recordings, genres
+    (3, 3)
     """
     if training is None:
         lengths = [len(corpus.frames[i]) for i in corpus.positions(fold.train)]

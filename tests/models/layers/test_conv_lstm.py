@@ -7,7 +7,6 @@ import os
 import numpy as np
 import pytest
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 
 os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is imported
 
@@ -15,8 +14,8 @@ import keras
 
 from ostinato.errors import UsageError
 from ostinato.models.layers.conv_lstm import ConvLSTM, ConvLSTM1d, ConvLSTM2d
+from tests.models.references import conv_lstm
 
-Arrays = list[np.ndarray]
 #: Layer, channels in and out, kernel, padding, space.
 CASES = [
     (ConvLSTM1d, 2, 3, 3, "same", (7,)),
@@ -37,45 +36,6 @@ def make(kind: type[ConvLSTM], *args, seed: int = 0, **options) -> ConvLSTM:
     return layer
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def convolve(image: np.ndarray, kernel: np.ndarray, padding: str) -> np.ndarray:
-    """(B, C, *space) with (K, C, *sides): sums over all windows, one output at a time."""
-    sides = kernel.shape[2:]
-    if padding == "same":
-        image = np.pad(image, [(0, 0), (0, 0)] + [(k // 2, k // 2) for k in sides])
-    axes = tuple(range(2, image.ndim))
-    windows = sliding_window_view(image, sides, axes)  # (B, C, *space, *sides)
-    out = np.empty((len(image), len(kernel), *windows.shape[2 : image.ndim]))
-    for place in np.ndindex(out.shape[2:]):
-        here = windows[(slice(None), slice(None), *place)]  # (B, C, *sides)
-        for k in range(len(kernel)):
-            out[(slice(None), k, *place)] = (here * kernel[k]).reshape(len(image), -1).sum(1)
-    return out
-
-
-def by_the_equations(layer: ConvLSTM, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> Arrays:
-    """Equations (3) of Shi et al. 2015 in NumPy: h of every step, and the last c."""
-    w, u, b = (
-        p.detach().numpy()
-        for p in (layer.from_input.weight, layer.from_hidden.weight, layer.from_input.bias)
-    )
-    v = np.zeros(3) if layer.peepholes is None else layer.peepholes.detach().numpy()
-    bias = b.reshape(-1, *(1,) * layer.axes)
-    outputs = []
-    for t in range(x.shape[1]):
-        i, f, g, o = np.split(
-            convolve(x[:, t], w, layer.padding) + convolve(h, u, "same") + bias, 4, axis=1
-        )
-        i, f = i + v[0] * c, f + v[1] * c
-        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-        h = sigmoid(o + v[2] * c) * np.tanh(c)
-        outputs.append(h)
-    return [np.stack(outputs, axis=1), c]
-
-
 @pytest.mark.parametrize("peepholes", [False, True])
 @pytest.mark.parametrize(("kind", "n_in", "n_out", "kernel", "padding", "space"), CASES)
 def test_a_layer_equals_the_papers_equations(
@@ -86,8 +46,9 @@ def test_a_layer_equals_the_papers_equations(
     h, c = torch.randn(2, 2, n_out, *layer.state_space(space)).double()
     for state in (None, (h, c)):
         outputs, (last_h, last_c) = layer(x, state)
-        start = torch.zeros(2, *h.shape) if state is None else torch.stack(state)
-        wanted, wanted_c = by_the_equations(layer, x.numpy(), *start.double().numpy())
+        weights = {name: p.detach().numpy() for name, p in layer.named_parameters()}
+        start = [part.numpy() for part in state or ()]
+        wanted, wanted_c = conv_lstm(weights, x.numpy(), *start, padding=padding)
         np.testing.assert_allclose(outputs.detach().numpy(), wanted, atol=1e-12)
         np.testing.assert_allclose(last_c.detach().numpy(), wanted_c, atol=1e-12)
         assert torch.equal(last_h, outputs[:, -1])
@@ -291,7 +252,7 @@ def test_a_kernel_wider_than_a_space_without_borders_is_refused() -> None:
 
 
 def test_a_state_of_a_wrong_shape_is_refused() -> None:
-    """Of another batch, say; broadcasting would take it silently."""
+    """A state of another batch size: broadcasting would take it silently."""
     layer = ConvLSTM1d(2, 3, 3)
     good, bad = torch.zeros(2, 3, 5), torch.zeros(1, 3, 5)
     sentence = r"Expected a state of shapes \(2, 3, 5\) and \(2, 3, 5\), got \(2, 3, 5\) and \(1,"

@@ -10,6 +10,7 @@ from ostinato.errors import UsageError
 from ostinato.features import FeatureSpec
 from ostinato.models.kim_residual_lstm import KimLSTMClassifier, KimLSTMSettings
 from ostinato.models.layers.kim_lstm import KimLSTM
+from tests.models.references import kim
 
 B, S = 3, 7
 
@@ -29,40 +30,6 @@ def make(*args, seed: int = 0, **options) -> KimLSTM:
     return layer
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def by_the_equations(layer: KimLSTM, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Section 3 of the paper in NumPy, a gate at a time: h of every step [shape=(B, S, P)]."""
-    (cell,) = layer.cells
-    weights = {name: p.detach().numpy() for name, p in cell.named_parameters()}
-    W, P = layer.width, layer.projection
-    rows = {"i": slice(W), "f": slice(W, 2 * W), "g": slice(2 * W, 3 * W), "o": slice(3 * W, None)}
-
-    def affine(gate: str, x: np.ndarray, h: np.ndarray) -> np.ndarray:
-        w = weights["from_input.weight"][rows[gate]]
-        u = weights["from_hidden.weight"][rows[gate]]
-        return x @ w.T + h @ u.T + weights["from_input.bias"][rows[gate]]
-
-    v_i, v_f = (weights.get(f"to_{gate}_gate", np.zeros(W)) for gate in ("input", "forget"))
-    v_o = weights.get("to_output_gate", np.zeros((P, W)))
-    v_o = np.diag(v_o) if v_o.ndim == 1 else v_o
-    w_h = weights.get("shortcut.weight", np.eye(P, x.shape[2]))
-    outputs = []
-    for t in range(x.shape[1]):
-        now = x[:, t]
-        i = sigmoid(affine("i", now, h) + v_i * c)
-        f = sigmoid(affine("f", now, h) + v_f * c)
-        c_new = f * c + i * np.tanh(affine("g", now, h))
-        o = sigmoid(affine("o", now, h) + c_new @ v_o.T)
-        r = np.tanh(c_new)
-        m = r @ weights["project.weight"].T
-        h, c = o * (m + now @ w_h.T), c_new
-        outputs.append(h)
-    return np.stack(outputs, axis=1)
-
-
 @pytest.mark.parametrize("peepholes", [False, True])
 @pytest.mark.parametrize(("n_in", "width", "projection"), WIDTHS)
 def test_a_layer_equals_the_papers_equations(n_in, width, projection, peepholes) -> None:
@@ -70,8 +37,8 @@ def test_a_layer_equals_the_papers_equations(n_in, width, projection, peepholes)
     x, h, c = (torch.randn(B, *n).double() for n in ((S, n_in), (projection,), (width,)))
     for state in (None, (h, c)):
         outputs, (last, _) = layer(x, state)
-        start = (0 * h, 0 * c) if state is None else state
-        wanted = by_the_equations(layer, x.numpy(), start[0].numpy(), start[1].numpy())
+        weights = {name: p.detach().numpy() for name, p in layer.cells[0].named_parameters()}
+        wanted = kim(weights, x.numpy(), *(part.numpy() for part in state or ()))
         np.testing.assert_allclose(outputs.detach().numpy(), wanted, atol=1e-12)
         assert torch.equal(last, outputs[:, -1])
 

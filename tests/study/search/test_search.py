@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -17,7 +14,6 @@ import optuna
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-import ostinato
 from ostinato.datasets.gtzan import load_gtzan, published_split
 from ostinato.errors import DataError, OstinatoError, UsageError
 from ostinato.storage import WriteError
@@ -31,6 +27,7 @@ from ostinato.study.search import trial as trial_module
 from ostinato.study.search.store import NAME
 from ostinato.study.search.trial import OUTCOME
 from ostinato.study.training_run import PROBABILITIES, read_probabilities
+from tests.helpers.forked import forked
 from tests.helpers.searching import STUDY, execute, written
 from tests.helpers.toy import toy_corpus
 
@@ -203,7 +200,7 @@ def test_it_does_not_matter_how_many_are_done_side_by_side(whole, tmp_path) -> N
 def test_a_cluster_that_does_not_see_the_folder_does_what_is_left(
     whole, tmp_path, monkeypatch
 ) -> None:
-    """Of a search that was interrupted at home in the midst of its second trial."""
+    """The search was interrupted at home during its second trial."""
     distributed = pytest.importorskip("distributed")
     seen = []
 
@@ -361,53 +358,43 @@ def test_real_trainings_are_resumed_as_a_studys_are(tmp_path, monkeypatch) -> No
     assert "test" not in records[0]["parts"]
 
 
-PROGRAM = """
-import os, sys, time
-sys.path.insert(0, sys.argv[1])
-from ostinato.study import entry
-from ostinato.study.search import search, trial
-from tests.helpers.searching import execute
-from tests.helpers.toy import toy_corpus
+def search_counted(folder: Path) -> None:
+    """Search in a process of its own, and log each training that is done."""
+    os.chdir(folder)
 
-corpus = toy_corpus(n_frames=26)
-entry.load_data = lambda config, **_: corpus
+    def counted(task, corpus, **options):
+        time.sleep(0.05)
+        execute(task, corpus, **options)
+        with Path("done.txt").open("a") as log:
+            log.write(f"{task.folder}\n")
 
-def counted(task, corpus, **options):
-    time.sleep(0.05)
-    execute(task, corpus, **options)
-    with open("done.txt", "a") as log:
-        log.write(f"{task.folder}\\n")
-
-trial.execute = counted
-search("study.toml", trials=9, out="out", jobs=1, tell=lambda said: print(said, flush=True))
-"""
+    entry.load_data = lambda config, **_: CORPUS
+    trial_module.execute = counted
+    search("study.toml", trials=9, out="out", jobs=1)
 
 
 def test_killed_or_shared_by_two_processes_it_is_the_same_search(whole, tmp_path) -> None:
     """A process killed half-way; then two at once: no training twice, and 9 trials in all."""
     written(tmp_path)
-    root = Path(__file__).parents[3]
-    environment = os.environ | {"PYTHONPATH": str(Path(ostinato.__file__).parents[1])}
 
-    def started() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, root],
-            cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def started():
+        process = forked().Process(target=search_counted, args=(tmp_path,))
+        process.start()
+        return process
 
     first = started()
     log = tmp_path / "done.txt"
     deadline = time.monotonic() + 300
     while not log.exists() or log.read_text().count("\n") < 7:
         assert time.monotonic() < deadline
-        assert first.poll() is None, first.communicate()
+        assert first.is_alive()
         time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    first.kill()
+    first.join()
     both = [started(), started()]
     for process in both:
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
+        process.join(timeout=300)
+        assert process.exitcode == 0
     assert table(tmp_path) == table(whole[1])[:9]
     done = log.read_text().splitlines()
     assert len(done) == len(set(done)) == len(list((tmp_path / "out").rglob("run.json")))

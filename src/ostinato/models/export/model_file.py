@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ostinato.errors import DataError, require
+from ostinato.errors import DataError, UsageError, require
 from ostinato.evaluation import apply_temperature, pool_windows
 from ostinato.features import FeatureSpec, cut, frames, window_starts
 from ostinato.inference.model_file import (
@@ -32,7 +32,7 @@ from ostinato.inference.model_file import (
     PROBABILITIES,
     read_graph,
 )
-from ostinato.inference.model_info import TAKES_FRAMES, TAKES_WAVEFORM, ModelInfo
+from ostinato.inference.model_info import TAKES_WAVEFORM, ModelInfo
 from ostinato.models.export.front_end import WINDOWS, frames_of_excerpt, front_end_graph
 from ostinato.models.export.graph import to_onnx
 from ostinato.models.genre_model import GenreModel
@@ -121,9 +121,7 @@ def write_with_front_end(
     :func:`write_listening`, but a probability may differ by 1e-3 from Ostinato's own, on noise;
     returned is the largest difference.
     """
-    info = replace(info, takes=TAKES_WAVEFORM)
-    frames = listening_graph(model, novelty, replace(info, takes=TAKES_FRAMES))
-    content = stamped(_between(front_end_graph(info), frames, info), info)
+    content = with_front_end(listening_graph(model, novelty, info), info)
     sounds = _noises(info.spec)
     probabilities, distances = read_graph(content, source=str(path)).run(np.stack(sounds))
     expected = [_expected_verdict(model, novelty, info, sound) for sound in sounds]
@@ -137,6 +135,19 @@ def write_with_front_end(
     _check(path, difference, most=FRONT_END_TOLERANCE, of="Ostinato's probabilities")
     _write(path, content)
     return difference
+
+
+def with_front_end(content: bytes, info: ModelInfo) -> bytes:
+    """Make a model's file that takes frames one that takes sound, not yet compared with anything.
+
+    UsageError if its frames are not computed from sound alone, as those of an ear.
+    """
+    if info.spec.kind == "external":
+        raise UsageError(
+            f"Expected a model that hears sound itself, got one of {info.spec.describe()}."
+        )
+    info = replace(info, takes=TAKES_WAVEFORM)
+    return stamped(_between(front_end_graph(info), content, info), info)
 
 
 def _check(path: Path, difference: float, *, most: float, of: str) -> None:

@@ -1,7 +1,8 @@
 """The page of a study: one HTML file that needs nothing else, from results and figures.
 
-The template ``report.html.j2`` and its style ``report.css`` lie beside this module. All text is
-escaped, figures are embedded, and nothing is fetched or run when the page is read.
+The template ``report.html.j2`` lies beside this module, its style beside
+:func:`ostinato.plotting.templates`. All text is escaped, figures are embedded, and nothing is
+fetched or run when the page is read.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ostinato.errors import UsageError, require
-from ostinato.plotting import DPI, not_drawn
+from ostinato.errors import UsageError
+from ostinato.plotting import DPI, not_drawn, templates
 from ostinato.storage import write_text
 from ostinato.study.report.captions import CAPTIONS, alternatives
 from ostinato.study.report.caveats import LEAKING, NO_TEST
@@ -73,14 +74,7 @@ def write_page(results: StudyResults, figures: dict[str, Path], out: Path) -> Pa
 
 def environment() -> Any:
     """Jinja with the templates beside this module; every value is escaped."""
-    jinja2 = require("jinja2", extra="plot", needed_for="The report")
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("ostinato.study.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = templates(Path(__file__).parent, needed_for="The report")
     made.filters |= {
         "minus": _minus,
         "percent": percent,

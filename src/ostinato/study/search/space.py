@@ -207,7 +207,7 @@ def default_space(base: StudyConfig) -> Space:
 
 
 def _is_solved(name: str) -> bool:
-    made = FAMILIES[name].make
+    made = family(name).make
     return isinstance(made, type) and issubclass(made, SolvedModel)
 
 
