@@ -17,7 +17,7 @@ FAST := tests/test_*.py tests/audio tests/cli/test_fetch.py tests/cli/test_model
 
 # Without what only one system or one version has: a browser, beets, Keras.
 PORTABLE := tests/audio tests/features tests/evaluation tests/inference tests/tagging tests/datasets tests/training
-TESTING := pytest pytest-xdist hypothesis httpx librosa
+TESTING := pytest pytest-timeout pytest-xdist hypothesis httpx librosa
 LOWEST := .venv-lowest
 
 .PHONY: study test check lint bench figures pictures notebooks docs format mutants test-lowest dist sbom clean
