@@ -168,21 +168,24 @@ def test_the_home_folder_holds_caches_settings_and_the_journal_alone(
     assert held <= {"ostinato", "matplotlib"}
 
 
-#: Asks the server that strace watches for its page and a verdict, and stops it.
+#: Asks the server that strace watches for its page and a verdict, and stops it, whatever comes.
 CLIENT = """
 import http.client, os, pathlib, signal, sys, time
 children = pathlib.Path(f"/proc/{sys.argv[1]}/task/{sys.argv[1]}/children")
-for _ in range(600):
-    try:
-        asked = http.client.HTTPConnection("127.0.0.1", 8000, timeout=30)
-        asked.request("GET", "/")
-        print(asked.getresponse().read())
-        break
-    except ConnectionError:
-        time.sleep(0.1)
-asked.request("POST", "/v1/classify", pathlib.Path("song.wav").read_bytes())
-print(asked.getresponse().read())
-os.kill(int(children.read_text().split()[0]), signal.SIGTERM)
+def ask(method, path, body=None):
+    asked = http.client.HTTPConnection("127.0.0.1", 8000, timeout=120)
+    asked.request(method, path, body)
+    return asked.getresponse().read()
+try:
+    for _ in range(600):
+        try:
+            print(ask("GET", "/"))
+            break
+        except ConnectionError:
+            time.sleep(0.1)
+    print(ask("POST", "/v1/classify", pathlib.Path("song.wav").read_bytes()))
+finally:
+    os.kill(int(children.read_text().split()[0]), signal.SIGTERM)
 """
 
 

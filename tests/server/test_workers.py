@@ -114,6 +114,19 @@ if __name__ == "__main__":
     asyncio.run(main())
 """
 
+POOL_BESIDE = """
+import multiprocessing
+from ostinato.server import nursery
+
+if __name__ == "__main__":
+    nursery.begin()
+    for _ in range(20):
+        pool = multiprocessing.get_context("forkserver").Pool(2)
+        pool.map(abs, range(3))
+        pool.terminate()
+        pool.join()
+"""
+
 
 def is_running(process: int) -> bool:
     try:
@@ -160,6 +173,11 @@ class TestOneJob:
             timeout=60, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         assert (ran.returncode, ran.stdout) == (0, "the same\n"), ran.stderr
+
+    def test_other_processes_of_the_program_end_when_they_are_told_to(self, tmp_path) -> None:
+        """They are forked from the one that holds signals back, and a pool ends its own by one."""
+        (tmp_path / "program.py").write_text(POOL_BESIDE)
+        subprocess.run([sys.executable, "program.py"], cwd=tmp_path, timeout=60, check=True)
 
 
 class TestBounds:

@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any
 
 _SOCKET_BYTES = 107  # of its path
-_PRELOADED = ["ostinato.server.worker", "ostinato.inference.classifier", "av", "onnxruntime"]
+_PRELOADED = [
+    "ostinato.server.forking",
+    "ostinato.server.worker",
+    "ostinato.inference.classifier",
+    "av",
+    "onnxruntime",
+]
 
 lock = threading.Lock()
 """Held by whoever asks multiprocessing of processes: its lists are not for several threads."""
@@ -56,8 +62,8 @@ def _settled() -> Iterator[None]:
     """Settle what a process inherits.
 
     Each has one thread for its matrix products, for there is a process for each core. Signals that
-    stop a server never reach it: home decides. That they are held back is inherited; those that
-    come for home meanwhile come afterwards.
+    stop a server never reach it: home decides. That they are held back is inherited by the process
+    to fork from; those that come for home meanwhile come afterwards.
     """
     for name in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM"):
         os.environ.setdefault(f"{name}_NUM_THREADS", "1")
