@@ -137,7 +137,7 @@ def nested(results: StudyResults, precision: float) -> dict[str, Any] | None:
     (model,) = results.models.values()
     assert model.ensemble_confidence is not None  # there are folds
     for row in model.ensemble_confidence.abstaining:
-        if abs(row.wished - precision) < 1e-9 and row.precision is not None:
+        if abs(row.target - precision) < 1e-9 and row.precision is not None:
             right = {"mean": row.precision, "low": row.low, "high": row.high}
             return {"answered": row.coverage, "right_of_answered": right | {"by": "track"}}
     return None

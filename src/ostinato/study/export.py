@@ -125,14 +125,14 @@ def confidence_of(
     if found is None:
         return Confidence()
     for row in found.abstaining:
-        if abs(row.wished - precision) < 1e-9:
+        if abs(row.target - precision) < 1e-9:
             temperature, point = found.temperatures[seed or 0], row.seeds[seed or 0]
             if point is None:
                 return Confidence(temperature=temperature)
             return Confidence(
                 temperature=temperature, threshold=point.threshold, precision=precision
             )
-    targets = ", ".join(f"{row.wished:g}" for row in found.abstaining)
+    targets = ", ".join(f"{row.target:g}" for row in found.abstaining)
     raise UsageError(f"Expected a --precision of {targets}, got {precision:g}.")
 
 

@@ -211,9 +211,9 @@ def test_best_and_smallest_are_said_with_whom_they_are_not_told_apart_from(
 
 def test_what_abstaining_gains_says_how_many_seeds_reach_the_target(results: Results) -> None:
     points = [{"threshold": t, "coverage": 0.4, "precision": 0.81} for t in (0.52, 0.61)]
-    entry = {"wished": 0.8, "seeds": [*points, None], "coverage": 0.4, "precision": 0.81,
+    entry = {"target": 0.8, "seeds": [*points, None], "coverage": 0.4, "precision": 0.81,
              "low": 0.7, "high": 0.9}  # fmt: skip
-    none = {"wished": 0.9, "seeds": [None] * 3, "coverage": None, "precision": None, "low": None,
+    none = {"target": 0.9, "seeds": [None] * 3, "coverage": None, "precision": None, "low": None,
             "high": None}  # fmt: skip
     for model in results["models"].values():
         model["confidence"]["abstaining"] = [entry, none]

@@ -71,9 +71,9 @@ def test_thresholds_reach_their_target_on_recordings_that_did_not_choose_them() 
     seeds = [[{"valid": stated(valid.labels, 1, 0), "test": stated(test.labels, 1, 1)}]]
     found = confidence(valid, test, seeds)
     assert found is not None
-    assert [entry.wished for entry in found.abstaining] == list(TARGETS)
+    assert [entry.target for entry in found.abstaining] == list(TARGETS)
     for entry in found.abstaining:
-        assert entry.precision == pytest.approx(entry.wished, abs=0.06)
+        assert entry.precision == pytest.approx(entry.target, abs=0.06)
         assert entry.low < entry.precision < entry.high
     coverages = [entry.coverage for entry in found.abstaining]
     assert coverages == sorted(coverages, reverse=True)
@@ -99,7 +99,7 @@ def test_what_is_answered_is_counted_seed_by_seed() -> None:
             chosen = calibration.verdicts(
                 valid.labels, apply_temperature(fold["valid"], temperature)
             )
-            limit = selective.threshold_for(*chosen, precision=entry.wished)
+            limit = selective.threshold_for(*chosen, precision=entry.target)
             assert (point is None) == (limit is None)
             reached += limit is not None
             scaled = apply_temperature(fold["test"], temperature)

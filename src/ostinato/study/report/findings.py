@@ -260,7 +260,7 @@ def _abstains(entry: Abstaining) -> str:
     """What the seeds do that a threshold brings to a target precision, and how many these are."""
     limits = sorted(point.threshold for point in entry.seeds if point)
     if not limits or entry.coverage is None:
-        return f"No threshold makes it right on {percent(entry.wished)}."
+        return f"No threshold makes it right on {percent(entry.target)}."
     low, high = (f"{limit:.2f}" for limit in (limits[0], limits[-1]))
     start = low if low == high else f"{low} to {high}"
     does = f"it answers {percent(entry.coverage)}"
@@ -268,7 +268,7 @@ def _abstains(entry: Abstaining) -> str:
         does += f" and is right on {percent(entry.precision)} of them"
     n = len(entry.seeds)
     some = "" if len(limits) == n else f" ({len(limits)} of {n} seeds; the others do not reach it)"
-    chosen = f"chosen to be right on {percent(entry.wished)}"
+    chosen = f"chosen to be right on {percent(entry.target)}"
     return f"Answering only from {start} on, {chosen}: {does}{some}."
 
 

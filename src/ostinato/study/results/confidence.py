@@ -170,7 +170,7 @@ def _abstaining(
     if n_answered:
         share = wilson(n_right / n_answered, max(1, round(n_answered / len(reached))))
     return Abstaining(
-        wished=target,
+        target=target,
         seeds=points,
         coverage=n_answered / labels.size / len(reached) if reached else None,
         precision=share.mean if share else None,

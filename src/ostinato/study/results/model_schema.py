@@ -173,7 +173,7 @@ class Abstaining:
     ``seeds`` has None for a seed that no threshold brings to the target, in some fold.
     """
 
-    wished: float
+    target: float
     seeds: list[OperatingPoint | None]
     coverage: float | None
     precision: float | None
