@@ -180,13 +180,10 @@ def test_an_unknown_backend_is_a_wrong_call() -> None:
         results(power, [(2.0, 3.0)], backend="dask")
 
 
-def test_no_scheduler_at_an_address_is_one_sentence() -> None:
-    dask = pytest.importorskip("dask")
+def test_no_scheduler_at_an_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    with (
-        dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}),
-        pytest.raises(UsageError, match=r"Expected a Dask scheduler at tcp://127\.0\.0\.1:9"),
-    ):
+    monkeypatch.setattr("ostinato.cluster.CONNECT_S", 0.5)
+    with pytest.raises(UsageError, match=r"Expected a Dask scheduler at tcp://127\.0\.0\.1:9"):
         results(power, [(2.0, 3.0)], backend="tcp://127.0.0.1:9")
 
 

@@ -273,7 +273,7 @@ def test_a_disk_that_fills_up_under_a_library_is_one_sentence(call, tiny, monkey
 
 def test_ctrl_c_keeps_what_was_done_and_the_same_command_resumes(tiny, tmp_path) -> None:
     """A real process with two workers, interrupted while it trains, as a person would."""
-    longer = TINY.replace("epochs = 2", "epochs = 60\ncurve_every = 100")
+    longer = TINY.replace("epochs = 2", "epochs = 10\ncurve_every = 100")
     tiny.write_text(longer.replace("seeds = 1", "seeds = 2"))
     command = [
         sys.executable, "-m", "ostinato", "study", str(tiny), "--out", "s", "--jobs", "2",

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def test_a_foreign_file_is_refused_and_kept(tmp_path: Path, data: bytes) -> None
 
 def test_a_database_of_another_program_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "library.db"
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE items (id)")
     connection.close()
     before = path.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_its_state_changes_where_size_and_time_do_not(file):
 
 def test_one_of_a_newer_version_is_refused(tmp_path):
     path = tmp_path / "library.sqlite"
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="of a newer version of Ostinato"):
         Store(path, model="one")

@@ -98,16 +98,11 @@ class Store:
         with self._told():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
-                raise StoreError(
-                    f"'{printable(str(path))}' is of a newer version of Ostinato: use that one, or "
-                    "delete the file, and files are heard again."
-                )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            if version == 0:
-                self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
 
     def of_folder(self, folder: Path) -> dict[bytes, Known]:
         """What is known of the files in a folder, by their names."""
@@ -157,6 +152,19 @@ class Store:
         """Commit, and close the file."""
         self.commit()
         self._db.close()
+
+    def _prepare(self) -> None:
+        """Make the tables where there are none; StoreError if they are of a newer version."""
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise StoreError(
+                f"'{printable(str(self.path))}' is of a newer version of Ostinato: use that one, "
+                "or delete the file, and files are heard again."
+            )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        if version == 0:
+            self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         with self._told():
