@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.helpers.slow import SLOW
@@ -14,6 +16,11 @@ os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and rich keeps the widt
 
 for chosen in ("OSTINATO_MODEL", "OSTINATO_DEVICE"):  # by whoever runs the tests, for other things
     os.environ.pop(chosen, None)
+
+# The same examples in every run, so that what is green stays so; others are drawn by
+# pytest --hypothesis-profile default.
+hypothesis.settings.register_profile("the same", derandomize=True, database=None)
+hypothesis.settings.load_profile("the same")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -34,6 +41,13 @@ def no_settings(tmp_path_factory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def no_settings_left(no_settings: Path) -> Iterator[None]:
+    """A model that a test makes the default is that test's alone."""
+    yield
+    shutil.rmtree(no_settings, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
