@@ -10,8 +10,11 @@ from tests.helpers.serving import Small, serving
 
 
 @pytest.fixture(scope="module")
-def small() -> Small:
-    return Small()
+def small(tmp_path_factory) -> Small:
+    """The app, whose uploads lie in a folder that no other process uses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+        return Small()
 
 
 @pytest.fixture(scope="module")
