@@ -78,7 +78,7 @@ def toy_info(**changes: Any) -> ModelInfo:
     return replace(INFO, **changes)
 
 
-#: Of an ear of sound: a vector of 3 numbers every 500 samples, from 1000 of 8 kHz.
+#: An ear of sound: a vector of 3 numbers every 500 samples, from 1000 of 8 kHz.
 EAR = {
     "name": "toy-ear",
     "sample_rate_hz": 8000,
@@ -88,7 +88,7 @@ EAR = {
     "licence": "MIT",
     "spec": None,
 }
-#: Of an ear of frames: a vector every second frame, from 10 frames.
+#: An ear of frames: a vector every second frame, from 10 frames.
 EARS_SPEC = FeatureSpec(kind="log-mel", sample_rate_hz=8000, n_fft=512, hop_samples=250, n_mels=8)
 FRAMES_EAR = EAR | {"heard_samples": 9 * 250 + 512, "spec": EARS_SPEC.to_dict()}
 

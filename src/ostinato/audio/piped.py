@@ -15,7 +15,7 @@ MOST_SPOOLED_BYTES = 8 << 30
 """A stream longer than this is refused, lest one that never ends fills the disk."""
 
 MOST_LEFT_BYTES = 256 << 20
-"""So much of the disk stays free, or a twentieth of it where that is less."""
+"""Disk space that is left free: this much, or a twentieth of the disk where that is less."""
 
 _COPIED_AT_ONCE = 1 << 20  # bytes
 

@@ -215,7 +215,7 @@ def _load_listing(
     if augmentation.copies:
         files = [(path, found.sha256) for _, path, found in kept]
         done = _counted(progress, [f"{recording.id}, copies" for recording, _, _ in kept])
-        # Of a large collection a few at a time, for the cache alone.
+        # A few at a time where the collection is large, for the cache alone.
         size = _AT_ONCE if is_large else len(files)
         for first in range(0, len(files), size):
             told = done and partial(_call_from, done, first)

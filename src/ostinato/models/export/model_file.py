@@ -45,11 +45,11 @@ TOLERANCE = 1e-4
 """Largest difference of a logit between PyTorch and ONNX Runtime that is put down to rounding."""
 
 _AS_EXACT = 4
-"""Where PyTorch's own logits are less exact than that, as those of a discriminant that adds large
-numbers up, ONNX Runtime may differ by this many times their rounding."""
+"""How many times PyTorch's own rounding ONNX Runtime may differ, where that is more than the
+tolerance: a discriminant adds large numbers up."""
 
 DISTANCE_TOLERANCE = 1e-3
-"""That of a distance, for which statistics are divided by the least that they varied."""
+"""Largest difference of a distance: its statistics are divided by the least that they varied."""
 
 FRONT_END_TOLERANCE = 1e-3
 """Largest difference of a probability between the front end in the graph and in NumPy."""

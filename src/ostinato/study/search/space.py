@@ -66,7 +66,7 @@ DEFAULT_TRAINING: Space = {
     "noise": Range(low=0.0, high=0.6),
     "mixup": Range(low=0.0, high=0.4),
 }
-#: Of every family that has settings of these names.
+#: Searched by default, for each family that has settings of these names.
 DEFAULT_SETTINGS: Space = {
     "width": Range(low=16, high=96, step=16),
     "depth": Range(low=1, high=4),
